@@ -1,0 +1,1 @@
+"""Floor 3: agents, one file per algorithm."""

@@ -1,0 +1,224 @@
+"""The native adapter: a task as a batch of environments with noise, time limit and autoreset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..neural_blocks.errors import InvalidInput
+from .actions import ActionCheck
+from .canvas import Canvas
+from .noise import RESET, STEP, NoiseStream
+from .options import integer
+from .protocol import TimeStep
+from .task import Observation, Task
+from .tree import leaves, put, take, tree_map, where
+
+LARGEST_SEED = 2**62
+
+
+class BatchedEnv:
+    """B environments of one task, as tensors on one device. Agents train on this.
+
+    Row i of a batch seeded s plays exactly the episodes that one environment seeded s + i plays, for the same actions,
+    whatever the batch size, the device and the autoreset mode.
+
+    Args:
+        task: the rules; moved to `device`.
+        num_envs: B.
+        device: where every tensor lives.
+        seed: of environment 0.
+        autoreset: SAME_STEP (an ended environment restarts within the step and `TimeStep.final_observation` keeps what
+            it led to), NEXT_STEP (it restarts at the next step, whose action it ignores) or DISABLED (the caller
+            restarts it with ``reset(rows=...)`` before the next step).
+    """
+
+    def __init__(
+        self,
+        task: Task[Any],
+        num_envs: int,
+        *,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+        autoreset: AutoresetMode = AutoresetMode.SAME_STEP,
+    ) -> None:
+        self.device = torch.device(device)
+        self.task = task.to(self.device)
+        self.name = task.name
+        self.num_envs = integer(f"{self.name}: num_envs", num_envs, 1)
+        self.observation_space, self.action_space = task.observation_space, task.action_space
+        self.autoreset = AutoresetMode(autoreset)
+        self._check = ActionCheck(self.action_space, num_envs, self.device, self.name)
+        self._branching = self.device.type == "cpu"
+        seeds = self._seeds(seed)
+        self._resets = NoiseStream(RESET, task.reset_noise, seeds)
+        self._steps = NoiseStream(STEP, task.step_noise, seeds)
+        self._no_reward = torch.zeros(num_envs, device=self.device)
+        self._none = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
+        self._state: Any = None
+
+    def _seeds(self, seed: Any) -> Tensor:
+        if isinstance(seed, int | np.integer):
+            if not -LARGEST_SEED <= seed <= LARGEST_SEED:
+                raise InvalidInput(f"{self.name}: seed must be from -2**62 to 2**62; got {seed}")
+            return int(seed) + torch.arange(self.num_envs, device=self.device)
+        if isinstance(seed, Tensor) and seed.dtype == torch.int64 and seed.shape == (self.num_envs,):
+            return seed.to(self.device)
+        raise InvalidInput(f"{self.name}: seed must be a whole number or an int64 tensor ({self.num_envs},); got {seed!r}")
+
+    @property
+    def state(self) -> Any:
+        """The task's state of all environments."""
+        if self._state is None:
+            raise InvalidInput(f"{self.name}: reset() must be called before anything else")
+        return self._state
+
+    @property
+    def observation(self) -> Observation:
+        """(B, ...) the current observation."""
+        return self.task.observe(self.state) if self._observation is None else self._observation
+
+    @property
+    def episode_start(self) -> Tensor:
+        """(B,) bool: the current observation is the first of its episode."""
+        return self._elapsed == 0
+
+    @property
+    def ended(self) -> Tensor:
+        """(B,) bool: the episode is over and the environment waits for its reset (never under SAME_STEP)."""
+        return self._ended
+
+    def reset(self, seed: int | Tensor | None = None, *, rows: Tensor | None = None) -> Observation:
+        """Starts a new episode everywhere, or in the given rows only.
+
+        Args:
+            seed: starts the episodes of seed + i in row i; or int64 (B,) seeds, one a row. None: the next episodes.
+            rows: int64 indices (B',) of the environments to restart; the others stay where they are.
+
+        Returns:
+            The observation of all environments, (B, ...).
+        """
+        if seed is not None:
+            seeds = self._seeds(seed)
+            for stream in (self._resets, self._steps):
+                stream.reseed(seeds if rows is None else seeds[rows], rows)
+        if rows is None or self._state is None:
+            self._state = self.task.reset(self._resets.draw())
+            self._elapsed = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
+            self._ended = self._none
+        else:
+            self._state = put(self._state, rows, self.task.reset(self._resets.draw_rows(rows)))
+            self._elapsed = self._elapsed.index_fill(0, rows, 0)
+            self._ended = self._ended.index_fill(0, rows, False)
+        self._observation: Observation | None = self.task.observe(self._state)
+        return self._observation
+
+    def step(self, action: Any) -> TimeStep:
+        """One step of every environment.
+
+        Raises:
+            InvalidInput: the action has a wrong shape or dtype, or (on the CPU) a value outside the action space; or,
+                with autoreset disabled, an environment has ended and was not reset.
+        """
+        state = self.state
+        action = self._check(action)
+        if self.autoreset is not AutoresetMode.SAME_STEP:
+            return self._step_apart(action)
+        transition = self.task.step(state, action, self._steps.draw())
+        elapsed = self._elapsed + 1
+        terminated = transition.terminated
+        truncated = (elapsed >= self.task.horizon) & ~terminated
+        done = terminated | truncated
+        final = self.task.observe(transition.state)
+        self._state, self._elapsed, self._observation = self._restart(done, transition.state, elapsed, final)
+        return TimeStep(self._observation, transition.reward, terminated, truncated, final, transition.metrics)
+
+    def _restart(
+        self, done: Tensor, state: Any, elapsed: Tensor, observation: Observation
+    ) -> tuple[Any, Tensor, Observation]:
+        """Begins the next episode where one has ended: row by row on the CPU, branch-free elsewhere."""
+        if not self._branching:
+            fresh = self.task.reset(self._resets.draw_where(done))
+            first = self.task.observe(fresh)
+            return where(done, fresh, state), elapsed.masked_fill(done, 0), where(done, first, observation)
+        rows = done.nonzero().squeeze(1)
+        if len(rows) == 0:
+            return state, elapsed, observation
+        if len(rows) == self.num_envs:
+            fresh = self.task.reset(self._resets.draw())
+            return fresh, torch.zeros_like(elapsed), self.task.observe(fresh)
+        fresh = self.task.reset(self._resets.draw_rows(rows))
+        first = self.task.observe(fresh)
+        return put(state, rows, fresh), elapsed.index_fill(0, rows, 0), put(observation, rows, first)
+
+    def _step_apart(self, action: Tensor) -> TimeStep:
+        """A step under NEXT_STEP or DISABLED: environments that have ended do not move, and draw no step noise."""
+        waiting = self._ended
+        if self.autoreset is AutoresetMode.DISABLED and bool(waiting.any()):
+            rows = waiting.nonzero().squeeze(1).tolist()
+            raise InvalidInput(f"{self.name}: environments {rows} have ended; reset them (reset_mask) before the next step")
+        transition = self.task.step(self._state, action, self._steps.draw_where(~waiting))
+        elapsed = self._elapsed + 1
+        terminated = transition.terminated & ~waiting
+        truncated = (elapsed >= self.task.horizon) & ~transition.terminated & ~waiting
+        observation = self.task.observe(transition.state)
+        self._state, self._elapsed, self._observation = self._restart(waiting, transition.state, elapsed, observation)
+        self._ended = terminated | truncated
+        reward = torch.where(waiting, self._no_reward, transition.reward)
+        metrics = {name: value.masked_fill(waiting, torch.nan) for name, value in transition.metrics.items()}
+        return TimeStep(self._observation, reward, terminated, truncated, self._observation, metrics)
+
+    def expert_action(self) -> Tensor:
+        """(B, ...) the task's expert in the current state. Raises `NoExpert` where there is none."""
+        return self.task.expert(self.state)
+
+    def row(self, index: int) -> Any:
+        """One environment's state without the environment axis, on the CPU: what `Task.draw` takes."""
+        return tree_map(lambda tensor: tensor.cpu(), take(self.state, index))
+
+    def frames(self) -> list[NDArray[np.uint8]]:
+        """One picture of each environment's current state, (480, 480, 3) uint8."""
+        pictures, canvas = [], Canvas()
+        for index in range(self.num_envs):
+            canvas.clear()
+            self.task.draw(self.row(index), canvas)
+            pictures.append(canvas.frame())
+        return pictures
+
+    def state_dict(self) -> dict[str, Any]:
+        """State, clocks and noise counters as tensors: everything that decides what comes next."""
+        return {
+            "state": [tensor.clone() for tensor in leaves(self.state)],
+            "elapsed": self._elapsed.clone(),
+            "ended": self._ended.clone(),
+            "resets": self._resets.state_dict(),
+            "steps": self._steps.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues exactly where a saved batch of the same task and size stood.
+
+        Raises:
+            InvalidInput: the saved batch has another number of environments or another state.
+        """
+        if self._state is None:
+            self.reset()
+        saved = iter(state["state"])
+
+        def restore(tensor: Tensor) -> Tensor:
+            value = next(saved, None)
+            if value is None or value.shape != tensor.shape:
+                shape = None if value is None else tuple(value.shape)
+                raise InvalidInput(f"{self.name}: saved state must have shape {tuple(tensor.shape)}; got {shape}")
+            return value.to(self.device)
+
+        self._state = tree_map(restore, self._state)
+        self._elapsed, self._ended = state["elapsed"].to(self.device), state["ended"].to(self.device)
+        self._resets.load_state_dict(state["resets"])
+        self._steps.load_state_dict(state["steps"])
+        self._observation = None

@@ -1,0 +1,98 @@
+"""The rules that every classification bandit shares: see one input, name one class, the episode is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium.spaces as spaces
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..canvas import Canvas
+from ..task import Step, Task
+
+
+@dataclass(frozen=True)
+class BanditState:
+    """Which example is shown, and what was guessed.
+
+    Attributes:
+        index: (B,) int64 the example's row in the data set.
+        guess: (B,) int64 the class named, -1 before the guess.
+    """
+
+    index: Tensor
+    guess: Tensor
+
+
+class ClassificationBandit(Task[BanditState]):
+    """One labelled example, drawn uniformly with replacement; reward 1 for the right class, 0 for a wrong one.
+
+    The episode terminates after one step. The expert names the label. Subclasses draw the input.
+
+    Args:
+        inputs: (N, ...) the examples, of the dtype of the observation.
+        labels: (N,) int64 from 0 to K - 1.
+        class_names: K names, for people.
+        observation_space: the space of one example.
+    """
+
+    horizon = 1
+    reset_noise = 1
+    inputs: Tensor
+    labels: Tensor
+
+    def __init__(
+        self, inputs: Tensor, labels: Tensor, class_names: list[str], observation_space: spaces.Space[Any]
+    ) -> None:
+        super().__init__()
+        self.observation_space = observation_space
+        self.action_space = spaces.Discrete(len(class_names))
+        self.class_names = class_names
+        self.register_buffer("inputs", inputs, persistent=False)
+        self.register_buffer("labels", labels, persistent=False)
+
+    def reset(self, noise: Tensor) -> BanditState:
+        """An example drawn uniformly."""
+        index = (noise[:, 0] * len(self.labels)).long()  # (B,)
+        return BanditState(index, torch.full_like(index, -1))
+
+    def step(self, state: BanditState, action: Tensor, noise: Tensor) -> Step[BanditState]:
+        """Judges the guess."""
+        correct = (self.labels[state.index] == action).float()
+        return Step(BanditState(state.index, action), correct, torch.ones_like(correct, dtype=torch.bool), {"accuracy": correct})
+
+    def observe(self, state: BanditState) -> Tensor:
+        """The example itself, (B, ...)."""
+        return self.inputs[state.index]
+
+    def expert(self, state: BanditState) -> Tensor:
+        """The label."""
+        return self.labels[state.index]
+
+    def draw(self, state: BanditState, canvas: Canvas) -> None:
+        """The input on top, the guess and its verdict below."""
+        label, guess = int(self.labels[state.index]), int(state.guess)
+        middle = canvas.width // 2
+        area = (middle - 160, 24, 320, 320)
+        self.draw_input(state.index, area, canvas)
+        if guess < 0:
+            canvas.text("Which class is it?", (middle, 400), size=30, anchor="center")
+            return
+        canvas.verdict(guess == label, area)
+        canvas.text(f"guess: {self.class_names[guess]}", (middle, 385), size=34, anchor="center")
+        canvas.text(f"truth: {self.class_names[label]}", (middle, 430), size=34, anchor="center")
+
+    def draw_input(self, index: Tensor, area: tuple[int, int, int, int], canvas: Canvas) -> None:
+        """Draws the example in `area` (x, y, width, height)."""
+        raise NotImplementedError
+
+
+def split_rows(labels: np.ndarray[Any, Any], split: str, test_share: float = 0.2) -> np.ndarray[Any, Any]:
+    """The rows of a split that is the same for everyone: stratified by class, shuffled with a fixed seed."""
+    from sklearn.model_selection import train_test_split
+
+    train, test = train_test_split(np.arange(len(labels)), test_size=test_share, random_state=0, stratify=labels)
+    return np.sort(train if split == "train" else test)

@@ -1,0 +1,59 @@
+"""TabularBandit: a row of measurements, a class to name."""
+
+from __future__ import annotations
+
+import gymnasium.spaces as spaces
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..canvas import COLOURS, INK, Canvas
+from ..options import choice
+from .bandit import ClassificationBandit, split_rows
+from .tables import TABLES, load_table
+
+
+class TabularBandit(ClassificationBandit):
+    """Classification of a table's rows as a contextual bandit.
+
+    Isolates the shape of a decision boundary: linear enough (iris, wine, breast-cancer, blobs) or not at all (xor,
+    moons, spirals).
+
+    Observation: (D,) float32, the row's features, each standardised with the training split's mean and deviation.
+    Action: Discrete(K), the class.
+    Reward: 1 for the right class, 0 for a wrong one, so the mean return is the accuracy.
+    Episode: terminates after one step.
+    Metrics: accuracy.
+    Expert: the label, return 1. A random guess returns about 1 / K.
+    Source: Fisher (1936), Aeberhard and Forina (1991), Street et al. (1993), by scikit-learn; the rest are drawn here.
+
+    Args:
+        dataset: "iris" (D 4, K 3), "wine" (13, 3), "breast-cancer" (30, 2), "xor" (2, 2), "blobs" (2, 5),
+            "moons" (2, 2) or "spirals" (2, 3).
+        split: "train" or "test", stratified, 80 to 20, the same for everyone.
+
+    Raises:
+        InvalidInput: an unknown data set or split.
+    """
+
+    def __init__(self, *, dataset: str = "iris", split: str = "train") -> None:
+        choice("TabularBandit: dataset", dataset, TABLES)
+        choice("TabularBandit: split", split, ("train", "test"))
+        features, labels, class_names, self.feature_names = load_table(dataset)
+        train = features[split_rows(labels, "train")]
+        features = (features - train.mean(0)) / train.std(0)
+        rows = split_rows(labels, split)
+        inputs = torch.from_numpy(features[rows].astype(np.float32))
+        space = spaces.Box(-np.inf, np.inf, (features.shape[1],), np.float32)
+        super().__init__(inputs, torch.from_numpy(labels[rows]), class_names, space)
+
+    def draw_input(self, index: Tensor, area: tuple[int, int, int, int], canvas: Canvas) -> None:
+        """Two features: the point among all others, coloured by class. More: one bar a feature."""
+        row = self.inputs[index]
+        if len(row) > 2:
+            names = self.feature_names if len(row) <= 4 else None
+            canvas.bars(row, area, labels=names)
+            return
+        limits = (-2.6, 2.6, -2.6, 2.6)
+        canvas.points(self.inputs, area, colours=[COLOURS[int(label)] for label in self.labels], radius=2, limits=limits)
+        canvas.points(row[None], area, colours=[INK], radius=8, limits=limits)

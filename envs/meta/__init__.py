@@ -1,0 +1,1 @@
+"""Families of problems that an agent meets one after another: what RL² and MAML learn to learn."""

@@ -1,0 +1,153 @@
+"""Every environment by its id: the list, the makers, and the registration with Gymnasium. Imports no torch by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from .batched import BatchedEnv
+    from .sb3 import SB3VecEnv
+    from .task import Task
+
+Options = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered environment.
+
+    Attributes:
+        module: where its task class is, below `palaestra.envs`.
+        summary: one line for `palaestra list envs`.
+        variants: options beside the defaults that are tested and have a row in the score table.
+        episodes: for a task of problems: episodes of one `Trial` by default, changed by the option `episodes`.
+    """
+
+    module: str
+    summary: str
+    variants: tuple[Options, ...] = ()
+    episodes: int | None = None
+
+    @property
+    def family(self) -> str:
+        """The sub-package it lives in."""
+        return self.module.split(".")[0]
+
+
+ENTRIES: dict[str, Entry] = {
+    "DigitBandit": Entry(
+        "classification.digit_bandit", "Name the class of an image from right-or-wrong alone.", ({"split": "test"},)
+    ),
+    "TabularBandit": Entry(
+        "classification.tabular_bandit",
+        "Name the class of a table's row.",
+        tuple(
+            {"dataset": dataset, "split": split}
+            for dataset in ("iris", "wine", "breast-cancer", "xor", "blobs", "moons", "spirals")
+            for split in ("train", "test")
+            if (dataset, split) != ("iris", "train")
+        ),
+    ),
+    "RepeatPrevious": Entry(
+        "sequence.repeat_previous", "Name the symbol shown some steps ago.", ({"delay": 1}, {"symbols": 8, "delay": 8})
+    ),
+    "NextSymbol": Entry(
+        "sequence.next_symbol",
+        "Predict the next symbol of a source of known entropy.",
+        (
+            {"source": "hidden-markov"},
+            {"source": "context-free"},
+            {"source": "arithmetic"},
+            {"source": "arithmetic", "symbols": 7, "length": 16},
+        ),
+    ),
+    "BernoulliBandit": Entry(
+        "meta.bernoulli_bandit",
+        "Find the best of several arms within a few pulls.",
+        ({"episodes": 1}, {"arms": 10}, {"episodes": 100}),
+        episodes=10,
+    ),
+}
+
+
+def ids() -> list[str]:
+    """The ids of all environments, ``"palaestra/<Name>-v0"``."""
+    return [f"palaestra/{name}-v0" for name in ENTRIES]
+
+
+def entry(id: str) -> Entry:
+    """The registry's entry of an id. Raises `InvalidInput` with the nearest right id."""
+    name = id.removeprefix("palaestra/").removesuffix("-v0")
+    if id not in ids():
+        from ..neural_blocks.errors import unknown_name
+
+        raise unknown_name("environment id", id, ids())
+    return ENTRIES[name]
+
+
+def task_class(id: str) -> type[Task[Any]]:
+    """The class of an id's task."""
+    found = entry(id)
+    return getattr(import_module(f".{found.module}", __package__), id.removeprefix("palaestra/").removesuffix("-v0"))
+
+
+def make_task(id: str, **options: Any) -> Task[Any]:
+    """The task of an id, with options.
+
+    A task of problems (`BernoulliBandit`) comes as a `Trial` of several episodes on one problem; ``episodes=n`` sets how
+    many, and ``episodes=1`` gives the bare task.
+
+    Raises:
+        InvalidInput: an unknown id or option (with the nearest right name), or an option's value that is not allowed.
+    """
+    import inspect
+
+    from ..neural_blocks.errors import unknown_name
+    from .options import integer
+    from .trial import Trial
+
+    found, cls = entry(id), task_class(id)
+    allowed = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+    if found.episodes is not None:
+        allowed.append("episodes")
+    for name in options:
+        if name not in allowed:
+            raise unknown_name(f"{cls.__name__}: option", name, allowed)
+    if found.episodes is None:
+        return cls(**options)
+    episodes = integer(f"{cls.__name__}: episodes", options.pop("episodes", found.episodes), 1)
+    task = cls(**options)
+    return task if episodes == 1 else Trial(task, episodes)
+
+
+def make_batched(
+    id: str, num_envs: int, device: torch.device | str = "cpu", seed: int = 0, **options: Any
+) -> BatchedEnv:
+    """B environments of an id as torch tensors on one device. Raises as `make_task`."""
+    from .batched import BatchedEnv
+
+    return BatchedEnv(make_task(id, **options), num_envs, device=device, seed=seed)
+
+
+def make_sb3(id: str, num_envs: int, *, device: str = "cpu", seed: int = 0, **options: Any) -> SB3VecEnv:
+    """B environments of an id as a Stable-Baselines3 `VecEnv`. Raises as `make_task`."""
+    from .sb3 import SB3VecEnv
+
+    return SB3VecEnv(make_batched(id, num_envs, device, seed, **options))
+
+
+def register_all() -> None:
+    """Registers every id with Gymnasium, for `gymnasium.make` and `gymnasium.make_vec`."""
+    import gymnasium
+
+    for id in ids():
+        gymnasium.register(
+            id,
+            entry_point="palaestra.envs.single:make_single",
+            vector_entry_point="palaestra.envs.vector:make_vector",
+            kwargs={"task_id": id},
+        )

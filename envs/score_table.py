@@ -1,0 +1,115 @@
+"""What random and expert play return: the shipped table, and the command that remakes it.
+
+``python -m palaestra.envs.score_table`` plays every id and variant of the registry and rewrites ``scores.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .actions import random_action
+from .batched import BatchedEnv
+from .registry import ENTRIES, ids, make_task
+from .task import NoExpert
+
+TABLE = Path(__file__).with_name("scores.json")
+EPISODES, PARALLEL, SEED = 16384, 4096, 2**40  # a seed range that no training run starts from
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Reference returns of one environment with one set of options.
+
+    Attributes:
+        random: mean return of uniformly random actions.
+        random_error: its standard error.
+        expert: mean return of the task's expert, or of the reference that stands in for it; NaN where there is neither.
+        expert_error: its standard error.
+        episodes: episodes each mean is taken over.
+    """
+
+    random: float
+    random_error: float
+    expert: float
+    expert_error: float
+    episodes: int
+
+
+def key(id: str, options: dict[str, Any]) -> str:
+    """The table's key: the id and the options in a fixed order."""
+    return f"{id} {json.dumps(options, sort_keys=True)}" if options else id
+
+
+@lru_cache
+def _table() -> dict[str, dict[str, Any]]:
+    return json.loads(TABLE.read_text()) if TABLE.exists() else {}
+
+
+def scores(id: str, **options: Any) -> Scores:
+    """Random and expert return of an environment: from the shipped table, or played now for options it does not list.
+
+    Raises:
+        InvalidInput: an unknown id or option.
+    """
+    if key(id, options) in _table():
+        return Scores(**_table()[key(id, options)])
+    return _played(id, json.dumps(options, sort_keys=True))
+
+
+@lru_cache
+def _played(id: str, options: str) -> Scores:
+    return measure(id, json.loads(options))
+
+
+def measure(id: str, options: dict[str, Any], episodes: int = EPISODES) -> Scores:
+    """Plays random and expert episodes of an id."""
+    random = _returns(id, options, "random", episodes)
+    try:
+        expert = _returns(id, options, "expert", episodes)
+    except NoExpert:
+        expert = torch.full_like(random, torch.nan)
+    means = [value for returns in (random, expert) for value in (float(returns.mean()), _error(returns))]
+    return Scores(*(round(value, 6) for value in means), episodes=len(random))
+
+
+def _error(returns: torch.Tensor) -> float:
+    return float(returns.std()) / math.sqrt(len(returns))
+
+
+def _returns(id: str, options: dict[str, Any], policy: str, episodes: int) -> torch.Tensor:
+    """The first episode's return in each of `episodes` environments, float64."""
+    parallel = min(PARALLEL, episodes)
+    generator = torch.Generator().manual_seed(0)
+    chunks = []
+    for first in range(0, episodes, parallel):
+        env = BatchedEnv(make_task(id, **options), parallel, seed=SEED + first)
+        env.reset()
+        total, running = torch.zeros(parallel, dtype=torch.float64), torch.ones(parallel, dtype=torch.bool)
+        while bool(running.any()):
+            action = env.expert_action() if policy == "expert" else random_action(env.action_space, parallel, generator)
+            step = env.step(action)
+            total += step.reward.double() * running
+            running &= ~step.done
+        chunks.append(total)
+    return torch.cat(chunks)
+
+
+def remake() -> None:
+    """Plays every id and variant and rewrites the table."""
+    table = {}
+    for id, entry in zip(ids(), ENTRIES.values(), strict=True):
+        for options in ({}, *entry.variants):
+            table[key(id, options)] = asdict(measure(id, options))
+            print(key(id, options), table[key(id, options)])
+    TABLE.write_text(json.dumps(table, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+if __name__ == "__main__":
+    remake()

@@ -1,0 +1,1 @@
+"""Sequence tasks: predict what comes next, remember what came before."""

@@ -1,0 +1,104 @@
+"""RepeatPrevious: name the symbol shown some steps ago."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gymnasium.spaces as spaces
+import torch
+from torch import Tensor
+
+from ..canvas import Canvas
+from ..options import integer
+from ..task import Step, Task
+
+
+@dataclass(frozen=True)
+class RepeatPreviousState:
+    """The last symbols and the clock.
+
+    Attributes:
+        recent: (B, delay + 1) int64 the symbols of the last steps, the newest last; -1 before the episode's start.
+        time: (B,) int64 steps taken.
+        answer: (B,) int64 the last symbol named, -1 before the first.
+        target: (B,) int64 what the last answer should have been, -1 where nothing was asked.
+    """
+
+    recent: Tensor
+    time: Tensor
+    answer: Tensor
+    target: Tensor
+
+
+class RepeatPrevious(Task[RepeatPreviousState]):
+    """Name, at every step, the symbol shown `delay` steps ago.
+
+    Isolates short-term memory that must be rewritten at every step: without it nothing beats guessing.
+
+    Observation: Discrete(symbols), the symbol shown now.
+    Action: Discrete(symbols), the symbol shown `delay` steps ago; ignored during the first `delay` steps.
+    Reward: 1 / (length - delay) for the right symbol, minus that for a wrong one, 0 while nothing is asked.
+    Episode: terminates after `length` steps.
+    Metrics: accuracy of the answers asked for.
+    Expert: return 1. A random guess returns 2 / symbols - 1.
+    Source: RepeatPrevious of POPGym (Morad et al., 2023).
+
+    Args:
+        symbols: how many different symbols there are.
+        delay: steps between seeing a symbol and naming it.
+        length: steps of an episode.
+    """
+
+    reset_noise = 1
+    step_noise = 1
+
+    def __init__(self, *, symbols: int = 4, delay: int = 4, length: int = 52) -> None:
+        super().__init__()
+        self.symbols = integer("RepeatPrevious: symbols", symbols, 2, 26)
+        self.delay = integer("RepeatPrevious: delay", delay, 1, 64)
+        self.horizon = integer("RepeatPrevious: length", length, self.delay + 1)
+        self.observation_space = spaces.Discrete(symbols)
+        self.action_space = spaces.Discrete(symbols)
+
+    def reset(self, noise: Tensor) -> RepeatPreviousState:
+        """The first symbol."""
+        symbol = (noise * self.symbols).long()  # (B, 1)
+        none = torch.full_like(symbol[:, 0], -1)
+        recent = torch.cat([symbol.new_full((len(symbol), self.delay), -1), symbol], 1)
+        return RepeatPreviousState(recent, torch.zeros_like(none), none, none)
+
+    def step(self, state: RepeatPreviousState, action: Tensor, noise: Tensor) -> Step[RepeatPreviousState]:
+        """Judges the answer and shows the next symbol."""
+        target = state.recent[:, 0]
+        asked = target >= 0
+        correct = target == action
+        reward = (correct.float() * 2 - 1) * asked / (self.horizon - self.delay)
+        recent = torch.cat([state.recent[:, 1:], (noise * self.symbols).long()], 1)
+        time = state.time + 1
+        accuracy = correct.float().masked_fill(~asked, torch.nan)
+        following = RepeatPreviousState(recent, time, action, target)
+        return Step(following, reward, time >= self.horizon, {"accuracy": accuracy})
+
+    def observe(self, state: RepeatPreviousState) -> Tensor:
+        """The newest symbol, (B,)."""
+        return state.recent[:, -1]
+
+    def expert(self, state: RepeatPreviousState) -> Tensor:
+        """The symbol asked for; 0 while nothing is asked."""
+        return state.recent[:, 0].clamp(min=0)
+
+    def draw(self, state: RepeatPreviousState, canvas: Canvas) -> None:
+        """The recent symbols as cards, the one asked for marked, and the last answer's verdict."""
+        cards = ["" if symbol < 0 else chr(ord("A") + int(symbol)) for symbol in state.recent]
+        width, middle = canvas.width, canvas.width // 2
+        canvas.text(f"Which symbol was shown {self.delay} steps ago?", (middle, 50), size=28, anchor="center")
+        canvas.cards(cards, (20, 130, width - 40, 100), highlight=0)
+        canvas.text("asked for", (20, 240), size=20)
+        canvas.text("shown now", (width - 20, 240), size=20, anchor="topright")
+        canvas.text(f"step {int(state.time)} of {self.horizon}", (middle, 290), size=24, anchor="center")
+        if int(state.target) >= 0:
+            answer, target = (chr(ord("A") + int(symbol)) for symbol in (state.answer, state.target))
+            area = (middle - 130, 330, 260, 110)
+            canvas.verdict(answer == target, area)
+            canvas.text(f"last answer: {answer}", (middle, 365), size=28, anchor="center")
+            canvas.text(f"it was: {target}", (middle, 405), size=28, anchor="center")

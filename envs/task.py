@@ -1,0 +1,116 @@
+"""What a task is: its rules for a whole batch, written as pure functions with the randomness as an input."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import gymnasium.spaces as spaces
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from .canvas import Canvas
+
+State = TypeVar("State")
+Problem = TypeVar("Problem")
+Observation = Tensor | dict[str, Tensor]
+
+
+class NoExpert(NotImplementedError):
+    """The task has no expert: no best action is known for its states."""
+
+
+@dataclass(frozen=True)
+class Step(Generic[State]):
+    """What one step of the rules gives, for B environments.
+
+    Attributes:
+        state: the next state.
+        reward: (B,) float32; for a `Game`, a dict of them by player.
+        terminated: (B,) bool: the task itself has ended (the time limit is the adapter's business).
+        metrics: named (B,) float32 values of this step; NaN where a step has none. An episode's metric is the mean of
+            its steps' values.
+    """
+
+    state: State
+    reward: Any
+    terminated: Tensor
+    metrics: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Task(nn.Module, ABC, Generic[State]):
+    """The rules of an environment, for B environments at once.
+
+    `State` is a frozen dataclass of tensors whose first axis is the environment. The rule functions are pure: the same
+    state, action and noise give the same result. Data sets and networks are buffers and sub-modules, so
+    ``task.to(device)`` moves the whole environment.
+
+    Attributes:
+        observation_space: the space of one environment's observation. Images are uint8, channel first; tokens int64;
+            everything else float32.
+        action_space: the space of one environment's action.
+        horizon: steps after which an episode is truncated.
+        reset_noise: uniforms in [0, 1) that `reset` consumes per environment.
+        step_noise: uniforms in [0, 1) that `step` consumes per environment.
+    """
+
+    observation_space: spaces.Space[Any]
+    action_space: spaces.Space[Any]
+    horizon: int
+    reset_noise: int = 0
+    step_noise: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name used in error messages and pictures."""
+        return type(self).__name__
+
+    @abstractmethod
+    def reset(self, noise: Tensor) -> State:
+        """The first state of B episodes from uniforms (B, reset_noise)."""
+
+    @abstractmethod
+    def step(self, state: State, action: Tensor, noise: Tensor) -> Step[State]:
+        """One step of B episodes: actions (B, ...) of the action space, uniforms (B, step_noise)."""
+
+    @abstractmethod
+    def observe(self, state: State) -> Observation:
+        """What the agent sees of a state: (B, ...), or a dict of such tensors for a Dict space."""
+
+    def expert(self, state: State) -> Tensor:
+        """The best known action in each state, (B, ...). Raises `NoExpert` where there is none."""
+        raise NoExpert(f"{self.name} has no expert")
+
+    @abstractmethod
+    def draw(self, state: State, canvas: Canvas) -> None:
+        """Draws one environment's state (tensors without the environment axis) for people."""
+
+
+class ProblemTask(Task[State], Generic[State, Problem]):
+    """A task whose episodes can share a problem (a bandit's arms, an MDP's tables), so its reset comes in two parts.
+
+    Attributes:
+        sample_noise: uniforms that `sample` consumes per environment.
+        begin_noise: uniforms that `begin` consumes per environment.
+    """
+
+    sample_noise: int = 0
+    begin_noise: int = 0
+
+    @abstractmethod
+    def sample(self, noise: Tensor) -> Problem:
+        """B problems from uniforms (B, sample_noise)."""
+
+    @abstractmethod
+    def begin(self, problem: Problem, noise: Tensor) -> State:
+        """The first state of an episode of each problem, from uniforms (B, begin_noise)."""
+
+    @property
+    def reset_noise(self) -> int:  # type: ignore[override]
+        """Uniforms per reset: those of `sample`, then those of `begin`."""
+        return self.sample_noise + self.begin_noise
+
+    def reset(self, noise: Tensor) -> State:
+        """A new problem and its first episode, from uniforms (B, reset_noise)."""
+        return self.begin(self.sample(noise[:, : self.sample_noise]), noise[:, self.sample_noise :])

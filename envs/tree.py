@@ -1,0 +1,57 @@
+"""Operations on trees of tensors: a state (dataclass), an observation (tensor or dict) or a memory (tuple)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+Tree = TypeVar("Tree")
+
+
+def tree_map(function: Callable[..., Any], first: Tree, *rest: Tree) -> Tree:
+    """Applies `function` to the corresponding tensors of one or more trees of the same shape; ``None`` stays ``None``."""
+    node: Any = first
+    if isinstance(node, Tensor):
+        return function(node, *rest)
+    if node is None:
+        return node
+    others: tuple[Any, ...] = rest
+    if isinstance(node, dict):
+        return {key: tree_map(function, value, *(other[key] for other in others)) for key, value in node.items()}  # type: ignore[return-value]
+    if isinstance(node, tuple):
+        return tuple(tree_map(function, *parts) for parts in zip(node, *others, strict=True))  # type: ignore[return-value]
+    return type(node)(
+        **{
+            name: tree_map(function, getattr(node, name), *(getattr(other, name) for other in others))
+            for name in node.__dataclass_fields__
+        }
+    )
+
+
+def leaves(tree: Any) -> list[Tensor]:
+    """The tensors of a tree, in order."""
+    found: list[Tensor] = []
+    tree_map(lambda tensor: found.append(tensor) or tensor, tree)  # type: ignore[func-returns-value]
+    return found
+
+
+def take(tree: Tree, rows: Tensor | int) -> Tree:
+    """The given rows of every tensor; an int drops the environment axis."""
+    return tree_map(lambda tensor: tensor[rows], tree)
+
+
+def put(tree: Tree, rows: Tensor, part: Tree) -> Tree:
+    """A copy of `tree` in which the given rows (B' indices) are those of `part`; the original is left alone."""
+    return tree_map(lambda tensor, new: tensor.index_copy(0, rows, new), tree, part)
+
+
+def where(mask: Tensor, first: Tree, second: Tree) -> Tree:
+    """Row by row, `first` where `mask` (B,) is true and `second` elsewhere."""
+
+    def choose(a: Tensor, b: Tensor) -> Tensor:
+        return torch.where(mask.view(-1, *[1] * (a.dim() - 1)), a, b)
+
+    return tree_map(choose, first, second)

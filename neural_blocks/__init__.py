@@ -1,0 +1,1 @@
+"""Floor 1: neural blocks. Torch modules that know nothing of environments or agents."""

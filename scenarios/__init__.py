@@ -1,0 +1,1 @@
+"""Floor 4: scenarios. Named experiments: catalogue, runner, playback, leaderboard, command line."""
