@@ -45,18 +45,25 @@ class ActionCheck:
     """Turns a batch of actions into the tensor a task takes, or raises `InvalidInput` naming the first wrong value.
 
     Values are checked on the CPU only: on another device a check would wait for the device at every step.
+
+    Args:
+        space: the action space of one environment.
+        num_envs: B; None for the action of one environment, without a batch axis.
+        device: where the result lives.
+        name: the environment's, for messages.
     """
 
-    def __init__(self, space: spaces.Space[Any], num_envs: int, device: torch.device, name: str) -> None:
-        self.shape, self.dtype = (num_envs, *action_shape(space)), action_dtype(space)
+    def __init__(self, space: spaces.Space[Any], num_envs: int | None, device: torch.device, name: str) -> None:
+        batch = () if num_envs is None else (num_envs,)
+        self.shape, self.dtype = (*batch, *action_shape(space)), action_dtype(space)
         self.device, self.name = device, name
         low, high = bounds(space)
         self._allowed = f"{self._span(low)} to {self._span(high)}"
         if isinstance(low, int):
             self._low, self._high = low, high
         else:
-            self._low, self._high = (torch.as_tensor(bound).to(device) for bound in (low, high))
-        self._whole = not self.dtype.is_floating_point
+            self._low, self._high = (torch.as_tensor(bound) for bound in (low, high))
+        self._whole, self._batched = not self.dtype.is_floating_point, num_envs is not None
 
     @staticmethod
     def _span(bound: Any) -> str:
@@ -65,7 +72,11 @@ class ActionCheck:
 
     def __call__(self, action: Any) -> Tensor:
         """The action as a tensor (B, ...) of the right dtype on the right device."""
-        tensor = action if isinstance(action, Tensor) else torch.as_tensor(np.asarray(action))
+        try:
+            tensor = action if isinstance(action, Tensor) else torch.as_tensor(np.asarray(action))
+        except (TypeError, ValueError) as error:  # no numbers, or rows of different lengths
+            got = " ".join(repr(action).split())[:80]
+            raise InvalidInput(f"{self.name}: action must be numbers of shape {self.shape}; got {got}") from error
         if tensor.shape != self.shape:
             raise InvalidInput(f"{self.name}: action must have shape {self.shape}; got {tuple(tensor.shape)}")
         if self._whole and tensor.is_floating_point():
@@ -74,9 +85,8 @@ class ActionCheck:
             wrong = ~((tensor >= self._low) & (tensor <= self._high))
             first = wrong.nonzero()[0]
             value = tensor[tuple(first)].item()
-            raise InvalidInput(
-                f"{self.name}: action must be from {self._allowed}; got {value} in environment {int(first[0])}"
-            )
+            place = f" in environment {int(first[0])}" if self._batched else ""
+            raise InvalidInput(f"{self.name}: action must be from {self._allowed}; got {value}{place}")
         return tensor.to(device=self.device, dtype=self.dtype)
 
 

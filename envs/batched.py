@@ -14,12 +14,10 @@ from ..neural_blocks.errors import InvalidInput
 from .actions import ActionCheck
 from .canvas import Canvas
 from .noise import RESET, STEP, NoiseStream
-from .options import integer
+from .options import LARGEST_SEED, integer
 from .protocol import TimeStep
 from .task import Observation, Task
 from .tree import leaves, put, take, tree_map, where
-
-LARGEST_SEED = 2**62
 
 
 class BatchedEnv:
@@ -61,15 +59,22 @@ class BatchedEnv:
         self._no_reward = torch.zeros(num_envs, device=self.device)
         self._none = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
         self._state: Any = None
+        self._elapsed, self._ended = torch.zeros(num_envs, dtype=torch.int64, device=self.device), self._none
+        self._observation: Observation | None = None
 
     def _seeds(self, seed: Any) -> Tensor:
-        if isinstance(seed, int | np.integer):
+        if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
             if not -LARGEST_SEED <= seed <= LARGEST_SEED:
                 raise InvalidInput(f"{self.name}: seed must be from -2**62 to 2**62; got {seed}")
             return int(seed) + torch.arange(self.num_envs, device=self.device)
         if isinstance(seed, Tensor) and seed.dtype == torch.int64 and seed.shape == (self.num_envs,):
             return seed.to(self.device)
         raise InvalidInput(f"{self.name}: seed must be a whole number or an int64 tensor ({self.num_envs},); got {seed!r}")
+
+    @property
+    def started(self) -> bool:
+        """Whether `reset` was ever called."""
+        return self._state is not None
 
     @property
     def state(self) -> Any:
@@ -81,7 +86,9 @@ class BatchedEnv:
     @property
     def observation(self) -> Observation:
         """(B, ...) the current observation."""
-        return self.task.observe(self.state) if self._observation is None else self._observation
+        if self._observation is None:
+            self._observation = self.task.observe(self.state)
+        return self._observation
 
     @property
     def episode_start(self) -> Tensor:
@@ -115,8 +122,8 @@ class BatchedEnv:
             self._state = put(self._state, rows, self.task.reset(self._resets.draw_rows(rows)))
             self._elapsed = self._elapsed.index_fill(0, rows, 0)
             self._ended = self._ended.index_fill(0, rows, False)
-        self._observation: Observation | None = self.task.observe(self._state)
-        return self._observation
+        self._observation = None
+        return self.observation
 
     def step(self, action: Any) -> TimeStep:
         """One step of every environment.
@@ -162,7 +169,9 @@ class BatchedEnv:
         if self.autoreset is AutoresetMode.DISABLED and bool(waiting.any()):
             rows = waiting.nonzero().squeeze(1).tolist()
             raise InvalidInput(f"{self.name}: environments {rows} have ended; reset them (reset_mask) before the next step")
-        transition = self.task.step(self._state, action, self._steps.draw_where(~waiting))
+        disabled = self.autoreset is AutoresetMode.DISABLED  # nobody waits
+        noise = self._steps.draw() if disabled else self._steps.draw_where(~waiting)
+        transition = self.task.step(self._state, action, noise)
         elapsed = self._elapsed + 1
         terminated = transition.terminated & ~waiting
         truncated = (elapsed >= self.task.horizon) & ~transition.terminated & ~waiting
@@ -217,7 +226,11 @@ class BatchedEnv:
                 raise InvalidInput(f"{self.name}: saved state must have shape {tuple(tensor.shape)}; got {shape}")
             return value.to(self.device)
 
-        self._state = tree_map(restore, self._state)
+        restored = tree_map(restore, self._state)
+        if next(saved, None) is not None:
+            have, got = len(leaves(restored)), len(state["state"])
+            raise InvalidInput(f"{self.name}: saved state must have {have} tensors; got {got}")
+        self._state = restored
         self._elapsed, self._ended = state["elapsed"].to(self.device), state["ended"].to(self.device)
         self._resets.load_state_dict(state["resets"])
         self._steps.load_state_dict(state["steps"])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..neural_blocks.errors import InvalidInput
 from .actions import ActionCheck, action_dtype
-from .options import integer
+from .options import LARGEST_SEED, integer
 from .protocol import TimeStep
 from .task import NoExpert, Observation
 
@@ -46,12 +46,33 @@ class GymnasiumBridge:
         except (gymnasium.error.Error, TypeError, ModuleNotFoundError) as error:
             raise InvalidInput(f"environment id {id!r}: {error}".splitlines()[0]) from error
         self.name, self.num_envs, self.device = id, num_envs, torch.device(device)
-        self.observation_space, self.action_space = self.envs[0].observation_space, self.envs[0].action_space
+        self._foreign_space, self.action_space = self.envs[0].observation_space, self.envs[0].action_space
+        self.observation_space = self._space(self._foreign_space)
         self._check = ActionCheck(self.action_space, num_envs, torch.device("cpu"), id)
         self._observation: Observation | None = None
-        self._seeds = [seed + row for row in range(num_envs)]
+        self._seeds = self._from(seed)
         self._episode = [0] * num_envs
         self._history: list[list[Any]] = [[] for _ in range(num_envs)]  # actions of the current episodes
+
+    def _from(self, seed: int) -> list[int]:
+        first = integer(f"{self.name}: seed", seed, -LARGEST_SEED, LARGEST_SEED)
+        return [first + row for row in range(self.num_envs)]
+
+    def _space(self, space: spaces.Space[Any]) -> spaces.Space[Any]:
+        """What observations are in once they are tensors: a Discrete space counts from 0, a Box is float32 or uint8."""
+        if isinstance(space, spaces.Dict):
+            return spaces.Dict({name: self._space(part) for name, part in space.items()})
+        if isinstance(space, spaces.Discrete):
+            return spaces.Discrete(int(space.n))
+        if not isinstance(space, spaces.Box):
+            raise InvalidInput(f"{self.name}: observation space must be Box, Discrete or a Dict of these; got {space}")
+        dtype: Any = np.uint8 if space.dtype == np.uint8 else np.float32
+        return spaces.Box(space.low.astype(dtype), space.high.astype(dtype), dtype=dtype)
+
+    @property
+    def started(self) -> bool:
+        """Whether `reset` was ever called."""
+        return self._observation is not None
 
     @property
     def observation(self) -> Observation:
@@ -72,21 +93,19 @@ class GymnasiumBridge:
         return self.envs[row].reset(seed=seed)[0]
 
     def _stack(self, observations: list[Any], space: spaces.Space[Any] | None = None) -> Any:
-        space = self.observation_space if space is None else space
+        space = self._foreign_space if space is None else space
         if isinstance(space, spaces.Dict):
             return {name: self._stack([seen[name] for seen in observations], part) for name, part in space.items()}
         stacked = np.stack(observations)
         if isinstance(space, spaces.Discrete):
             return torch.as_tensor(stacked - space.start, dtype=torch.int64, device=self.device)
-        if not isinstance(space, spaces.Box):
-            raise InvalidInput(f"{self.name}: observation space must be Box, Discrete or a Dict of these; got {space}")
         dtype = torch.uint8 if stacked.dtype == np.uint8 else torch.float32
         return torch.as_tensor(stacked, dtype=dtype, device=self.device)
 
     def reset(self, seed: int | None = None) -> Observation:
         """Starts the next episode everywhere; with a seed, the first episode of seed + i in row i."""
         if seed is not None:
-            self._seeds = [seed + row for row in range(self.num_envs)]
+            self._seeds = self._from(seed)
         for row in range(self.num_envs):
             self._episode[row] = 0 if seed is not None or self._observation is None else self._episode[row] + 1
         self._observation = self._stack([self._begin(row) for row in range(self.num_envs)])
@@ -94,6 +113,8 @@ class GymnasiumBridge:
 
     def step(self, action: Any) -> TimeStep:
         """One step of every environment, one after the other; those that end restart in the same step."""
+        if not self.started:
+            raise InvalidInput(f"{self.name}: reset() must be called before anything else")
         actions = self._actions(self._check(action.cpu() if isinstance(action, Tensor) else action))
         seen, final, rewards = [], [], np.zeros(self.num_envs, np.float32)
         terminated, truncated = np.zeros(self.num_envs, np.bool_), np.zeros(self.num_envs, np.bool_)
@@ -118,7 +139,7 @@ class GymnasiumBridge:
         )
 
     def _actions(self, action: Tensor) -> Any:
-        return action.tolist() if isinstance(self.action_space, spaces.Discrete) else action.numpy()
+        return action.tolist() if isinstance(self.action_space, spaces.Discrete) else action.numpy().copy()
 
     def expert_action(self) -> Tensor:
         """No foreign environment tells its best action."""
@@ -146,6 +167,10 @@ class GymnasiumBridge:
                 self._history[row].append(action)
             seen.append(observation)
         self._observation = self._stack(seen)
+
+    def frames(self) -> list[Any]:
+        """One picture of each environment, (H, W, 3) uint8; they must be made with ``render_mode="rgb_array"``."""
+        return [env.render() for env in self.envs]
 
     def close(self) -> None:
         """Closes every environment."""

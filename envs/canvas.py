@@ -15,12 +15,12 @@ from ..neural_blocks.errors import InvalidInput, unknown_name
 if TYPE_CHECKING:
     from torch import Tensor
 
-    Numbers = Tensor | np.ndarray | Sequence[Any]
+    Array = Tensor | np.ndarray | Sequence[Any]
 
 Colour = tuple[int, int, int]
-Palette = Sequence[Colour]
+Palette = Sequence[Colour] | None  # None for the drawing's own colours
 Rect = tuple[float, float, float, float]  # x, y, width, height in pixels, y downwards
-Limits = tuple[float, float, float, float]  # xmin, xmax, ymin, ymax
+Limits = tuple[float, float, float, float] | None  # xmin, xmax, ymin, ymax; None for what fits all
 Place = tuple[int, int, int, int]  # the same, in whole pixels
 
 BACKGROUND: Colour = (250, 249, 246)
@@ -34,7 +34,7 @@ BAD: Colour = (204, 51, 63)
 _PETROFF = (0x3F90DA, 0xFFA90E, 0xBD1F01, 0x94A4A2, 0x832DB6, 0xA96B59, 0xE76300, 0xB9AC70, 0x717581, 0x92DADD)
 COLOURS: tuple[Colour, ...] = tuple((code >> 16, code >> 8 & 255, code & 255) for code in _PETROFF)
 
-SMALLEST_TEXT = 15
+SMALLEST_TEXT = 14
 ANCHORS = ("topleft", "midtop", "topright", "midleft", "center", "midright", "bottomleft", "midbottom", "bottomright")
 
 
@@ -74,11 +74,10 @@ class Canvas:
         """A box of the given line width, just inside `rect`."""
         self._pygame.draw.rect(self._surface, colour, self._area("outline", rect), width)
 
-    def image(self, pixels: Numbers, rect: Rect, border: Colour | None = None) -> Place:
+    def image(self, pixels: Array, rect: Rect, border: Colour | None = None) -> Place:
         """An image, as large as fits in `rect` and centred there, without smoothing; returns where it lies.
 
-        pixels: (H, W), (1, H, W), (3, H, W) or (H, W, 3); uint8, bool, or float in [0, 1]. A leading axis of 1 or 3
-        is taken for the channels.
+        pixels: (H, W), (1, H, W), (3, H, W) or, failing these, (H, W, 3); uint8, bool, or float in [0, 1].
         """
         array = _pixels(pixels)  # (H, W, 3)
         source = self._pygame.image.frombuffer(array.tobytes(), array.shape[1::-1], "RGB")
@@ -89,9 +88,7 @@ class Canvas:
             self.outline(tuple(place), border)
         return tuple(place)
 
-    def grid(
-        self, cells: Numbers, rect: Rect, colours: Palette | None = None, labels: Sequence[Sequence[str]] | None = None
-    ) -> Place:
+    def grid(self, cells: Array, rect: Rect, colours: Palette = None, labels: Array | None = None) -> Place:
         """Square cells, as large as fit in `rect` and centred there; returns where they lie.
 
         cells: (rows, columns) integers, each the index of its colour; a negative one is an empty cell.
@@ -103,8 +100,8 @@ class Canvas:
         texts = np.full(array.shape, "") if labels is None else np.asarray(labels)
         if texts.shape != array.shape:
             raise InvalidInput(f"Canvas.grid: labels must have the shape of cells, {array.shape}; got {texts.shape}")
-        rows, columns = array.shape
-        area, palette = self._area("grid", rect), colours or COLOURS
+        (rows, columns), palette = array.shape, colours or COLOURS
+        area = self._area("grid", rect)
         side = max(1, min(area.width // columns, area.height // rows))
         place = self._pygame.Rect(0, 0, side * columns, side * rows)
         place.center = area.center
@@ -145,18 +142,17 @@ class Canvas:
 
     def bars(
         self,
-        values: Numbers,
+        values: Array,
         rect: Rect,
         labels: Sequence[str] | None = None,
-        colours: Palette | None = None,
+        colours: Palette = None,
         highlight: int | None = None,
         maximum: float | None = None,
     ) -> None:
         """A bar chart of `values` (K,), each value at the tip of its bar and each label beneath.
 
-        The axis starts at 0, or at the lowest value where one is negative, and ends at `maximum` (by default the
-        highest value), where longer bars stop. Values, and labels between others, that have no room are left out. `highlight` is the index
-        of the bar to frame; one that no bar has frames none.
+        The axis spans 0 and the lowest value to `maximum` (by default the highest value), where longer bars stop.
+        Values, and labels between others, that have no room are left out. `highlight` is the index of a bar to frame.
         """
         heights, area, palette = _array("bars", values, 1).astype(float), self._area("bars", rect), colours or (ACCENT,)
         count = len(heights)
@@ -165,7 +161,7 @@ class Canvas:
         if count == 0:
             return
         slot, tallest = area.width / count, max(SMALLEST_TEXT, min(20, area.height // 6))
-        numbers = [_number(value) for value in heights.tolist()]
+        numbers = _numbers(heights.tolist())
         size = self._common_size(numbers, tallest, slot - 4)
         readable = max(self._font(size).size(number)[0] for number in numbers) <= slot
         label_size = self._common_size([_printable(label) for label in labels or [""]], tallest, slot - 4)
@@ -195,7 +191,7 @@ class Canvas:
 
     def curve(
         self,
-        values: Numbers,
+        values: Array,
         rect: Rect,
         colour: Colour = ACCENT,
         minimum: float | None = None,
@@ -213,7 +209,7 @@ class Canvas:
         highest = float(finite.max(initial=-math.inf)) if maximum is None else maximum
         if label is not None:
             size = max(SMALLEST_TEXT, min(20, area.height // 6))
-            span = f": {_number(lowest)} to {_number(highest)}" if lowest <= highest else ""
+            span = ": " + " to ".join(_numbers([lowest, highest])) if lowest <= highest else ""
             self.text(label + span, area.topleft, size, colour, max_width=area.width)
             line = self._font(size).get_height() + 2
             area = self._pygame.Rect(area.x, area.y + line, area.width, max(1, area.height - line))
@@ -232,13 +228,10 @@ class Canvas:
             else:
                 self._pygame.draw.lines(self._surface, colour, False, path, 2)
 
-    def points(
-        self, xy: Numbers, rect: Rect, colours: Palette | None = None, radius: int = 3, limits: Limits | None = None
-    ) -> None:
+    def points(self, xy: Array, rect: Rect, colours: Palette = None, radius: int = 3, limits: Limits = None) -> None:
         """A framed scatter of `xy` (N, 2), y upwards; what lies below stays visible.
 
-        limits: (xmin, xmax, ymin, ymax) at the edges of `rect`, by default a little more than the points span; points
-        beyond them, or not finite, are not drawn.
+        limits: (xmin, xmax, ymin, ymax) at the edges of `rect`; what lies beyond them is left out.
         """
         array, area, palette = _array("points", xy, 2).astype(float), self._area("points", rect), colours or (ACCENT,)
         if array.shape[1] != 2:
@@ -258,12 +251,10 @@ class Canvas:
             centre, colour = (area.x + x, area.bottom - 1 - y), palette[int(i) % len(palette)]
             self._pygame.draw.aacircle(self._surface, colour, centre, radius)
 
-    def cards(
-        self, symbols: Sequence[str], rect: Rect, highlight: int | None = None, colours: Palette | None = None
-    ) -> None:
+    def cards(self, symbols: Sequence[str], rect: Rect, highlight: int | None = None, colours: Palette = None) -> None:
         """A sequence of boxes with a symbol in each, on as many rows as keep the boxes large, centred in `rect`.
 
-        `highlight` is the index of the box to frame; one that no box has frames none. `colours` fill the boxes.
+        `highlight` is the index of a box to frame (one beyond the end frames none); `colours` fill the boxes.
         """
         count, area, palette = len(symbols), self._area("cards", rect), colours or (PANEL,)
         if count == 0:
@@ -373,24 +364,20 @@ class Canvas:
         return max(1, size)
 
 
-def _array(method: str, values: Numbers, *axes: int) -> np.ndarray:
+def _array(method: str, values: Array, *axes: int) -> np.ndarray:
     tensor: Any = values
     array = tensor.detach().cpu().numpy() if hasattr(tensor, "detach") else np.asarray(tensor)
     if array.ndim not in axes:
-        allowed = " or ".join(map(str, axes))
-        raise InvalidInput(
-            f"Canvas.{method}: the number of axes must be {allowed}; got an array of shape {array.shape}"
-        )
+        raise InvalidInput(f"Canvas.{method}: axes must number {' or '.join(map(str, axes))}; got shape {array.shape}")
     return array
 
 
-def _pixels(pixels: Numbers) -> np.ndarray:
+def _pixels(pixels: Array) -> np.ndarray:
     """An image as (H, W, 3) uint8."""
     given = _array("image", pixels, 2, 3)
     array = given[None] if given.ndim == 2 else given
     if array.size == 0 or (array.shape[0] not in (1, 3) and array.shape[2] != 3):
-        allowed = "(H, W), (1, H, W), (3, H, W) or (H, W, 3)"
-        raise InvalidInput(f"Canvas.image: pixels must have shape {allowed}; got {given.shape}")
+        raise InvalidInput(f"Canvas.image: pixels must be (H, W), (1, H, W), (3, H, W) or (H, W, 3); got {given.shape}")
     if array.dtype != np.uint8:
         if array.dtype.kind not in "fb" or not (array.min() >= 0 and array.max() <= 1):
             got = f"{array.dtype} from {array.min():.4g} to {array.max():.4g}"
@@ -405,11 +392,8 @@ def _printable(string: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in string)
 
 
-def _number(value: float) -> str:
-    """At most two decimals, but always two significant digits."""
-    whole = value.is_integer() and abs(value) < 1e6
-    return (
-        f"{value:.0f}"
-        if whole or 100 <= abs(value) < 1e6
-        else f"{round(value, 2) if 0.01 <= abs(value) < 100 else value:.4g}"
-    )
+def _numbers(values: list[float]) -> list[str]:
+    """Each value with as many decimals as the largest one needs for two digits, and at least two below 100."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0) or 1.0
+    decimals = 0 if largest >= 100 else max(2, 1 - math.floor(math.log10(largest)))
+    return [f"{round(value, decimals) + 0.0:g}" for value in values]

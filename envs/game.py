@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic
 
 import gymnasium.spaces as spaces
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..neural_blocks.errors import unknown_name
+from ..neural_blocks.errors import InvalidInput, unknown_name
 from .task import Observation, State, Step, Task
 
 if TYPE_CHECKING:
@@ -52,10 +52,12 @@ class Versus(Task[State], Generic[State]):
                 raise unknown_name(f"{game.name}: opponent", name, [other for other in game.players if other != player])
         missing = set(game.players) - {player} - set(opponents)
         if missing:
-            raise unknown_name(f"{game.name}: opponents", sorted(opponents), sorted(missing))
+            names = ", ".join(map(repr, sorted(missing)))
+            raise InvalidInput(f"{game.name}: opponents must name every other player; got none for {names}")
         self.game, self.player, self.opponents = game, player, opponents
         self.observation_space = game.observation_space[player]
         self.action_space = game.action_space[player]
+        self.networks = nn.ModuleList(one for one in opponents.values() if isinstance(one, nn.Module))  # moved with the task
         self.horizon = game.horizon
         self.reset_noise, self.step_noise = game.reset_noise, game.step_noise
 

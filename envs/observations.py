@@ -13,10 +13,17 @@ from .task import Observation
 
 
 def batched_observation(observation: Observation) -> Any:
-    """(B, ...) NumPy arrays that share memory with tensors on the CPU."""
+    """(B, ...) NumPy arrays of their own memory, so that who changes them does not change the state."""
     if isinstance(observation, dict):
-        return {name: tensor.cpu().numpy() for name, tensor in observation.items()}
-    return observation.cpu().numpy()
+        return {name: batched_observation(tensor) for name, tensor in observation.items()}
+    return np.array(observation.cpu())
+
+
+def row_of(observations: Any, row: int) -> Any:
+    """One environment's part of what `batched_observation` gives."""
+    if isinstance(observations, dict):
+        return {name: values[row] for name, values in observations.items()}
+    return observations[row]
 
 
 def single_observation(observation: Observation, space: spaces.Space[Any]) -> Any:

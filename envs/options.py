@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
+
 from ..neural_blocks.errors import InvalidInput, unknown_name
+
+LARGEST_SEED = 2**62
 
 
 def choice(what: str, value: object, allowed: Iterable[str]) -> str:
@@ -18,15 +22,22 @@ def choice(what: str, value: object, allowed: Iterable[str]) -> str:
 
 def integer(what: str, value: object, low: int, high: int | None = None) -> int:
     """`value`, if it is a whole number from `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):
         limits = f"from {low} to {high}" if high is not None else f"of at least {low}"
         raise InvalidInput(f"{what} must be a whole number {limits}; got {value!r}")
-    return value
+    return int(value)
 
 
 def number(what: str, value: object, low: float, high: float = math.inf) -> float:
     """`value` as a float, if it is a finite number from `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or math.isinf(value):
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not real or not low <= value <= high or math.isinf(value):
         limits = f"from {low} to {high}" if math.isfinite(high) else f"of at least {low}"
         raise InvalidInput(f"{what} must be a number {limits}; got {value!r}")
     return float(value)
+
+
+def seed_or_none(name: str, seed: object) -> int | None:
+    """A seed as Gymnasium takes it: None, or a whole number that is not negative; `name` is the environment's."""
+    return None if seed is None else integer(f"{name}: seed", seed, 0, LARGEST_SEED)

@@ -48,6 +48,10 @@ class BatchedEnvironment(Protocol):
     device: torch.device
 
     @property
+    def started(self) -> bool:
+        """Whether `reset` was ever called."""
+
+    @property
     def observation(self) -> Observation:
         """(B, ...) the current observation."""
 

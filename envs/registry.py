@@ -81,12 +81,11 @@ def ids() -> list[str]:
 
 def entry(id: str) -> Entry:
     """The registry's entry of an id. Raises `InvalidInput` with the nearest right id."""
-    name = id.removeprefix("palaestra/").removesuffix("-v0")
     if id not in ids():
         from ..neural_blocks.errors import unknown_name
 
         raise unknown_name("environment id", id, ids())
-    return ENTRIES[name]
+    return ENTRIES[id.removeprefix("palaestra/").removesuffix("-v0")]
 
 
 def task_class(id: str) -> type[Task[Any]]:

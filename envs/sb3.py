@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ..neural_blocks.errors import InvalidInput
 from .batched import BatchedEnv
-from .observations import batched_observation, metric_values
+from .observations import batched_observation, metric_values, row_of
 
 
 class SB3VecEnv(VecEnv):
@@ -57,11 +57,10 @@ class SB3VecEnv(VecEnv):
             metrics = metric_values(step.metrics)
             final = batched_observation(step.final_observation)
             for row in dones.nonzero()[0]:
-                last = {name: values[row] for name, values in final.items()} if isinstance(final, dict) else final[row]
                 infos[row] = {
-                    "terminal_observation": last,
+                    "terminal_observation": row_of(final, row),
                     "TimeLimit.truncated": bool(truncated[row]),
-                    **{name: float(values[row]) for name, values in metrics.items()},
+                    **{name: float(values[row]) for name, values in metrics.items() if not np.isnan(values[row])},
                 }
         return batched_observation(step.observation), step.reward.cpu().numpy(), dones, infos
 

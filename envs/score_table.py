@@ -75,12 +75,11 @@ def measure(id: str, options: dict[str, Any], episodes: int = EPISODES) -> Score
         expert = _returns(id, options, "expert", episodes)
     except NoExpert:
         expert = torch.full_like(random, torch.nan)
-    means = [value for returns in (random, expert) for value in (float(returns.mean()), _error(returns))]
-    return Scores(*(round(value, 6) for value in means), episodes=len(random))
+    return Scores(*_mean_and_error(random), *_mean_and_error(expert), episodes=len(random))
 
 
-def _error(returns: torch.Tensor) -> float:
-    return float(returns.std()) / math.sqrt(len(returns))
+def _mean_and_error(returns: torch.Tensor) -> tuple[float, float]:
+    return round(float(returns.mean()), 6), round(float(returns.std()) / math.sqrt(len(returns)), 6)
 
 
 def _returns(id: str, options: dict[str, Any], policy: str, episodes: int) -> torch.Tensor:

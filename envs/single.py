@@ -9,9 +9,11 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from ..neural_blocks.errors import unknown_name
+from .actions import ActionCheck
 from .batched import BatchedEnv
 from .canvas import Canvas
 from .observations import metric_values, single_observation
+from .options import seed_or_none
 from .registry import make_task
 from .task import Task
 
@@ -39,6 +41,7 @@ class SingleEnv(gymnasium.Env[Any, Any]):
         self.render_mode = render_mode
         self.observation_space, self.action_space = task.observation_space, task.action_space
         self.batch = BatchedEnv(task, 1, autoreset=AutoresetMode.DISABLED)
+        self._check = ActionCheck(self.action_space, None, self.batch.device, task.name)
         self._canvas: Canvas | None = None
         self._seeded = False
 
@@ -49,6 +52,7 @@ class SingleEnv(gymnasium.Env[Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts the next episode; with a seed, the first episode of that seed."""
+        seed = seed_or_none(self.task.name, seed)
         super().reset(seed=seed)
         if seed is None and not self._seeded:
             seed = int(self.np_random.integers(2**31))
@@ -59,7 +63,7 @@ class SingleEnv(gymnasium.Env[Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One step; the observation after an episode's end is its last one."""
-        step = self.batch.step(np.asarray(action)[None])
+        step = self.batch.step(self._check(action)[None])
         self._show()
         return (
             single_observation(step.observation, self.observation_space),

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ..neural_blocks.errors import InvalidInput, unknown_name
 from .batched import BatchedEnv
-from .observations import batched_observation, metric_values
+from .observations import batched_observation, metric_values, row_of
+from .options import seed_or_none
 from .registry import make_task
 from .single import FRAMES_PER_SECOND
 from .task import Observation, Task
@@ -24,8 +25,10 @@ MODES = {mode.value: mode for mode in AutoresetMode}
 class PalaestraVectorEnv(VectorEnv[Any, Any, Any]):
     """B environments of a task as a `gymnasium.vector.VectorEnv`; row i plays the episodes of seed + i.
 
-    ``infos`` holds the task's metrics, each with its ``_metric`` mask. Under SAME_STEP it also holds ``final_obs`` (the
-    observations before the reset, batched) and ``final_info`` with the mask ``_final_obs`` of the rows that ended.
+    ``infos`` is what Gymnasium's `SyncVectorEnv` gives: the task's metrics, each with its ``_metric`` mask; under
+    SAME_STEP, where an episode has ended, the metrics are in ``final_info`` and the observation before the reset in
+    ``final_obs`` (an array of objects, None elsewhere). With ``array="torch"`` metrics are tensors, NaN where there is
+    none, and ``final_obs`` is a batched tensor, always there, with the mask ``_final_obs``.
 
     Args:
         task: the rules.
@@ -71,6 +74,8 @@ class PalaestraVectorEnv(VectorEnv[Any, Any, Any]):
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Starts new episodes everywhere, or only where ``options["reset_mask"]`` (B,) bool is true."""
+        if not isinstance(seed, list | tuple | np.ndarray):
+            seed = seed_or_none(self.batch.name, seed)
         super().reset(seed=seed if isinstance(seed, int) else None)
         if seed is None and not self._seeded:
             seed = int(self.np_random.integers(2**31))
@@ -84,7 +89,7 @@ class PalaestraVectorEnv(VectorEnv[Any, Any, Any]):
     def _per_row(self, seed: Any) -> Tensor:
         if len(seed) != self.num_envs or any(value is None for value in seed):
             raise InvalidInput(f"{self.batch.name}: seed must be a list of {self.num_envs} whole numbers; got {seed!r}")
-        return torch.tensor([int(value) for value in seed])
+        return torch.tensor([seed_or_none(self.batch.name, value) for value in seed])
 
     def _rows(self, mask: Any) -> Tensor:
         mask = np.asarray(mask)
@@ -105,10 +110,12 @@ class PalaestraVectorEnv(VectorEnv[Any, Any, Any]):
             return step.observation, step.reward, step.terminated, step.truncated, infos
         metrics = metric_values(step.metrics)
         terminated, truncated = step.terminated.cpu().numpy(), step.truncated.cpu().numpy()
-        infos = _with_masks(metrics)
-        ended = terminated | truncated
-        if self.mode is AutoresetMode.SAME_STEP and ended.any():
-            final = self._observations(step.final_observation)
+        ended = (terminated | truncated) & (self.mode is AutoresetMode.SAME_STEP)
+        infos = _with_masks(metrics, ~ended)
+        if ended.any():
+            seen, final = batched_observation(step.final_observation), np.full(self.num_envs, None, dtype=object)
+            for row in ended.nonzero()[0]:
+                final[row] = row_of(seen, row)
             infos |= {"final_obs": final, "_final_obs": ended, "final_info": _with_masks(metrics, ended), "_final_info": ended}
         observation = self._observations(step.observation)
         return observation, step.reward.cpu().numpy().astype(np.float64), terminated, truncated, infos
@@ -128,11 +135,12 @@ class PalaestraVectorEnv(VectorEnv[Any, Any, Any]):
         return None if self.render_mode is None else tuple(self.batch.frames())
 
 
-def _with_masks(metrics: dict[str, NDArray[np.float32]], among: NDArray[np.bool_] | None = None) -> dict[str, Any]:
+def _with_masks(metrics: dict[str, NDArray[np.float32]], among: NDArray[np.bool_]) -> dict[str, Any]:
     infos: dict[str, Any] = {}
     for name, values in metrics.items():
-        known = ~np.isnan(values)
-        infos |= {name: values, f"_{name}": known if among is None else known & among}
+        known = among & ~np.isnan(values)
+        if known.any():
+            infos |= {name: np.where(known, values, 0), f"_{name}": known}
     return infos
 
 

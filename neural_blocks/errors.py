@@ -1,9 +1,14 @@
-"""The one exception for bad input, and the sentence that names the nearest right name."""
+"""The one exception for bad input, and the sentences that name what is allowed."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class InvalidInput(ValueError):
@@ -23,3 +28,48 @@ def unknown_name(what: str, name: object, allowed: Iterable[str]) -> InvalidInpu
     nearest = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     return InvalidInput(f"{what} must be one of {', '.join(map(repr, names))}; got {name!r}{hint}")
+
+
+def invalid_config(what: str, error: ValidationError, allowed_keys: Iterable[str]) -> InvalidInput:
+    """The error for a pydantic model that refused its input: the first complaint in one line.
+
+    An unknown key comes before the others, with the nearest right one: the required key that it misspells is then
+    missing too, but says less.
+
+    Args:
+        what: what was being read, such as a file or "PPO".
+        error: what pydantic raised.
+        allowed_keys: the model's keys, such as `PPOConfig.model_fields`; those of a nested model are dotted
+            (`evaluation.episodes`).
+    """
+    allowed = list(allowed_keys)
+    complaints: list[Mapping[str, Any]] = [*error.errors(include_url=False)]
+    first = next((c for c in complaints if c["type"] == "extra_forbidden"), complaints[0])
+    key = _dotted(first["loc"])
+    if first["type"] == "extra_forbidden":
+        parent = _dotted(first["loc"][:-1])
+        siblings = [name for name in allowed if name.rpartition(".")[0] == parent]
+        return unknown_name(f"{what}: key", key, siblings)
+    if first["type"] == "missing":
+        return InvalidInput(f"{what}: {key} is required")
+    got = _shortened(first["input"])
+    alternatives = [c for c in complaints if c["loc"][:-1] == first["loc"][:-1] and c["input"] is first["input"]]
+    if key not in allowed and len(alternatives) > 1:  # a union: each of its members complains about the same value
+        wanted = " or ".join(c["msg"].removeprefix("Input should be ") for c in alternatives)
+        return InvalidInput(f"{what}: {_dotted(first['loc'][:-1])} should be {wanted}; got {got}")
+    if first["type"] == "literal_error" and isinstance(first["input"], str):
+        return unknown_name(f"{what}: {key}", first["input"], re.findall(r"'([^']*)'", first["ctx"]["expected"]))
+    complaint = re.sub(r"^(Input|String|List|Dictionary|Tuple|Set) should ", "should ", first["msg"])
+    complaint = " ".join(complaint.removeprefix("Value error, ").split())
+    subject = f"{what}: {key}" if key else what
+    joint = " " if complaint.startswith("should ") else ": "
+    return InvalidInput(f"{subject}{joint}{complaint}; got {got}")
+
+
+def _dotted(location: Iterable[object]) -> str:
+    return ".".join(map(str, location))
+
+
+def _shortened(value: object, length: int = 80) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= length else text[: length - 1] + "…"

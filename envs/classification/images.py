@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.error import URLError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,9 +70,9 @@ def _fetch(dataset: str, source: OpenMLImages, cache: str | None) -> tuple[NDArr
         bunch: Any = fetch_openml(
             data_id=source.data_id, data_home=cache, as_frame=False, parser="liac-arff", n_retries=1, delay=0.5
         )
-    except (URLError, OSError, ValueError) as error:
+    except Exception as error:  # a broken network or cache file raises whatever the layer that met it does
         raise InvalidInput(
-            f"DigitBandit: dataset {dataset!r} could not be fetched from OpenML ({error}); "
+            f"DigitBandit: dataset {dataset!r} could not be fetched from OpenML ({' '.join(str(error).split())}); "
             "the embedded data set 'digits' needs no network"
         ) from error
     features = int(np.prod(source.shape))

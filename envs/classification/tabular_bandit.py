@@ -55,5 +55,5 @@ class TabularBandit(ClassificationBandit):
             canvas.bars(row, area, labels=names)
             return
         limits = (-2.6, 2.6, -2.6, 2.6)
-        canvas.points(self.inputs, area, colours=[COLOURS[int(label)] for label in self.labels], radius=2, limits=limits)
+        canvas.points(self.inputs, area, colours=[COLOURS[label] for label in self.labels.tolist()], radius=2, limits=limits)
         canvas.points(row[None], area, colours=[INK], radius=8, limits=limits)

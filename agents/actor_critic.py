@@ -1,0 +1,177 @@
+"""What A2C and PPO share: the network, acting, the loop of rollout and update, and their state."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..envs.protocol import BatchedEnvironment
+from ..envs.task import Observation
+from ..neural_blocks.errors import InvalidInput
+from .agent import Agent, Memory, Report
+from .config import AgentConfig
+from .distributions import distribution
+from .network import ActorCritic
+from .rollout import EpisodeStatistics, Rollout, collect, generalised_advantage
+
+
+class ActorCriticConfig(AgentConfig):
+    """Settings that every actor-critic has.
+
+    Attributes:
+        learning_rate: of the optimiser.
+        anneal: let the learning rate fall linearly to 0 over the run.
+        rollout_steps: T, steps of every environment between two updates.
+        gamma: discount.
+        gae_lambda: decay of the advantages; 1 is the plain return.
+        value_coefficient: weight of the value's loss.
+        entropy_coefficient: weight of the policy's entropy.
+        max_grad_norm: gradients are scaled down to this norm.
+        encoder: of images: "cnn", "flat", or "auto": "cnn" from 16 pixels a side on.
+        memory: None, "gru" or "lstm".
+        memory_size: the memory's features.
+        sequence_length: steps an update back-propagates through; None for `rollout_steps`. Without a memory it is 1.
+        hidden: widths of the policy's and of the value's hidden layers.
+        activation: "tanh", "relu", "silu" or "gelu".
+    """
+
+    learning_rate: float = Field(3e-4, gt=0)
+    anneal: bool = False
+    rollout_steps: int = Field(32, ge=1)
+    gamma: float = Field(0.99, ge=0, le=1)
+    gae_lambda: float = Field(0.95, ge=0, le=1)
+    value_coefficient: float = Field(0.5, ge=0)
+    entropy_coefficient: float = Field(0.01, ge=0)
+    max_grad_norm: float = Field(0.5, gt=0)
+    encoder: Literal["auto", "cnn", "flat"] = "auto"
+    memory: Literal["gru", "lstm"] | None = None
+    memory_size: int = Field(64, ge=1)
+    sequence_length: int | None = Field(None, ge=1)
+    hidden: tuple[int, ...] = (64, 64)
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
+
+
+class ActorCriticAgent(Agent):
+    """An agent with one network for policy and value, learning on-policy. Subclasses say what an update is."""
+
+    Config = ActorCriticConfig
+    network: ActorCritic
+    optimiser: torch.optim.Optimizer
+
+    def build(self) -> None:
+        """Network, distribution and optimiser."""
+        config = self.config
+        policy = distribution(self.action_space)
+        self.network = ActorCritic(
+            self.observation_space,
+            policy.size,
+            encoder_kind=config.encoder,
+            memory=config.memory,
+            memory_size=config.memory_size,
+            hidden=config.hidden,
+            activation=config.activation,
+        ).to(self.device)
+        self.policy = policy.to(self.device)
+        self.parameters = [*self.network.parameters(), *self.policy.parameters()]
+        self.optimiser = self.make_optimiser()
+        self.chunk = 1 if config.memory is None else config.sequence_length or config.rollout_steps
+        if config.rollout_steps % self.chunk:
+            raise InvalidInput(
+                f"{type(config).__name__}: rollout_steps must be a multiple of sequence_length {self.chunk}; "
+                f"got {config.rollout_steps}"
+            )
+        self.memory: Memory = ()
+        self.statistics: EpisodeStatistics | None = None
+
+    @abstractmethod
+    def make_optimiser(self) -> torch.optim.Optimizer:
+        """The optimiser of `self.parameters`."""
+
+    @abstractmethod
+    def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
+        """Learns from a rollout and its advantages (T, B); returns named scalars, left on the device."""
+
+    def initial_memory(self, num_envs: int) -> Memory:
+        """Zeros."""
+        return self.network.initial_memory(num_envs)
+
+    @torch.no_grad()
+    def act(
+        self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False
+    ) -> tuple[Tensor, Memory]:
+        """Actions (B, ...) from the policy; see `Agent.act`."""
+        first = next(iter(observation.values())) if isinstance(observation, dict) else observation
+        if start is None:
+            start = torch.zeros(len(first), dtype=torch.bool, device=self.device)
+        memory = memory or self.initial_memory(len(first))
+        parameters, _, memory = self.network.act(observation, memory, start)
+        raw = self.policy.mode(parameters) if greedy else self.policy.sample(parameters, self.generator)
+        return self.policy.to_env(raw), memory
+
+    def learn(self, env: BatchedEnvironment, steps: int) -> Iterator[Report]:
+        """Learns until it has taken `steps` environment steps in all; yields one report per iteration.
+
+        It goes on in the environments as they stand; those that were never reset are.
+        """
+        self.attach(env)
+        if not env.started:
+            env.reset()
+        if self.statistics is None or self.statistics.running.shape[1] != env.num_envs:
+            self.memory = self.initial_memory(env.num_envs)
+            self.statistics = EpisodeStatistics(env.num_envs, env.device)
+        self.statistics.running = self.statistics.running * ~env.episode_start  # someone may have reset them
+        while self.steps < steps:
+            if self.config.anneal:
+                for group in self.optimiser.param_groups:
+                    group["lr"] = self.config.learning_rate * (1 - self.steps / steps)
+            rollout, self.memory = collect(
+                env, self.network, self.policy, self.config.rollout_steps, self.memory, self.generator, self.chunk
+            )
+            losses = self.update(rollout, generalised_advantage(rollout, self.config.gamma, self.config.gae_lambda))
+            self.steps += self.config.rollout_steps * env.num_envs
+            yield self._report(rollout, losses)
+
+    def _report(self, rollout: Rollout, losses: dict[str, Tensor]) -> Report:
+        assert self.statistics is not None
+        numbers = torch.cat([self.statistics.update(rollout), torch.stack(list(losses.values()))]).tolist()
+        total, length, episodes, *rest = numbers
+        report = {"steps": float(self.steps), "episodes": episodes}
+        if episodes:
+            report |= {"return": total / episodes, "length": length / episodes}
+        named = dict(zip([*rollout.metrics, *losses], rest, strict=True))
+        return report | {name: value for name, value in named.items() if name in losses or not math.isnan(value)}
+
+    def minimise(self, loss: Tensor) -> None:
+        """One step of the optimiser."""
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm, foreach=True)
+        self.optimiser.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Network, optimiser, memory and running episodes beside the base's counters."""
+        return super().state_dict() | {
+            "network": self.network.state_dict(),
+            "policy": self.policy.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "memory": list(self.memory),
+            "running": None if self.statistics is None else self.statistics.running,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues exactly where a saved agent stood."""
+        super().load_state_dict(state)
+        self.network.load_state_dict(state["network"])
+        self.policy.load_state_dict(state["policy"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.memory = tuple(part.to(self.device) for part in state["memory"])
+        self.statistics = None
+        if state["running"] is not None:
+            self.statistics = EpisodeStatistics(state["running"].shape[1], self.device)
+            self.statistics.running = state["running"].to(self.device)

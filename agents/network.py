@@ -1,0 +1,162 @@
+"""One builder for every agent's network: encoder by observation space, optional memory, heads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium.spaces as spaces
+import torch
+from torch import Tensor, nn
+
+from ..neural_blocks.convolution import SmallCNN
+from ..neural_blocks.errors import InvalidInput, unknown_name
+from ..neural_blocks.mlp import MLP
+from ..neural_blocks.recurrent import memory as make_memory
+
+Observation = Tensor | dict[str, Tensor]
+Memory = tuple[Tensor, ...]
+IMAGE_ENCODERS = ("auto", "cnn", "flat")
+
+
+class Flat(nn.Module):
+    """A Box as a float vector: (N, ...) to (N, features); uint8 is scaled from [0, 255] to [0, 1]."""
+
+    def __init__(self, space: spaces.Box) -> None:
+        super().__init__()
+        self.output_size = math.prod(space.shape)
+        self.scale = 1 / 255 if space.dtype == "uint8" else 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, ...) to (N, features)."""
+        x = x.flatten(1).float()
+        return x if self.scale == 1.0 else x * self.scale
+
+
+class Image(nn.Module):
+    """A uint8 image through a `SmallCNN`: (N, C, H, W) to (N, features)."""
+
+    def __init__(self, space: spaces.Box) -> None:
+        super().__init__()
+        self.cnn = SmallCNN(space.shape)
+        self.output_size = self.cnn.output_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) uint8 to (N, features)."""
+        return self.cnn(x.float() * (1 / 255))
+
+
+class OneHot(nn.Module):
+    """A Discrete or MultiDiscrete value as one-hot vectors side by side: (N,) or (N, n) int64 to (N, features)."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.output_size = sum(sizes)
+        offsets = torch.tensor([0, *sizes[:-1]]).cumsum(0)
+        self.register_buffer("offsets", offsets, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, ...) int64 to (N, features)."""
+        flat = x.reshape(len(x), -1) + self.offsets
+        return torch.zeros(len(x), self.output_size, device=x.device).scatter_(1, flat, 1.0)
+
+
+class Parts(nn.Module):
+    """A Dict's parts, each through its own encoder, side by side: dict of (N, ...) to (N, features)."""
+
+    def __init__(self, space: spaces.Dict, kind: str) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict({name: encoder(part, kind) for name, part in space.items()})
+        self.output_size = sum(int(part.output_size) for part in self.parts.values())  # type: ignore[arg-type]
+
+    def forward(self, x: dict[str, Tensor]) -> Tensor:
+        """Dict of (N, ...) to (N, features)."""
+        return torch.cat([part(x[name]) for name, part in self.parts.items()], -1)
+
+
+def encoder(space: spaces.Space[Any], kind: str = "auto") -> Any:
+    """The encoder of an observation space: a module from (N, ...) to (N, output_size).
+
+    Args:
+        space: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict of these.
+        kind: for images (uint8 of three dimensions): "cnn", "flat", or "auto": "cnn" from 16 pixels a side on.
+    """
+    if kind not in IMAGE_ENCODERS:
+        raise unknown_name("encoder", kind, IMAGE_ENCODERS)
+    if isinstance(space, spaces.Dict):
+        return Parts(space, kind)
+    if isinstance(space, spaces.Discrete):
+        return OneHot([int(space.n)])
+    if isinstance(space, spaces.MultiDiscrete):
+        return OneHot([int(n) for n in space.nvec.reshape(-1)])
+    if isinstance(space, spaces.MultiBinary):
+        return Flat(spaces.Box(0, 1, space.shape))
+    if isinstance(space, spaces.Box):
+        image = len(space.shape) == 3 and space.dtype == "uint8"
+        convolve = image and (kind == "cnn" or (kind == "auto" and min(space.shape[1:]) >= 16))
+        return Image(space) if convolve else Flat(space)
+    raise InvalidInput(f"observation space must be Box, Discrete, MultiDiscrete, MultiBinary or Dict; got {space}")
+
+
+class ActorCritic(nn.Module):
+    """Encoder, optional memory, and two perceptrons: one for the policy's parameters, one for the value.
+
+    Args:
+        observation_space: what is encoded.
+        policy_size: the policy's parameters.
+        encoder_kind: see `encoder`.
+        memory: None, or the name of a memory block.
+        memory_size: its features.
+        hidden: widths of each perceptron's hidden layers.
+        activation: of the perceptrons.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        policy_size: int,
+        *,
+        encoder_kind: str = "auto",
+        memory: str | None = None,
+        memory_size: int = 64,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "tanh",
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder(observation_space, encoder_kind)
+        features = int(self.encoder.output_size)
+        self.memory = None if memory is None else make_memory(memory, features, memory_size)
+        features = features if memory is None else memory_size
+        self.actor = MLP(features, hidden, policy_size, activation=activation, output_gain=0.01)
+        self.critic = MLP(features, hidden, 1, activation=activation)
+
+    def initial_memory(self, batch: int) -> Memory:
+        """The memory of B fresh episodes; empty without a memory block."""
+        return () if self.memory is None else self.memory.initial_memory(batch)
+
+    def features(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Memory]:
+        """What both heads see: observations (T, B, ...), memory before them, starts (T, B), to (T, B, F) and memory."""
+        lead = start.shape
+        flat: Any = (
+            {name: part.flatten(0, 1) for name, part in observation.items()}
+            if isinstance(observation, dict)
+            else observation.flatten(0, 1)
+        )
+        encoded = self.encoder(flat).view(*lead, -1)  # (T, B, F)
+        return (encoded, memory) if self.memory is None else self.memory(encoded, memory, start)
+
+    def forward(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Tensor, Memory]:
+        """Policy parameters (T, B, P), values (T, B) and the memory after the last step."""
+        features, memory = self.features(observation, memory, start)
+        return self.actor(features), self.critic(features).squeeze(-1), memory
+
+    def act(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Tensor, Memory]:
+        """One step: observations (B, ...), memory, starts (B,), to parameters (B, P), values (B,) and memory."""
+        one = (
+            {name: part.unsqueeze(0) for name, part in observation.items()}
+            if isinstance(observation, dict)
+            else observation.unsqueeze(0)
+        )
+        parameters, value, memory = self(one, memory, start.unsqueeze(0))
+        return parameters[0], value[0], memory

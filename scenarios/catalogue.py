@@ -1,0 +1,115 @@
+"""The catalogue: named experiments as YAML files, checked when they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..neural_blocks.errors import InvalidInput, invalid_config, unknown_name
+
+FOLDER = Path(__file__).parent / "catalog"
+
+
+class Evaluation(BaseModel):
+    """How a trained agent is scored: over which episodes and with which options."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    options: dict[str, Any] = {}
+    """Merged over the scenario's own options, such as `{split: test}`."""
+    episodes: int = Field(default=1000, ge=1)
+    num_envs: int = Field(default=256, ge=1)
+
+
+class Scenario(BaseModel):
+    """A task with a protocol: what is trained on, for how long, and how the result is scored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """Names the folder of its runs and its rows of the leaderboard."""
+    title: str
+    description: str
+    environment: str = Field(min_length=1)
+    """An id such as `palaestra/DigitBandit-v0`, or any other Gymnasium id."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of the environment."""
+    evaluation: Evaluation = Evaluation()
+    num_envs: int = Field(default=64, ge=1)
+    """Environments that training steps at once."""
+    steps: int = Field(ge=1)
+    """Environment steps of training, counted over all environments."""
+    agents: dict[str, dict[str, Any]] = {}
+    """Overrides of an agent's config, by the agent's name."""
+    agent: str = "ppo"
+    """The agent that should solve it."""
+    tags: list[str] = []
+
+    @property
+    def evaluation_options(self) -> dict[str, Any]:
+        """Keyword arguments of the environment in which the agent is scored."""
+        return {**self.options, **self.evaluation.options}
+
+
+def names() -> list[str]:
+    """The names of the catalogue's scenarios, in alphabetical order."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def get(name_or_path: str | Path) -> Scenario:
+    """The scenario of that name in the catalogue, or the one in a user's own .yaml file.
+
+    Raises:
+        InvalidInput: no such name or file, a broken file, or a user's file that takes a name of the catalogue, whose
+            rows of the leaderboard would then be of two different experiments.
+    """
+    text = str(name_or_path)
+    if not (isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text or "\\" in text):
+        if text not in names():
+            raise unknown_name("scenario", text, names())
+        return load_scenario(FOLDER / f"{text}.yaml")
+    path = Path(name_or_path)
+    scenario = load_scenario(path)
+    if scenario.name in names() and path.resolve().parent != FOLDER.resolve():
+        raise InvalidInput(f"{path}: name {scenario.name!r} is one of the catalogue's own; choose another")
+    return scenario
+
+
+def load_scenario(path: str | Path) -> Scenario:
+    """The scenario in a YAML file.
+
+    Raises:
+        InvalidInput: the file cannot be read, is not YAML, or is not a scenario; one line naming the file, the key,
+            the value and what is allowed.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"{path}: is not valid YAML: {_yaml_complaint(error)}") from error
+    if not isinstance(content, dict):
+        raise InvalidInput(f"{path}: must be a mapping with keys such as 'name' and 'steps'; got {content!r:.80}")
+    try:
+        return Scenario.model_validate(content)
+    except ValidationError as error:
+        raise invalid_config(str(path), error, _dotted_keys(Scenario)) from error
+
+
+def _yaml_complaint(error: Exception) -> str:
+    """One line: the problem and where it is."""
+    mark = getattr(error, "problem_mark", None)
+    place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return " ".join(str(getattr(error, "problem", None) or error).split()) + place
+
+
+def _dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The keys of a model and of the models nested in it: `steps`, `evaluation`, `evaluation.episodes`."""
+    for key, field in model.model_fields.items():
+        yield prefix + key
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _dotted_keys(field.annotation, f"{prefix}{key}.")

@@ -1,0 +1,94 @@
+"""What the command line prints: lists, outcomes and standings, as tables or as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from .board import ALL, Leaderboard, Row
+
+Lines = list[dict[str, Any]]
+
+
+def envs() -> Lines:
+    """Every environment: id, family and one line about it."""
+    from ..envs.registry import ENTRIES, ids
+
+    return [
+        {"id": id, "family": entry.family, "summary": entry.summary}
+        for id, entry in zip(ids(), ENTRIES.values(), strict=True)
+    ]
+
+
+def agents() -> Lines:
+    """Every agent: name and one line about it."""
+    from ..agents import summaries
+
+    return [{"name": name, "summary": summary} for name, summary in summaries().items()]
+
+
+def scenarios() -> Lines:
+    """Every scenario of the catalogue: name, environment, agent, steps and title."""
+    from . import catalogue
+
+    found = [catalogue.get(name) for name in catalogue.names()]
+    return [
+        {"name": s.name, "environment": s.environment, "agent": s.agent, "steps": s.steps, "title": s.title}
+        for s in found
+    ]
+
+
+def outcome(row: Row) -> dict[str, Any]:
+    """A run's result: what the leaderboard keeps of it, without the book-keeping."""
+    numbers = {"return": row.return_mean, "deviation": row.return_std, "score": row.score, **row.metrics}
+    known = {name: value for name, value in numbers.items() if value is not None and math.isfinite(value)}
+    return {
+        "scenario": row.scenario,
+        "agent": row.agent,
+        "seed": row.seed,
+        "steps": row.steps,
+        "episodes": row.episodes,
+        **{name: round(value, 4) for name, value in known.items()},
+        "folder": row.folder,
+    }
+
+
+def show(lines: Lines, as_json: bool) -> None:
+    """Prints lines that all have the same keys."""
+    if as_json:
+        print(json.dumps(lines, indent=1))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for name in lines[0]:
+        table.add_column(name, overflow="fold")
+    for line in lines:
+        cells = [f"{value:,}" if isinstance(value, int) else str(value) for value in line.values()]
+        table.add_row(*map(Text, cells))
+    _print(table)
+
+
+def show_standings(board: Leaderboard, scenario: str | None, as_json: bool) -> None:
+    """Prints the standings of one scenario; or of each, and then of all together."""
+    from .tables import render
+
+    standings = board.table(scenario)
+    if as_json:
+        print(json.dumps([standing.to_json() for standing in standings], indent=1))
+        return
+    if not standings:
+        print(f"no finished runs in {board.path}" + (f" for scenario {scenario!r}" if scenario else ""))
+        return
+    names = list(dict.fromkeys(standing.scenario for standing in standings))
+    for name in sorted(names, key=lambda name: name == ALL):
+        _print(render([standing for standing in standings if standing.scenario == name]))
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(table, soft_wrap=not console.is_terminal)

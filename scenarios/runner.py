@@ -1,0 +1,288 @@
+"""The runner: scenario × agent × seed becomes a run folder and a row of the leaderboard, and a killed run goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from .. import __version__, agents
+from ..agents.agent import Agent, read_checkpoint
+from ..agents.evaluation import evaluate
+from ..envs.options import integer
+from ..envs.protocol import BatchedEnvironment
+from ..neural_blocks.errors import InvalidInput, unknown_name
+from . import catalogue
+from .board import Leaderboard, Row
+from .catalogue import Scenario
+from .environments import make_environment, reference
+from .recording import Recording, play_episodes
+from .tracking import tracker
+
+ROOT = Path("runs")
+EVALUATION_SEED = 2**41  # evaluation plays episodes that no training run starts from
+SEED_SPAN = 2**24  # seeds between two runs, more than any batch has rows
+RECORDED = 3  # evaluation episodes kept in a run folder
+OnReport = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is: everything that decides its result, as `run.yaml` keeps it.
+
+    Attributes:
+        run_id: unique to the run.
+        scenario: the whole scenario, so that a changed catalogue does not change the run.
+        agent: name of the agent.
+        config: the agent's whole configuration.
+        seed: of weights, actions and environments.
+        steps: environment steps of training in all.
+        device: where it trains.
+        track: None or "wandb".
+        version: of Palaestra.
+    """
+
+    run_id: str
+    scenario: Scenario
+    agent: str
+    config: dict[str, Any]
+    seed: int
+    steps: int
+    device: str
+    track: str | None
+    version: str
+
+    def folder(self, root: Path) -> Path:
+        """Where the run's files are."""
+        return root / self.scenario.name / self.agent / f"{self.seed}-{self.run_id}"
+
+
+def run(
+    scenario: str | Path | Scenario,
+    agent: str | None = None,
+    seed: int = 0,
+    *,
+    steps: int | None = None,
+    settings: dict[str, Any] | None = None,
+    device: str = "auto",
+    root: str | Path = ROOT,
+    track: str | None = None,
+    on_report: OnReport | None = None,
+    checkpoint_seconds: float = 10.0,
+) -> Row:
+    """Trains an agent on a scenario, scores it, and adds the run to the leaderboard in `root`.
+
+    Args:
+        scenario: a name of the catalogue, a path to a YAML file, or a `Scenario`.
+        agent: name of the agent; None for the one that should solve the scenario.
+        seed: of weights, actions and environments.
+        steps: environment steps of training; None for the scenario's.
+        settings: changes to the agent's configuration, over the scenario's own.
+        device: "auto" (CUDA if there is one), "cpu", "cuda", ...
+        root: the folder of all runs.
+        track: "wandb" to log to Weights & Biases as well.
+        on_report: called after every iteration with the steps taken, the steps in all, and the agent's report.
+        checkpoint_seconds: time between two checkpoints; 0 for one after every iteration.
+
+    Returns:
+        The run's row of the leaderboard.
+
+    Raises:
+        InvalidInput: an unknown or impossible scenario, agent, setting, option or device.
+        OSError: the run folder cannot be written.
+    """
+    scenario = scenario if isinstance(scenario, Scenario) else catalogue.get(scenario)
+    agent = agent or scenario.agent
+    if track not in (None, "wandb"):
+        raise unknown_name("tracker", track, ["wandb"])
+    for name in scenario.agents:
+        agents.agent_class(name)  # a misspelt agent would make its overrides silent
+    config = agents.agent_class(agent).Config.parse(**{**scenario.agents.get(agent, {}), **(settings or {})})
+    plan = Plan(
+        run_id=secrets.token_hex(4),
+        scenario=scenario,
+        agent=agent,
+        config=config.model_dump(mode="json"),
+        seed=integer("seed", seed, 0, 2**31 - 1),
+        steps=integer("steps", scenario.steps if steps is None else steps, 0),
+        device=choose_device(device),
+        track=track,
+        version=__version__,
+    )
+    make_environment(scenario, 1, evaluation=True)  # a wrong option fails before anything is written
+    folder = plan.folder(Path(root))
+    folder.mkdir(parents=True)
+    content = {**asdict(plan), "scenario": scenario.model_dump(mode="json")}
+    _write(folder / "run.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    return _carry_out(plan, folder, on_report, checkpoint_seconds)
+
+
+def resume(folder: str | Path, *, on_report: OnReport | None = None, checkpoint_seconds: float = 10.0) -> Row:
+    """Carries a run that was stopped to its end; the result is that of the run that was not.
+
+    Raises:
+        InvalidInput: not a run folder, or a damaged checkpoint.
+    """
+    folder = Path(folder)
+    return _carry_out(read_plan(folder), folder, on_report, checkpoint_seconds)
+
+
+def read_plan(folder: str | Path) -> Plan:
+    """What the run in a folder is. Raises `InvalidInput` where it is not a run folder."""
+    path = Path(folder) / "run.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Plan(**{**content, "scenario": Scenario.model_validate(content["scenario"])})
+    except FileNotFoundError:
+        raise InvalidInput(f"{folder}: not a run folder: it has no run.yaml") from None
+    except (yaml.YAMLError, TypeError, KeyError, ValueError, OSError) as error:
+        raise InvalidInput(f"{path}: not a readable run: {' '.join(str(error).split())}") from error
+
+
+def load_agent(folder: str | Path, env: BatchedEnvironment) -> Agent:
+    """The trained agent of a run, for these environments.
+
+    Raises:
+        InvalidInput: not a run folder, no or a damaged checkpoint, or environments of other spaces.
+    """
+    plan = read_plan(folder)
+    agent = agents.make(plan.agent, env, seed=plan.seed, **plan.config)
+    path = Path(folder) / "checkpoint.pt"
+    agent.restore(read_checkpoint(path, env.device), path)
+    return agent
+
+
+def score_run(folder: str | Path, episodes: int | None = None) -> Row:
+    """Scores a run's checkpoint by its scenario's protocol, over another number of episodes if given."""
+    plan = read_plan(folder)
+    env = _evaluation_environment(plan)
+    return _score(plan, Path(folder), load_agent(folder, env), env, episodes, seconds=float("nan"))
+
+
+def choose_device(device: str) -> str:
+    """ "auto" becomes "cuda" where there is one and "cpu" elsewhere. Raises `InvalidInput` for a device that is not there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidInput(f"device must be 'auto', 'cpu' or one that PyTorch finds here; got {device!r} ({reason})") from error
+    return device
+
+
+def _carry_out(plan: Plan, folder: Path, on_report: OnReport | None, checkpoint_seconds: float) -> Row:
+    """Trains from the last checkpoint, or from the start, to the end; then scores."""
+    env = _evaluation_environment(plan)
+    agent = agents.make(plan.agent, env, seed=plan.seed, **plan.config)
+    seconds = 0.0
+    if type(agent).learn is not Agent.learn:
+        seconds = _train(plan, folder, agent, on_report, checkpoint_seconds)
+    else:
+        agent.save(folder / "checkpoint.pt")
+    row = _score(plan, folder, agent, env, None, seconds)
+    _record(plan, agent).save(folder / "recording.json")
+    _write(folder / "result.json", json.dumps(asdict(row), indent=1) + "\n")
+    Leaderboard(folder.parents[2] / "leaderboard.sqlite").add(row)
+    return row
+
+
+def _train(plan: Plan, folder: Path, agent: Agent, on_report: OnReport | None, checkpoint_seconds: float) -> float:
+    """Trains to the plan's steps, logging and checkpointing; returns the seconds it took in all."""
+    scenario, path = plan.scenario, folder / "checkpoint.pt"
+    env = make_environment(scenario, scenario.num_envs, device=plan.device, seed=(plan.seed + 1) * SEED_SPAN)
+    seconds, logged = 0.0, 0
+    if path.exists():
+        checkpoint = read_checkpoint(path, plan.device)
+        agent.restore(checkpoint, path)
+        env.load_state_dict(checkpoint["environment"])
+        seconds, logged = checkpoint["seconds"], checkpoint["logged"]
+    told = tracker(
+        plan.track,
+        project="palaestra",
+        run=f"{scenario.name}-{plan.agent}-{plan.seed}",
+        group=f"{scenario.name}/{plan.agent}",
+        config={**plan.config, "scenario": scenario.name, "agent": plan.agent, "seed": plan.seed},
+        folder=folder,
+    )
+    with (folder / "metrics.jsonl").open("ab") as log:
+        log.truncate(logged)  # what was logged after the checkpoint is learned, and logged, again
+        started = saved = time.monotonic()
+
+        def save() -> None:
+            log.flush()
+            os.fsync(log.fileno())
+            spent = seconds + time.monotonic() - started
+            agent.save(path, environment=env.state_dict(), seconds=spent, logged=log.tell())
+
+        for report in agent.learn(env, plan.steps):
+            log.write(json.dumps(report).encode() + b"\n")
+            told.log(int(report["steps"]), report)
+            if on_report is not None:
+                on_report(int(report["steps"]), plan.steps, report)
+            if time.monotonic() - saved >= checkpoint_seconds:
+                save()
+                saved = time.monotonic()
+        if not env.started:
+            env.reset()
+        save()
+        seconds += time.monotonic() - started
+    told.finish({"steps": agent.steps, "seconds": seconds})
+    return seconds
+
+
+def _evaluation_environment(plan: Plan) -> BatchedEnvironment:
+    scenario = plan.scenario
+    parallel = min(scenario.evaluation.num_envs, scenario.evaluation.episodes)
+    return make_environment(scenario, parallel, device=plan.device, evaluation=True)
+
+
+def _score(
+    plan: Plan, folder: Path, agent: Agent, env: BatchedEnvironment, episodes: int | None, seconds: float
+) -> Row:
+    scenario = plan.scenario
+    count = integer("episodes", scenario.evaluation.episodes if episodes is None else episodes, 1)
+    result = evaluate(agent, env, count, seed=EVALUATION_SEED + plan.seed * SEED_SPAN)
+    mean = float(result.returns.mean())
+    return Row(
+        run_id=plan.run_id,
+        scenario=scenario.name,
+        agent=plan.agent,
+        seed=plan.seed,
+        steps=agent.steps,
+        episodes=len(result.returns),
+        return_mean=mean,
+        return_std=float(result.returns.std(correction=0)),
+        score=reference(scenario).normalise(mean),
+        metrics=result.metrics,
+        seconds=seconds,
+        folder=str(folder),
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=plan.version,
+    )
+
+
+def _record(plan: Plan, agent: Agent) -> Recording:
+    """A few evaluation episodes of a finished run, to be watched."""
+    env = make_environment(plan.scenario, 1, device=plan.device, evaluation=True, watched=True)
+    return play_episodes(plan.scenario, env, agent, seed=EVALUATION_SEED + plan.seed * SEED_SPAN, episodes=RECORDED)
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
