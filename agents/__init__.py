@@ -68,7 +68,7 @@ def make(name: str, env: "BatchedEnvironment", *, seed: int = 0, **config: Any) 
         InvalidInput: an unknown name or setting (with the nearest right one), or a value that is not allowed.
     """
     cls = agent_class(name)
-    agent = cls(env.observation_space, env.action_space, cls.Config.parse(**config), device=env.device, seed=seed)
+    agent = cls(env.observation_space, env.action_space, cls.Config(**config), device=env.device, seed=seed)
     agent.attach(env)
     return agent
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..envs.protocol import BatchedEnvironment
 from ..envs.task import Observation
+from ..envs.tree import leaves
 from ..neural_blocks.errors import InvalidInput
 from .agent import Agent, Memory, Report
 from .config import AgentConfig
@@ -54,7 +55,7 @@ class ActorCriticConfig(AgentConfig):
     memory_size: int = Field(64, ge=1)
     sequence_length: int | None = Field(None, ge=1)
     hidden: tuple[int, ...] = (64, 64)
-    activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
 
 
 class ActorCriticAgent(Agent):
@@ -106,10 +107,10 @@ class ActorCriticAgent(Agent):
         self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False
     ) -> tuple[Tensor, Memory]:
         """Actions (B, ...) from the policy; see `Agent.act`."""
-        first = next(iter(observation.values())) if isinstance(observation, dict) else observation
+        num_envs = len(leaves(observation)[0])
         if start is None:
-            start = torch.zeros(len(first), dtype=torch.bool, device=self.device)
-        memory = memory or self.initial_memory(len(first))
+            start = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
+        memory = memory or self.initial_memory(num_envs)
         parameters, _, memory = self.network.act(observation, memory, start)
         raw = self.policy.mode(parameters) if greedy else self.policy.sample(parameters, self.generator)
         return self.policy.to_env(raw), memory
@@ -149,7 +150,8 @@ class ActorCriticAgent(Agent):
 
     def minimise(self, loss: Tensor) -> None:
         """One step of the optimiser."""
-        self.optimiser.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm, foreach=True)
         self.optimiser.step()

@@ -129,7 +129,7 @@ class Agent(ABC):
             "config": self.config.model_dump(mode="json"),
             "spaces": self._spaces(),
             "state": self.state_dict(),
-            **extra,
+            "extra": extra,
         }
         try:
             with partial.open("wb") as file:
@@ -182,7 +182,7 @@ class Agent(ABC):
         """
         checkpoint = read_checkpoint(path, device)
         cls._check_agent(checkpoint, path)
-        agent = cls(observation_space, action_space, cls.Config.parse(**checkpoint["config"]), device=device)
+        agent = cls(observation_space, action_space, cls.Config(**checkpoint["config"]), device=device)
         agent.restore(checkpoint, path)
         return agent
 

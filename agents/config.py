@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -14,14 +14,13 @@ class AgentConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    @classmethod
-    def parse(cls, **values: Any) -> Self:
-        """The configuration with these values changed.
+    def __init__(self, **values: Any) -> None:
+        """The defaults with these values changed.
 
         Raises:
             InvalidInput: an unknown key (with the nearest right one) or a value that is not allowed.
         """
         try:
-            return cls(**values)
+            super().__init__(**values)
         except ValidationError as error:
-            raise invalid_config(cls.__name__, error, cls.model_fields) from None
+            raise invalid_config(type(self).__name__, error, type(self).model_fields) from None

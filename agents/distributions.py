@@ -25,7 +25,7 @@ class Categorical(nn.Module):
 
     def sample(self, logits: Tensor, generator: torch.Generator) -> Tensor:
         """A random action: the first of n exponential clocks, at rates given by the logits, to ring."""
-        clocks = torch.empty_like(logits).exponential_(generator=generator)
+        clocks = torch.rand(logits.shape, generator=generator, device=logits.device).log_().neg_()
         return (logits - clocks.log_()).argmax(-1)
 
     def mode(self, logits: Tensor) -> Tensor:
@@ -34,11 +34,11 @@ class Categorical(nn.Module):
 
     def log_prob(self, logits: Tensor, action: Tensor) -> Tensor:
         """(...) the log-probability of the action."""
-        return F.log_softmax(logits, -1).gather(-1, action.unsqueeze(-1)).squeeze(-1)
+        return (logits.gather(-1, action.unsqueeze(-1)) - logits.logsumexp(-1, keepdim=True)).squeeze(-1)
 
     def entropy(self, logits: Tensor) -> Tensor:
         """(...) in nats."""
-        log_probs = F.log_softmax(logits, -1)
+        log_probs = logits - logits.logsumexp(-1, keepdim=True)  # log_softmax is slow over a short last axis
         return -(log_probs.exp() * log_probs).sum(-1)
 
     def to_env(self, action: Tensor) -> Tensor:

@@ -10,12 +10,13 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor, nn
 
+from ..envs.task import Observation
+from ..envs.tree import tree_map
 from ..neural_blocks.convolution import SmallCNN
 from ..neural_blocks.errors import InvalidInput, unknown_name
 from ..neural_blocks.mlp import MLP
 from ..neural_blocks.recurrent import memory as make_memory
 
-Observation = Tensor | dict[str, Tensor]
 Memory = tuple[Tensor, ...]
 IMAGE_ENCODERS = ("auto", "cnn", "flat")
 
@@ -48,13 +49,15 @@ class Image(nn.Module):
 
 
 class OneHot(nn.Module):
-    """A Discrete or MultiDiscrete value as one-hot vectors side by side: (N,) or (N, n) int64 to (N, features)."""
+    """A Discrete or MultiDiscrete value as one-hot vectors side by side: (N, ...) int64 to (N, features)."""
 
-    def __init__(self, sizes: Sequence[int]) -> None:
+    def __init__(self, space: spaces.Discrete | spaces.MultiDiscrete) -> None:
         super().__init__()
-        self.output_size = sum(sizes)
-        offsets = torch.tensor([0, *sizes[:-1]]).cumsum(0)
-        self.register_buffer("offsets", offsets, persistent=False)
+        several = isinstance(space, spaces.MultiDiscrete)
+        sizes = torch.as_tensor(space.nvec if several else space.n, dtype=torch.int64).reshape(-1)
+        starts = torch.as_tensor(space.start, dtype=torch.int64).reshape(-1)
+        self.output_size = int(sizes.sum())
+        self.register_buffer("offsets", sizes.cumsum(0) - sizes - starts, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, ...) int64 to (N, features)."""
@@ -86,10 +89,8 @@ def encoder(space: spaces.Space[Any], kind: str = "auto") -> Any:
         raise unknown_name("encoder", kind, IMAGE_ENCODERS)
     if isinstance(space, spaces.Dict):
         return Parts(space, kind)
-    if isinstance(space, spaces.Discrete):
-        return OneHot([int(space.n)])
-    if isinstance(space, spaces.MultiDiscrete):
-        return OneHot([int(n) for n in space.nvec.reshape(-1)])
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        return OneHot(space)
     if isinstance(space, spaces.MultiBinary):
         return Flat(spaces.Box(0, 1, space.shape))
     if isinstance(space, spaces.Box):
@@ -138,11 +139,7 @@ class ActorCritic(nn.Module):
     def features(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Memory]:
         """What both heads see: observations (T, B, ...), memory before them, starts (T, B), to (T, B, F) and memory."""
         lead = start.shape
-        flat: Any = (
-            {name: part.flatten(0, 1) for name, part in observation.items()}
-            if isinstance(observation, dict)
-            else observation.flatten(0, 1)
-        )
+        flat = tree_map(lambda part: part.flatten(0, 1), observation)
         encoded = self.encoder(flat).view(*lead, -1)  # (T, B, F)
         return (encoded, memory) if self.memory is None else self.memory(encoded, memory, start)
 
@@ -153,10 +150,6 @@ class ActorCritic(nn.Module):
 
     def act(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Tensor, Memory]:
         """One step: observations (B, ...), memory, starts (B,), to parameters (B, P), values (B,) and memory."""
-        one = (
-            {name: part.unsqueeze(0) for name, part in observation.items()}
-            if isinstance(observation, dict)
-            else observation.unsqueeze(0)
-        )
+        one = tree_map(lambda part: part.unsqueeze(0), observation)
         parameters, value, memory = self(one, memory, start.unsqueeze(0))
         return parameters[0], value[0], memory

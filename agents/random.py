@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ..envs.actions import random_action
 from ..envs.task import Observation
+from ..envs.tree import leaves
 from .agent import Agent, Memory
 
 
@@ -18,5 +19,5 @@ class Random(Agent):
         self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False
     ) -> tuple[Tensor, Memory]:
         """Uniform actions (B, ...), greedy or not."""
-        first = next(iter(observation.values())) if isinstance(observation, dict) else observation
-        return random_action(self.action_space, len(first), self.generator, self.device), memory
+        num_envs = len(leaves(observation)[0])
+        return random_action(self.action_space, num_envs, self.generator, self.device), memory

@@ -74,7 +74,7 @@ def collect(
     Returns:
         The rollout, and the memory after it.
     """
-    seen, starts, actions, log_probs, values, outcomes = [], [], [], [], [], []
+    seen, starts, policies, actions, values, outcomes = [], [], [], [], [], []
     memories: list[Memory] = []
     final_values: list[Tensor] = []
     nothing = torch.zeros(env.num_envs, device=env.device)
@@ -88,8 +88,8 @@ def collect(
         outcome = env.step(policy.to_env(action))
         seen.append(observation)
         starts.append(start)
+        policies.append(parameters)
         actions.append(action)
-        log_probs.append(policy.log_prob(parameters, action))
         values.append(value)
         outcomes.append(outcome)
         if env.device.type == "cpu" and not bool(outcome.truncated.any()):
@@ -99,11 +99,12 @@ def collect(
             final_values.append(torch.where(outcome.truncated, final, nothing))
         observation, start = outcome.observation, outcome.done
     values.append(network.act(observation, memory, start)[1])
+    taken = torch.stack(actions)
     rollout = Rollout(
         observation=tree_map(lambda *parts: torch.stack(parts), *seen),
         start=torch.stack(starts),
-        action=torch.stack(actions),
-        log_prob=torch.stack(log_probs),
+        action=taken,
+        log_prob=policy.log_prob(torch.stack(policies), taken),
         value=torch.stack(values),
         reward=torch.stack([outcome.reward for outcome in outcomes]),
         terminated=torch.stack([outcome.terminated for outcome in outcomes]),

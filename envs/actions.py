@@ -59,10 +59,9 @@ class ActionCheck:
         self.device, self.name = device, name
         low, high = bounds(space)
         self._allowed = f"{self._span(low)} to {self._span(high)}"
-        if isinstance(low, int):
-            self._low, self._high = low, high
-        else:
-            self._low, self._high = (torch.as_tensor(bound) for bound in (low, high))
+        plain = isinstance(low, int)  # comparing with a number is quicker than with a tensor
+        self._low: Any = low if plain else torch.as_tensor(low)
+        self._high: Any = high if plain else torch.as_tensor(high)
         self._whole, self._batched = not self.dtype.is_floating_point, num_envs is not None
 
     @staticmethod
@@ -91,9 +90,12 @@ class ActionCheck:
 
 
 def random_action(
-    space: spaces.Space[Any], num_envs: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
+    space: spaces.Space[Any],
+    num_envs: int,
+    generator: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Uniform actions (B, ...): over the values of a discrete space, over the box of a bounded Box, normal otherwise."""
+    """Uniform actions (B, ...): over a discrete space's values or a bounded Box; normal ones for an unbounded Box."""
     shape = (num_envs, *action_shape(space))
     if isinstance(space, spaces.Box) and not space.is_bounded():
         return torch.randn(shape, generator=generator, device=device)

@@ -69,7 +69,9 @@ class BatchedEnv:
             return int(seed) + torch.arange(self.num_envs, device=self.device)
         if isinstance(seed, Tensor) and seed.dtype == torch.int64 and seed.shape == (self.num_envs,):
             return seed.to(self.device)
-        raise InvalidInput(f"{self.name}: seed must be a whole number or an int64 tensor ({self.num_envs},); got {seed!r}")
+        raise InvalidInput(
+            f"{self.name}: seed must be a whole number or an int64 tensor ({self.num_envs},); got {seed!r}"
+        )
 
     @property
     def started(self) -> bool:
@@ -168,7 +170,9 @@ class BatchedEnv:
         waiting = self._ended
         if self.autoreset is AutoresetMode.DISABLED and bool(waiting.any()):
             rows = waiting.nonzero().squeeze(1).tolist()
-            raise InvalidInput(f"{self.name}: environments {rows} have ended; reset them (reset_mask) before the next step")
+            raise InvalidInput(
+                f"{self.name}: environments {rows} have ended; reset them (reset_mask) before the next step"
+            )
         disabled = self.autoreset is AutoresetMode.DISABLED  # nobody waits
         noise = self._steps.draw() if disabled else self._steps.draw_where(~waiting)
         transition = self.task.step(self._state, action, noise)

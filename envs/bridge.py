@@ -20,10 +20,10 @@ from .task import NoExpert, Observation
 class GymnasiumBridge:
     """B copies of a Gymnasium environment as a batch of torch tensors.
 
-    Each episode is reset with a seed of its own, hashed from (seed + row, episode). So, as everywhere in this suite, row i
-    plays the episodes of a single environment seeded s + i, and a saved batch continues exactly where it stood:
-    the current episodes are replayed from their seeds and actions. Both need an environment whose randomness
-    comes from its own ``np_random`` alone.
+    Each episode is reset with a seed of its own, hashed from (seed + row, episode). So, as everywhere in this suite,
+    row i plays the episodes of a single environment seeded s + i, and a saved batch continues exactly where it stood:
+    the current episodes are replayed from their seeds and actions. Both need an environment whose randomness comes
+    from its own ``np_random`` alone.
 
     Args:
         id: any registered Gymnasium id, such as "CartPole-v1".
@@ -33,8 +33,8 @@ class GymnasiumBridge:
         options: keyword arguments of ``gymnasium.make``.
 
     Raises:
-        InvalidInput: an id that Gymnasium does not know, an observation space that is neither Box, Discrete nor a Dict of
-            these, or an action outside the action space.
+        InvalidInput: an id that Gymnasium does not know, an observation space that is neither Box, Discrete nor a Dict
+            of these, or an action outside the action space.
     """
 
     def __init__(
@@ -46,8 +46,8 @@ class GymnasiumBridge:
         except (gymnasium.error.Error, TypeError, ModuleNotFoundError) as error:
             raise InvalidInput(f"environment id {id!r}: {error}".splitlines()[0]) from error
         self.name, self.num_envs, self.device = id, num_envs, torch.device(device)
-        self._foreign_space, self.action_space = self.envs[0].observation_space, self.envs[0].action_space
-        self.observation_space = self._space(self._foreign_space)
+        self.observation_space = self._space(self.envs[0].observation_space)
+        self.action_space = self.envs[0].action_space
         self._check = ActionCheck(self.action_space, num_envs, torch.device("cpu"), id)
         self._observation: Observation | None = None
         self._seeds = self._from(seed)
@@ -59,11 +59,11 @@ class GymnasiumBridge:
         return [first + row for row in range(self.num_envs)]
 
     def _space(self, space: spaces.Space[Any]) -> spaces.Space[Any]:
-        """What observations are in once they are tensors: a Discrete space counts from 0, a Box is float32 or uint8."""
+        """What observations are in once they are tensors: a Box is float32 or uint8."""
         if isinstance(space, spaces.Dict):
             return spaces.Dict({name: self._space(part) for name, part in space.items()})
         if isinstance(space, spaces.Discrete):
-            return spaces.Discrete(int(space.n))
+            return space
         if not isinstance(space, spaces.Box):
             raise InvalidInput(f"{self.name}: observation space must be Box, Discrete or a Dict of these; got {space}")
         dtype: Any = np.uint8 if space.dtype == np.uint8 else np.float32
@@ -93,12 +93,12 @@ class GymnasiumBridge:
         return self.envs[row].reset(seed=seed)[0]
 
     def _stack(self, observations: list[Any], space: spaces.Space[Any] | None = None) -> Any:
-        space = self._foreign_space if space is None else space
+        space = self.observation_space if space is None else space
         if isinstance(space, spaces.Dict):
             return {name: self._stack([seen[name] for seen in observations], part) for name, part in space.items()}
         stacked = np.stack(observations)
         if isinstance(space, spaces.Discrete):
-            return torch.as_tensor(stacked - space.start, dtype=torch.int64, device=self.device)
+            return torch.as_tensor(stacked, dtype=torch.int64, device=self.device)
         dtype = torch.uint8 if stacked.dtype == np.uint8 else torch.float32
         return torch.as_tensor(stacked, dtype=dtype, device=self.device)
 
@@ -157,7 +157,9 @@ class GymnasiumBridge:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Replays the saved episodes up to where they stood."""
         if len(state["seeds"]) != self.num_envs:
-            raise InvalidInput(f"{self.name}: saved batch must have {self.num_envs} environments; got {len(state['seeds'])}")
+            raise InvalidInput(
+                f"{self.name}: saved batch must have {self.num_envs} environments; got {len(state['seeds'])}"
+            )
         self._seeds, self._episode = state["seeds"].tolist(), state["episode"].tolist()
         seen = []
         for row, env in enumerate(self.envs):

@@ -41,9 +41,7 @@ class Versus(Task[State], Generic[State]):
         opponents: for every other player, a function from its observation (B, ...) to its action (B, ...).
     """
 
-    def __init__(
-        self, game: Game[State], player: str, opponents: dict[str, Callable[[Observation], Tensor]]
-    ) -> None:
+    def __init__(self, game: Game[State], player: str, opponents: dict[str, Callable[[Observation], Tensor]]) -> None:
         super().__init__()
         if player not in game.players:
             raise unknown_name(f"{game.name}: player", player, game.players)
@@ -57,7 +55,9 @@ class Versus(Task[State], Generic[State]):
         self.game, self.player, self.opponents = game, player, opponents
         self.observation_space = game.observation_space[player]
         self.action_space = game.action_space[player]
-        self.networks = nn.ModuleList(one for one in opponents.values() if isinstance(one, nn.Module))  # moved with the task
+        self.networks = nn.ModuleList(
+            one for one in opponents.values() if isinstance(one, nn.Module)
+        )  # moved with the task
         self.horizon = game.horizon
         self.reset_noise, self.step_noise = game.reset_noise, game.step_noise
 

@@ -16,7 +16,7 @@ def batched_observation(observation: Observation) -> Any:
     """(B, ...) NumPy arrays of their own memory, so that who changes them does not change the state."""
     if isinstance(observation, dict):
         return {name: batched_observation(tensor) for name, tensor in observation.items()}
-    return np.array(observation.cpu())
+    return observation.cpu().numpy().copy()
 
 
 def row_of(observations: Any, row: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def choice(what: str, value: object, allowed: Iterable[str]) -> str:
     return value
 
 
-def integer(what: str, value: object, low: int, high: int | None = None) -> int:
+def integer(what: str, value: Any, low: int, high: int | None = None) -> int:
     """`value`, if it is a whole number from `low` to `high`."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < low or (high is not None and value > high):
@@ -29,7 +30,7 @@ def integer(what: str, value: object, low: int, high: int | None = None) -> int:
     return int(value)
 
 
-def number(what: str, value: object, low: float, high: float = math.inf) -> float:
+def number(what: str, value: Any, low: float, high: float = math.inf) -> float:
     """`value` as a float, if it is a finite number from `low` to `high`."""
     real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not real or not low <= value <= high or math.isinf(value):

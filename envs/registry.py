@@ -1,4 +1,4 @@
-"""Every environment by its id: the list, the makers, and the registration with Gymnasium. Imports no torch by itself."""
+"""Every environment by its id: the list, the makers, the registration with Gymnasium. Imports no torch by itself."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def task_class(id: str) -> type[Task[Any]]:
 def make_task(id: str, **options: Any) -> Task[Any]:
     """The task of an id, with options.
 
-    A task of problems (`BernoulliBandit`) comes as a `Trial` of several episodes on one problem; ``episodes=n`` sets how
-    many, and ``episodes=1`` gives the bare task.
+    A task of problems (`BernoulliBandit`) comes as a `Trial` of several episodes on one problem; ``episodes=n`` sets
+    how many, and ``episodes=1`` gives the bare task.
 
     Raises:
         InvalidInput: an unknown id or option (with the nearest right name), or an option's value that is not allowed.

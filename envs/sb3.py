@@ -17,7 +17,8 @@ from .observations import batched_observation, metric_values, row_of
 class SB3VecEnv(VecEnv):
     """A `BatchedEnv` for Stable-Baselines3.
 
-    ``infos[i]`` holds, where an episode has ended, ``terminal_observation``, ``TimeLimit.truncated`` and the step's metrics.
+    ``infos[i]`` holds, where an episode has ended, ``terminal_observation``, ``TimeLimit.truncated`` and the step's
+    metrics.
 
     Args:
         batch: the environments; same-step autoreset, as Stable-Baselines3 expects.
@@ -78,7 +79,9 @@ class SB3VecEnv(VecEnv):
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Refused: all environments share one batch."""
-        raise InvalidInput(f"{self.batch.name}: environments share one batch; attribute {attr_name!r} cannot be set for some")
+        raise InvalidInput(
+            f"{self.batch.name}: environments share one batch; attribute {attr_name!r} cannot be set for some"
+        )
 
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
         """Calls the batch's method once and returns its result for every index."""

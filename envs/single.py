@@ -78,7 +78,7 @@ class SingleEnv(gymnasium.Env[Any, Any]):
         action = self.batch.expert_action()[0].numpy()
         return action[()] if isinstance(self.action_space, gymnasium.spaces.Discrete) else action
 
-    def render(self) -> np.ndarray[Any, Any] | None:  # type: ignore[override]
+    def render(self) -> np.ndarray[Any, Any] | None:
         """The current state as (480, 480, 3) uint8, or in the window."""
         canvas = self._draw()
         if self.render_mode == "rgb_array":

@@ -29,8 +29,8 @@ class Step(Generic[State]):
         state: the next state.
         reward: (B,) float32; for a `Game`, a dict of them by player.
         terminated: (B,) bool: the task itself has ended (the time limit is the adapter's business).
-        metrics: named (B,) float32 values of this step; NaN where a step has none. An episode's metric is the mean of
-            its steps' values.
+        metrics: named (B,) float32 values of this step; NaN where a step has none. What is reported is the mean
+            over all steps that have one.
     """
 
     state: State

@@ -12,12 +12,12 @@ Tree = TypeVar("Tree")
 
 
 def tree_map(function: Callable[..., Any], first: Tree, *rest: Tree) -> Tree:
-    """Applies `function` to the corresponding tensors of one or more trees of the same shape; ``None`` stays ``None``."""
+    """Applies `function` to the corresponding tensors of one or more trees of one shape; ``None`` stays ``None``."""
     node: Any = first
     if isinstance(node, Tensor):
         return function(node, *rest)
     if node is None:
-        return node
+        return first
     others: tuple[Any, ...] = rest
     if isinstance(node, dict):
         return {key: tree_map(function, value, *(other[key] for other in others)) for key, value in node.items()}  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Trial: several episodes on one problem as a single task, which is what an agent that learns to learn is trained on."""
+"""Trial: several episodes on one problem as a single task, on which an agent that learns to learn is trained."""
 
 from __future__ import annotations
 
@@ -131,5 +131,8 @@ class Trial(Task[TrialState]):
     def draw(self, state: TrialState, canvas: Canvas) -> None:
         """The task's drawing under a line that says which episode it is and what the trial has brought."""
         self.task.draw(state.inner, canvas)
-        told = f"episode {min(int(state.episode) + 1, self.episodes)} of {self.episodes}   reward so far {float(state.total):g}"
-        canvas.text(told, (canvas.width // 2, 20), size=24, anchor="center")
+        told = [f"episode {min(int(state.episode) + 1, self.episodes)} of {self.episodes}"]
+        if int(state.episode) or int(state.elapsed):
+            action = state.previous_action.tolist()
+            told += [f"last action {action} brought {float(state.previous_reward):g}", f"total {float(state.total):g}"]
+        canvas.text("   ".join(told), (canvas.width // 2, 20), size=24, anchor="center")

@@ -116,7 +116,12 @@ class PalaestraVectorEnv(VectorEnv[Any, Any, Any]):
             seen, final = batched_observation(step.final_observation), np.full(self.num_envs, None, dtype=object)
             for row in ended.nonzero()[0]:
                 final[row] = row_of(seen, row)
-            infos |= {"final_obs": final, "_final_obs": ended, "final_info": _with_masks(metrics, ended), "_final_info": ended}
+            infos |= {
+                "final_obs": final,
+                "_final_obs": ended,
+                "final_info": _with_masks(metrics, ended),
+                "_final_info": ended,
+            }
         observation = self._observations(step.observation)
         return observation, step.reward.cpu().numpy().astype(np.float64), terminated, truncated, infos
 

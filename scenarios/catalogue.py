@@ -25,6 +25,17 @@ class Evaluation(BaseModel):
     num_envs: int = Field(default=256, ge=1)
 
 
+class Reference(BaseModel):
+    """Returns that stand for 0 and 1 on the normalised scale, for an environment that knows none itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    random: float
+    expert: float
+    source: str
+    """Where the two numbers come from."""
+
+
 class Scenario(BaseModel):
     """A task with a protocol: what is trained on, for how long, and how the result is scored."""
 
@@ -45,6 +56,8 @@ class Scenario(BaseModel):
     """Environment steps of training, counted over all environments."""
     agents: dict[str, dict[str, Any]] = {}
     """Overrides of an agent's config, by the agent's name."""
+    reference: Reference | None = None
+    """Overrides the environment's own random and expert returns; needed for a foreign environment's scores."""
     agent: str = "ppo"
     """The agent that should solve it."""
     tags: list[str] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from gymnasium.vector import AutoresetMode
@@ -14,27 +13,16 @@ from ..envs.registry import ids, make_task
 from ..envs.score_table import scores
 from ..neural_blocks.errors import unknown_name
 from .catalogue import Scenario
+from .statistics import normalised
 
 
-@dataclass(frozen=True)
-class Reference:
-    """Returns that stand for 0 and 1 on the normalised scale; NaN where there are none."""
-
-    random: float
-    expert: float
-
-    def normalise(self, value: float) -> float | None:
-        """(return - random) / (expert - random), or None without a reference."""
-        score = (value - self.random) / (self.expert - self.random)
-        return None if math.isnan(score) else score
-
-
-def reference(scenario: Scenario) -> Reference:
-    """The random and expert return of the environment that the scenario evaluates in."""
-    if scenario.environment not in ids():
-        return Reference(math.nan, math.nan)
-    found = scores(scenario.environment, **scenario.evaluation_options)
-    return Reference(found.random, found.expert)
+def score(scenario: Scenario, value: float) -> float | None:
+    """The normalised return, 0 for random play and 1 for the expert; None where the two are not known."""
+    known: Any = scenario.reference
+    if known is None and scenario.environment in ids():
+        known = scores(scenario.environment, **scenario.evaluation_options)
+    found = math.nan if known is None else normalised(value, known.random, known.expert)
+    return None if math.isnan(found) else found
 
 
 def make_environment(

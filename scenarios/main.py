@@ -35,11 +35,19 @@ class Kind(StrEnum):
 
 @app.command("list")
 def list_(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")] = Kind.scenarios, as_json: AsJson = False
+    kind: Annotated[Kind, typer.Argument(help="What to list.")] = Kind.scenarios,
+    as_json: AsJson = False,
+    images: Annotated[Path | None, typer.Option(help="With envs: draw each of them on this .png sheet.")] = None,
 ) -> None:
     """List the environments, the agents or the scenarios, one line each."""
     from . import listing
 
+    if images is not None:
+        from .playback import draw_environments
+
+        if kind is not Kind.envs:
+            raise InvalidInput(f"--images draws environments: use it with 'list envs'; got {kind.value!r}")
+        draw_environments(images)
     listing.show(getattr(listing, kind.value)(), as_json)
 
 

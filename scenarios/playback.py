@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from itertools import repeat
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
 import gymnasium.spaces as spaces
 import numpy as np
 import torch
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from .. import agents
 from ..envs.batched import BatchedEnv
 from ..envs.canvas import Canvas
 from ..envs.options import integer
+from ..envs.registry import ids, make_task
 from ..envs.task import Observation
 from ..neural_blocks.errors import InvalidInput
 from .catalogue import Scenario
@@ -28,6 +30,7 @@ from .runner import EVALUATION_SEED, load_agent, read_plan
 FORMATS = (".mp4", ".gif", ".png")
 FRAMES_PER_SECOND = 2.0
 SHEET = 12  # frames of a PNG sheet
+SHEET_SEED, SHEET_STEPS = 7, 6  # the episode and the moment in which every environment is drawn
 KEYS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 Frame = NDArray[np.uint8]
@@ -120,32 +123,58 @@ def write_video(path: Path, frames: Iterator[Frame], frames_per_second: float = 
     from imageio import v2
 
     imageio: Any = v2
+
+    def save(partial: Path) -> None:
+        if path.suffix.lower() == ".png":
+            _save_sheet(partial, list(islice(frames, SHEET)))
+            return
+        gif: dict[str, Any] = {"duration": 1000 / frames_per_second, "loop": 0}
+        mp4: dict[str, Any] = {"fps": frames_per_second, "macro_block_size": 2, "codec": "libx264", "quality": 8}
+        with imageio.get_writer(partial, **(gif if path.suffix.lower() == ".gif" else mp4)) as writer:
+            for frame in frames:
+                writer.append_data(frame)
+
+    _write(path, save)
+
+
+def _write(path: Path, save: Callable[[Path], None]) -> None:
+    """Has a file written under another name, and renames it once it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     try:
-        if path.suffix.lower() == ".png":
-            imageio.imwrite(partial, _sheet([frame for frame, _ in zip(frames, range(SHEET), strict=False)]))
-        elif path.suffix.lower() == ".gif":
-            with imageio.get_writer(partial, duration=1000 / frames_per_second, loop=0) as writer:
-                for frame in frames:
-                    writer.append_data(frame)
-        else:
-            options: dict[str, Any] = {"macro_block_size": 2, "codec": "libx264", "quality": 8}
-            with imageio.get_writer(partial, fps=frames_per_second, **options) as writer:
-                for frame in frames:
-                    writer.append_data(frame)
+        save(partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _sheet(frames: list[Frame], columns: int = 4) -> Frame:
-    """Frames in rows of four, the last row filled up with white."""
+def _save_sheet(path: Path, frames: list[Frame], columns: int = 4) -> None:
+    """A PNG of the frames in rows of four, the last row filled up with white."""
+    import imageio.v3 as imageio
+
     columns = min(columns, len(frames))
     missing = -len(frames) % columns
     cells = [*frames, *repeat(np.full_like(frames[0], 255), missing)]
     rows = [np.concatenate(cells[first : first + columns], 1) for first in range(0, len(cells), columns)]
-    return np.concatenate(rows, 0)
+    imageio.imwrite(path, np.concatenate(rows, 0))
+
+
+def draw_environments(path: Path) -> None:
+    """Writes a .png sheet of every environment, each a few expert steps into an episode, under its name."""
+    if path.suffix.lower() != ".png":
+        raise InvalidInput(f"images must end in .png; got {str(path)!r}")
+    frames = []
+    for id in ids():
+        env = BatchedEnv(make_task(id), 1, seed=SHEET_SEED, autoreset=AutoresetMode.DISABLED)
+        env.reset()
+        for _ in range(SHEET_STEPS):
+            if not bool(env.ended[0]):
+                env.step(env.expert_action())
+        canvas = Canvas(height=44)
+        canvas.clear()
+        canvas.text(id, (canvas.width // 2, 22), size=26, anchor="center")
+        frames.append(np.concatenate([canvas.frame(), env.frames()[0]], 0))
+    _write(path, lambda partial: _save_sheet(partial, frames))
 
 
 def _in_window(

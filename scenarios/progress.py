@@ -17,6 +17,7 @@ from .runner import resume as resume_run
 from .runner import run as start_run
 
 console = Console(stderr=True)
+SILENCE = 5.0  # seconds between two lines of progress where there is no terminal to draw a bar in
 
 
 def train(
@@ -29,7 +30,7 @@ def train(
     root: Path = ROOT,
     track: str | None = None,
 ) -> list[Row]:
-    """Runs one seed after the other, each with its bar and its line of result."""
+    """Runs one seed after the other, each with its progress and its line of result."""
 
     def one(seed: int) -> Callable[[OnReport], Row]:
         return lambda on_report: start_run(
@@ -37,42 +38,68 @@ def train(
             steps=steps, settings=settings, device=device, root=root, track=track, on_report=on_report,
         )  # fmt: skip
 
-    return [_with_bar(f"{scenario} · {agent or 'default agent'} · seed {seed}", one(seed)) for seed in seeds]
+    return [_shown(f"{scenario} · {agent or 'default agent'} · seed {seed}", one(seed)) for seed in seeds]
 
 
 def resume(folder: Path) -> Row:
     """Carries on a run that was stopped."""
-    return _with_bar(str(folder), lambda on_report: resume_run(folder, on_report=on_report))
+    return _shown(str(folder), lambda on_report: resume_run(folder, on_report=on_report))
 
 
-def _with_bar(title: str, work: Callable[[OnReport], Row]) -> Row:
+def _shown(title: str, work: Callable[[OnReport], Row]) -> Row:
+    """Does the work under a bar, or with a line now and then where there is no terminal; then prints its result."""
     torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[told]}"), TimeRemainingColumn(),
-    )  # fmt: skip
     started = time.monotonic()
-    with Progress(*columns, console=console, transient=True) as bars:
-        bar = bars.add_task(title, total=None, told="")
-        first: list[float] = []
-
-        def on_report(steps: int, total: int, report: dict[str, float]) -> None:
-            now = time.monotonic()
-            first[:] = first or [steps, now]
-            rate = (steps - first[0]) / max(now - first[1], 1e-9)
-            told = f"{rate:,.0f} steps/s" if steps > first[0] else ""
-            if "return" in report:
-                told = f"return {report['return']:.3f}  {told}"
-            bars.update(bar, completed=min(steps, total), total=total, told=told)
-
-        row = work(on_report)
+    row = _with_bar(title, work) if console.is_terminal else _with_lines(title, work)
     score = "" if row.score is None else f", score {row.score:.3f}"
     metrics = "".join(f", {name} {value:.3f}" for name, value in row.metrics.items())
-    seconds = time.monotonic() - started
     console.print(
         f"{row.scenario} · {row.agent} · seed {row.seed}: return {row.return_mean:.3f}{score}{metrics} "
-        f"after {row.steps:,} steps in {seconds:.0f} s → {row.folder}",
+        f"after {row.steps:,} steps in {time.monotonic() - started:.0f} s → {row.folder}",
         highlight=False,
         soft_wrap=True,
     )
     return row
+
+
+class _Rate:
+    """What one line says about a report: the return, and steps per second since the first report."""
+
+    def __init__(self) -> None:
+        self.first: tuple[int, float] | None = None
+
+    def __call__(self, steps: int, report: dict[str, float]) -> str:
+        now = time.monotonic()
+        self.first = self.first or (steps, now)
+        told = f"return {report['return']:.3f}" if "return" in report else ""
+        if steps > self.first[0]:
+            told += f"  {(steps - self.first[0]) / (now - self.first[1]):,.0f} steps/s"
+        return told
+
+
+def _with_bar(title: str, work: Callable[[OnReport], Row]) -> Row:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[told]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    rate = _Rate()
+    with Progress(*columns, console=console, transient=True) as bars:
+        bar = bars.add_task(title, total=None, told="")
+
+        def on_report(steps: int, total: int, report: dict[str, float]) -> None:
+            bars.update(bar, completed=min(steps, total), total=total, told=rate(steps, report))
+
+        return work(on_report)
+
+
+def _with_lines(title: str, work: Callable[[OnReport], Row]) -> Row:
+    rate, said = _Rate(), time.monotonic()
+
+    def on_report(steps: int, total: int, report: dict[str, float]) -> None:
+        nonlocal said
+        told = rate(steps, report)
+        if time.monotonic() - said >= SILENCE:
+            said = time.monotonic()
+            console.print(f"{title}: {min(steps, total) / total:4.0%}  {told}", highlight=False, soft_wrap=True)
+
+    return work(on_report)

@@ -24,7 +24,7 @@ from ..neural_blocks.errors import InvalidInput, unknown_name
 from . import catalogue
 from .board import Leaderboard, Row
 from .catalogue import Scenario
-from .environments import make_environment, reference
+from .environments import make_environment, score
 from .recording import Recording, play_episodes
 from .tracking import tracker
 
@@ -106,7 +106,7 @@ def run(
         raise unknown_name("tracker", track, ["wandb"])
     for name in scenario.agents:
         agents.agent_class(name)  # a misspelt agent would make its overrides silent
-    config = agents.agent_class(agent).Config.parse(**{**scenario.agents.get(agent, {}), **(settings or {})})
+    config = agents.agent_class(agent).Config(**{**scenario.agents.get(agent, {}), **(settings or {})})
     plan = Plan(
         run_id=secrets.token_hex(4),
         scenario=scenario,
@@ -204,8 +204,9 @@ def _train(plan: Plan, folder: Path, agent: Agent, on_report: OnReport | None, c
     if path.exists():
         checkpoint = read_checkpoint(path, plan.device)
         agent.restore(checkpoint, path)
-        env.load_state_dict(checkpoint["environment"])
-        seconds, logged = checkpoint["seconds"], checkpoint["logged"]
+        extra = checkpoint["extra"]
+        env.load_state_dict(extra["environment"])
+        seconds, logged = extra["seconds"], extra["logged"]
     told = tracker(
         plan.track,
         project="palaestra",
@@ -262,7 +263,7 @@ def _score(
         episodes=len(result.returns),
         return_mean=mean,
         return_std=float(result.returns.std(correction=0)),
-        score=reference(scenario).normalise(mean),
+        score=score(scenario, mean),
         metrics=result.metrics,
         seconds=seconds,
         folder=str(folder),

@@ -61,29 +61,33 @@ class ClassificationBandit(Task[BanditState]):
 
     def step(self, state: BanditState, action: Tensor, noise: Tensor) -> Step[BanditState]:
         """Judges the guess."""
-        correct = (self.labels[state.index] == action).float()
-        return Step(BanditState(state.index, action), correct, torch.ones_like(correct, dtype=torch.bool), {"accuracy": correct})
+        correct = (self.labels.index_select(0, state.index) == action).float()
+        return Step(
+            BanditState(state.index, action), correct, torch.ones_like(correct, dtype=torch.bool), {"accuracy": correct}
+        )
 
     def observe(self, state: BanditState) -> Tensor:
         """The example itself, (B, ...)."""
-        return self.inputs[state.index]
+        return self.inputs.index_select(0, state.index)
 
     def expert(self, state: BanditState) -> Tensor:
         """The label."""
         return self.labels[state.index]
 
     def draw(self, state: BanditState, canvas: Canvas) -> None:
-        """The input on top, the guess and its verdict below."""
+        """The input on top; below the classes to choose from, then the guess and its verdict."""
         label, guess = int(self.labels[state.index]), int(state.guess)
         middle = canvas.width // 2
-        area = (middle - 160, 24, 320, 320)
-        self.draw_input(state.index, area, canvas)
+        self.draw_input(state.index, (20, 20, canvas.width - 40, 320), canvas)
         if guess < 0:
-            canvas.text("Which class is it?", (middle, 400), size=30, anchor="center")
+            canvas.text("Which class is it?", (middle, 375), size=30, anchor="center")
+            choices = [name if name.endswith(str(k)) else f"{k} {name}" for k, name in enumerate(self.class_names)]
+            canvas.cards(choices, (20, 405, canvas.width - 40, 60))
             return
+        area = (middle - 180, 360, 360, 100)
         canvas.verdict(guess == label, area)
-        canvas.text(f"guess: {self.class_names[guess]}", (middle, 385), size=34, anchor="center")
-        canvas.text(f"truth: {self.class_names[label]}", (middle, 430), size=34, anchor="center")
+        canvas.text(f"guess: {self.class_names[guess]}", (middle, 390), size=30, anchor="center", max_width=280)
+        canvas.text(f"truth: {self.class_names[label]}", (middle, 430), size=30, anchor="center", max_width=280)
 
     def draw_input(self, index: Tensor, area: tuple[int, int, int, int], canvas: Canvas) -> None:
         """Draws the example in `area` (x, y, width, height)."""

@@ -59,8 +59,8 @@ def load_images(
     source = OPENML[dataset]
     pixels, classes = _fetch(dataset, source, cache)
     train = len(classes) - round(len(classes) * source.test_share)
-    rows = slice(None, train) if split == "train" else slice(train, None)
-    return pixels.reshape(-1, *source.shape)[rows], classes[rows], source.class_names
+    part = slice(None, train) if split == "train" else slice(train, None)
+    return pixels.reshape(-1, *source.shape)[part], classes[part], source.class_names
 
 
 def _fetch(dataset: str, source: OpenMLImages, cache: str | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

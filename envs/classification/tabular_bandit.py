@@ -49,11 +49,16 @@ class TabularBandit(ClassificationBandit):
 
     def draw_input(self, index: Tensor, area: tuple[int, int, int, int], canvas: Canvas) -> None:
         """Two features: the point among all others, coloured by class. More: one bar a feature."""
-        row = self.inputs[index]
+        row, (x, y, width, height) = self.inputs[index], area
         if len(row) > 2:
+            told = f"its {len(row)} features, in standard deviations from the mean"
+            canvas.text(told, (x + width // 2, y), size=22, anchor="midtop")
             names = self.feature_names if len(row) <= 4 else None
-            canvas.bars(row, area, labels=names)
+            canvas.bars(row, (x, y + 30, width, height - 30), labels=names)
             return
-        limits = (-2.6, 2.6, -2.6, 2.6)
-        canvas.points(self.inputs, area, colours=[COLOURS[label] for label in self.labels.tolist()], radius=2, limits=limits)
-        canvas.points(row[None], area, colours=[INK], radius=8, limits=limits)
+        square, limits = (x + (width - height) // 2, y, height, height), (-2.6, 2.6, -2.6, 2.6)
+        colours = [COLOURS[label] for label in self.labels.tolist()]
+        canvas.points(self.inputs, square, colours=colours, radius=2, limits=limits)
+        canvas.points(row[None], square, colours=[INK], radius=8, limits=limits)
+        classes = len(self.class_names)
+        canvas.cards([str(k) for k in range(classes)], (x + width - 45, y, 45, 45 * classes), colours=COLOURS)

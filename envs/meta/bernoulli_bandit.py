@@ -41,8 +41,9 @@ class BernoulliBandit(ProblemTask[BernoulliBanditState, Tensor]):
     Reward: 1 or 0.
     Episode: terminates after one pull.
     Metrics: best_arm, whether the arm with the best chance was pulled.
-    Expert: pulls the best arm, which it sees in the state: arms / (arms + 1) a pull, an upper bound that no agent without
-        that sight reaches. A random arm pays 0.5. Over 10 pulls of 5 arms: 8.33 and 5.0; the Gittins index reaches 6.6.
+    Expert: pulls the best arm, which it sees in the state: arms / (arms + 1) a pull, an upper bound that no agent
+        without that sight reaches. A random arm pays 0.5. Over 10 pulls of 5 arms: 8.33 and 5.0; the Gittins index
+        reaches 6.6.
     Source: Duan et al. (2016), section 3.1.
 
     Args:

@@ -24,8 +24,8 @@ class NextSymbolState:
 
     Attributes:
         hidden: (B,) int64 the source's state, from which the next symbol will come.
-        belief: (B, S) float32 the hidden state's probabilities given the symbols so far; None for a source whose symbols
-            tell its state.
+        belief: (B, S) float32 the hidden state's probabilities given the symbols so far; None for a source whose
+            symbols tell its state.
         past: (B, 8) int64 the last symbols, the newest last, -1 before the first.
         guess: (B,) int64 the symbol predicted for the newest place, -1 before the first prediction.
         right: (B,) int64 right predictions so far.
@@ -142,7 +142,7 @@ class NextSymbol(Task[NextSymbolState]):
         canvas.text("Which symbol comes next?", (middle, 50), size=30, anchor="center")
         cards = ["" if symbol < 0 else names[int(symbol)] for symbol in state.past]
         canvas.cards(cards, (20, 110, width - 40, 80), highlight=SHOWN - 1)
-        canvas.text("newest", (width - 20, 200), size=20, anchor="topright")
+        canvas.text("newest", (width - 20, 184), size=20, anchor="topright")
         time = int(state.time)
         canvas.text(f"step {time} of {self.horizon}", (middle, 240), size=24, anchor="center")
         if time:
@@ -154,6 +154,6 @@ class NextSymbol(Task[NextSymbolState]):
 
 
 def _cumulative(probabilities: Array) -> Array:
-    """Cumulative sums without the last; exactly 1 where only impossible symbols remain, so that no uniform reaches them."""
+    """Cumulative sums without the last; exactly 1 where only impossible symbols remain: no uniform reaches them."""
     sums = probabilities.cumsum(-1)[..., :-1]
     return np.where(sums > 1 - 1e-9, 1.0, sums)

@@ -92,10 +92,11 @@ class RepeatPrevious(Task[RepeatPreviousState]):
         cards = ["" if symbol < 0 else chr(ord("A") + int(symbol)) for symbol in state.recent]
         width, middle = canvas.width, canvas.width // 2
         canvas.text(f"Which symbol was shown {self.delay} steps ago?", (middle, 50), size=28, anchor="center")
-        canvas.cards(cards, (20, 130, width - 40, 100), highlight=0)
-        canvas.text("asked for", (20, 240), size=20)
-        canvas.text("shown now", (width - 20, 240), size=20, anchor="topright")
-        canvas.text(f"step {int(state.time)} of {self.horizon}", (middle, 290), size=24, anchor="center")
+        asked = int(state.recent[0]) >= 0
+        canvas.cards(cards, (20, 130, width - 40, 100), highlight=0 if asked else None)
+        told = "framed: asked for" if asked else "nothing is asked yet"
+        canvas.text(f"{told}      last: shown now", (middle, 255), size=22, anchor="center")
+        canvas.text(f"step {int(state.time)} of {self.horizon}", (middle, 295), size=24, anchor="center")
         if int(state.target) >= 0:
             answer, target = (chr(ord("A") + int(symbol)) for symbol in (state.answer, state.target))
             area = (middle - 130, 330, 260, 110)

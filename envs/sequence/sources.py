@@ -54,14 +54,17 @@ class Source:
         """Lower and upper bound of the entropy rate in bits per symbol; they meet for a unifilar source.
 
         There it is the visited states' mean emission entropy (Shannon, 1948); else the bounds of Cover and Thomas
-        (2006, theorem 4.5.1) at the given horizon: the last symbol's entropy given those before, and the first state or not.
+        (2006, theorem 4.5.1) at the given horizon: the last symbol's entropy given those before, and the first state
+        or not.
         """
         share = self.stationary()
         if self.transition is None:
             rate = float(share @ _entropy(self.emission))
             return rate, rate
         joint = {n: self._sequence_entropy(share, n) for n in (horizon - 1, horizon)}
-        known = {n: sum(p * self._sequence_entropy(np.eye(len(share))[s], n) for s, p in enumerate(share)) for n in joint}
+        known = {
+            n: sum(p * self._sequence_entropy(np.eye(len(share))[s], n) for s, p in enumerate(share)) for n in joint
+        }
         return known[horizon] - known[horizon - 1], joint[horizon] - joint[horizon - 1]
 
     def _sequence_entropy(self, start: Array, length: int) -> float:

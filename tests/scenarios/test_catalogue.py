@@ -54,6 +54,7 @@ def test_a_file_of_ones_own_needs_only_the_required_keys(tmp_path):
         "num_envs": 64,
         "steps": 1000,
         "agents": {},
+        "reference": None,
         "agent": "ppo",
         "tags": [],
     }

@@ -1,0 +1,89 @@
+"""Evaluation against single environments played one after the other."""
+
+import gymnasium.spaces as spaces
+import pytest
+import torch
+
+from palaestra import agents
+from palaestra.envs import make_batched
+
+
+@pytest.mark.parametrize("memory", [None, "lstm"])
+def test_an_evaluation_is_that_of_single_environments_played_one_by_one(memory, uneven):
+    num_envs, each = 4, 6
+    agent = agents.make("ppo", uneven(1), memory=memory, hidden=(8,), seed=2)
+    with torch.no_grad():
+        agent.network.actor.layers[-1].weight.mul_(100)
+    result = agents.evaluate(agent, uneven(num_envs), num_envs * each - 1, seed=30)  # rounded up to whole rounds
+    returns, lengths, late = [], [], []
+    for row in range(num_envs):
+        env = uneven(1)
+        observation = env.reset(30 + row)
+        for _ in range(each):
+            state, returned, length, done = agent.initial_memory(1), 0.0, 0, False
+            while not done:
+                action, state = agent.act(observation, state, greedy=True)
+                step = env.step(action)
+                observation, done = step.observation, bool(step.done[0])
+                returned, length = returned + float(step.reward[0]), length + 1
+                late += step.metrics["late"][~step.metrics["late"].isnan()].tolist()
+            returns.append(returned)
+            lengths.append(length)
+    assert result.returns.tolist() == pytest.approx(returns, abs=1e-6)
+    assert result.lengths.tolist() == lengths
+    assert result.metrics == pytest.approx({"late": sum(late) / len(late)}, rel=1e-6)
+
+
+def test_every_environment_plays_the_same_number_of_episodes(clock, uneven):
+    agent = agents.make("random", clock(3, 2, 9))
+    result = agents.evaluate(agent, clock(3, 2, 9), 7)
+    assert result.returns.tolist() == [2.0] * 9
+    assert result.metrics == {}
+    assert agents.evaluate(agents.make("random", uneven(2)), uneven(2), 1).lengths.shape == (2,)
+
+
+@pytest.mark.parametrize("id", ["palaestra/DigitBandit-v0", "palaestra/RepeatPrevious-v0"])
+def test_the_expert_reaches_the_score_its_task_states(id):
+    env = make_batched(id, 16)
+    result = agents.evaluate(agents.make("expert", env), env, 32, seed=1)
+    assert result.returns.tolist() == pytest.approx([1.0] * 32)
+    assert result.metrics == {"accuracy": 1.0}
+
+
+def test_random_guesses_earn_what_chance_gives():
+    env = make_batched("palaestra/DigitBandit-v0", 100)
+    result = agents.evaluate(agents.make("random", env), env, 2000, seed=1)
+    assert result.returns.mean().item() == pytest.approx(0.1, abs=4 * (0.09 / 2000) ** 0.5)
+
+
+@pytest.mark.parametrize(("greedy", "expected"), [(True, 1.0), (False, 0.8)])
+def test_a_greedy_agent_takes_its_most_probable_action_and_another_samples(greedy, expected, acting):
+    env = acting(100, spaces.Discrete(2))
+    agent = agents.make("ppo", env)
+    last = agent.network.actor.layers[-1]
+    with torch.no_grad():  # right with probability 0.8 on both signs
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([0.8, 0.2]).log())
+    agent.network.actor.forward = lambda x: torch.stack([1 - x[..., 0], x[..., 0]], -1) * torch.log(torch.tensor(4.0))
+    result = agents.evaluate(agent, env, 2000, seed=3, greedy=greedy)
+    assert result.returns.mean().item() == pytest.approx(expected, abs=0 if greedy else 4 * (0.16 / 2000) ** 0.5)
+
+
+def test_an_evaluation_leaves_the_agents_own_random_choices_alone(uneven):
+    agent = agents.make("ppo", uneven(4), hidden=(8,), rollout_steps=5)
+    other = agents.make("ppo", uneven(4), hidden=(8,), rollout_steps=5)
+    env = uneven(4)
+    reports = []
+    for report in agent.learn(env, 60):
+        agents.evaluate(agent, uneven(3), 3, seed=1, greedy=False)
+        reports.append(report)
+    assert reports == list(other.learn(uneven(4), 60))
+
+
+def test_an_evaluation_with_a_seed_can_be_repeated(uneven):
+    agent = agents.make("random", uneven(4))
+    first = agents.evaluate(agent, uneven(4), 40, seed=5, greedy=False)
+    agents.evaluate(agent, uneven(4), 40, seed=6)
+    again = agents.evaluate(agent, uneven(4), 40, seed=5, greedy=False)
+    assert torch.equal(first.returns, again.returns)
+    assert not torch.equal(first.returns, agents.evaluate(agent, uneven(4), 40, seed=6).returns)

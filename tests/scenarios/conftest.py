@@ -1,0 +1,44 @@
+"""A scenario small enough for tests."""
+
+from pathlib import Path
+
+import pytest
+
+TINY = """
+name: tiny
+title: A tiny scenario
+description: Iris in a few thousand steps.
+environment: palaestra/TabularBandit-v0
+options: {split: train}
+evaluation: {options: {split: test}, episodes: 32, num_envs: 16}
+num_envs: 16
+steps: 2048
+agents: {ppo: {rollout_steps: 8, minibatch_size: 64, hidden: [16]}}
+"""
+TINY_MEMORY = """
+name: tiny-memory
+title: A tiny scenario with something to remember
+description: The symbol before, in a few thousand steps.
+environment: palaestra/RepeatPrevious-v0
+options: {symbols: 2, delay: 1, length: 7}
+evaluation: {episodes: 32, num_envs: 16}
+num_envs: 16
+steps: 2048
+agents: {ppo: {rollout_steps: 8, minibatch_size: 64, hidden: [16], memory: gru, memory_size: 8}}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """The path of a scenario's file."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def tiny_memory(tmp_path: Path) -> Path:
+    """The path of a scenario's file whose agent has a memory."""
+    path = tmp_path / "tiny-memory.yaml"
+    path.write_text(TINY_MEMORY)
+    return path

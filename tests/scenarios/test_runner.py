@@ -1,0 +1,200 @@
+"""The runner: folders, rows, and runs that are killed and go on."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from palaestra.agents.agent import read_checkpoint
+from palaestra.neural_blocks.errors import InvalidInput
+from palaestra.scenarios import leaderboard, runner
+from palaestra.scenarios.board import Leaderboard
+from palaestra.scenarios.recording import Recording
+
+PROGRAM = """
+import sys, torch
+torch.set_num_threads(1)
+from palaestra.scenarios import run
+run(sys.argv[1], "ppo", 3, root=sys.argv[2], steps=int(sys.argv[3]), checkpoint_seconds=float(sys.argv[4]))
+"""
+
+
+def parameters(folder: Path) -> dict[str, torch.Tensor]:
+    return read_checkpoint(folder / "checkpoint.pt")["state"]["network"]
+
+
+def reports(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_its_folder_and_one_row_of_the_leaderboard(tiny: Path) -> None:
+    row = runner.run(tiny, seed=1, root="runs")
+    folder = Path(row.folder)
+    assert folder.parent == Path("runs/tiny/ppo")
+    assert {path.name for path in folder.iterdir()} == {
+        "run.yaml", "metrics.jsonl", "checkpoint.pt", "recording.json", "result.json",
+    }  # fmt: skip
+    assert Leaderboard("runs/leaderboard.sqlite").rows() == [row]
+    assert json.loads((folder / "result.json").read_text())["return_mean"] == row.return_mean
+    assert [standing.agent for standing in leaderboard("tiny", root="runs")] == ["ppo"]
+    assert [report["steps"] for report in reports(folder)] == [128.0 * k for k in range(1, 17)]
+    assert yaml.safe_load((folder / "run.yaml").read_text())["config"]["hidden"] == [16]
+
+
+def test_the_row_holds_what_the_evaluation_protocol_gives(tiny: Path) -> None:
+    row = runner.run(tiny, root="runs")
+    assert (row.steps, row.episodes, row.seed, row.agent) == (2048, 32, 0, "ppo")
+    assert row.metrics["accuracy"] == pytest.approx(row.return_mean)
+    again = runner.score_run(row.folder)
+    assert (again.return_mean, again.score) == (row.return_mean, row.score)
+    assert runner.score_run(row.folder, episodes=100).episodes == 112  # 7 in each of 16 environments
+
+
+def test_expert_and_random_are_rows_without_training(tiny: Path) -> None:
+    expert, random = (runner.run(tiny, name, root="runs") for name in ("expert", "random"))
+    assert (expert.steps, expert.score, random.steps) == (0, 1.0, 0)
+    assert abs(random.score) < 0.5
+    assert [standing.agent for standing in leaderboard("tiny", root="runs")] == ["expert", "random"]
+
+
+def test_the_recording_replays_the_trained_agents_episodes(tiny: Path) -> None:
+    row = runner.run(tiny, root="runs")
+    recording = Recording.load(Path(row.folder) / "recording.json")
+    assert recording.options == {"split": "test"}
+    import palaestra.envs as envs
+
+    env = envs.make_batched(recording.environment, 1, **recording.options)
+    env.reset(recording.seed)
+    returns = [float(env.step(torch.tensor([action])).reward) for (action,) in recording.episodes]
+    assert returns == recording.returns
+
+
+@pytest.mark.parametrize(("which", "lines"), [("tiny", 1), ("tiny", 37), ("tiny_memory", 20)])
+def test_a_killed_run_resumed_equals_the_run_that_was_not(
+    which: str, lines: int, request: pytest.FixtureRequest
+) -> None:
+    scenario, steps = request.getfixturevalue(which), 128 * 60
+    whole = Path(runner.run(scenario, "ppo", 3, root="whole", steps=steps).folder)
+    arguments = [str(scenario), "killed", str(steps), "0"]
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments])
+    deadline = time.monotonic() + 60
+    log: Path | None = None
+    while time.monotonic() < deadline and process.poll() is None:
+        log = log or next(Path("killed").rglob("metrics.jsonl"), None)
+        if log is not None and log.read_bytes().count(b"\n") >= lines:
+            break
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run must be killed before it ends"
+    assert log is not None
+    assert Leaderboard("killed/leaderboard.sqlite").rows() == []
+    row = runner.resume(log.parent)
+    assert row.steps == steps
+    for name, value in parameters(whole).items():
+        assert torch.equal(parameters(log.parent)[name], value), name
+    assert reports(log.parent) == reports(whole)
+    assert len(Leaderboard("killed/leaderboard.sqlite").rows()) == 1
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(tiny: Path) -> None:
+    whole = Path(runner.run(tiny, "ppo", 3, root="whole").folder)
+    folder = Path(runner.run(tiny, "ppo", 3, root="killed").folder)
+    for name in ("checkpoint.pt", "result.json", "recording.json"):
+        (folder / name).unlink()
+    (folder / "metrics.jsonl").write_text('{"steps": 1')  # half a line, as a kill leaves it
+    runner.resume(folder)
+    assert reports(folder) == reports(whole)
+    assert all(torch.equal(value, parameters(folder)[name]) for name, value in parameters(whole).items())
+
+
+def test_resuming_a_finished_run_changes_nothing_but_the_clock(tiny: Path) -> None:
+    row = runner.run(tiny, root="runs")
+    again = runner.resume(row.folder)
+    assert again.return_mean == row.return_mean
+    assert len(Leaderboard("runs/leaderboard.sqlite").rows()) == 1
+
+
+def test_two_seeds_play_different_episodes(tiny: Path) -> None:
+    folders = [Path(runner.run(tiny, "expert", seed, root="runs").folder) for seed in (0, 1)]
+    first, second = (Recording.load(folder / "recording.json") for folder in folders)
+    assert abs(first.seed - second.seed) >= 2**20
+    assert first.episodes != second.episodes
+
+
+def test_a_bridged_environment_is_a_scenario_too(tmp_path: Path) -> None:
+    path = tmp_path / "cartpole.yaml"
+    path.write_text(
+        "{name: pole, title: Balance, description: A pole., environment: CartPole-v1, steps: 256, num_envs: 4,"
+        " evaluation: {episodes: 4, num_envs: 4}, agents: {ppo: {rollout_steps: 32}}}"
+    )
+    row = runner.run(path, root="runs")
+    assert (row.steps, row.score) == (256, None)
+    assert row.return_mean > 5
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"scenario": "digts"}, "'digits'"),
+        ({"agent": "pop"}, "did you mean 'ppo'"),
+        ({"settings": {"learning_rat": 0.1}}, "did you mean 'learning_rate'"),
+        ({"settings": {"learning_rate": -1}}, "greater than 0; got -1"),
+        ({"device": "abacus"}, "'abacus'"),
+        ({"track": "wandbb"}, "did you mean 'wandb'"),
+        ({"seed": -1}, "got -1"),
+        ({"steps": -5}, "got -5"),
+    ],
+)
+def test_what_cannot_run_says_so_before_anything_is_written(change: dict, told: str, tiny: Path) -> None:
+    with pytest.raises(InvalidInput) as error:
+        runner.run(**{"scenario": tiny, "root": "runs", **change})
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not Path("runs").exists()
+
+
+def test_a_folder_that_is_no_run_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="nowhere: not a run folder"):
+        runner.resume("nowhere")
+
+
+def test_a_corrupt_checkpoint_is_refused_and_left_where_it_is(tiny: Path) -> None:
+    folder = Path(runner.run(tiny, root="runs").folder)
+    content = (folder / "checkpoint.pt").read_bytes()
+    (folder / "checkpoint.pt").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InvalidInput, match="not a readable checkpoint"):
+        runner.resume(folder)
+    assert (folder / "checkpoint.pt").stat().st_size == len(content) // 2
+
+
+def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = torch.save, []
+
+    def filling(content: object, file: object) -> None:
+        calls.append(1)
+        if len(calls) == 4:
+            file.write(b"half a checkpoint")  # type: ignore[attr-defined]
+            raise OSError(28, "No space left on device")
+        real(content, file)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
+        patched.setattr(torch, "save", filling)
+        runner.run(tiny, "ppo", 3, root="runs", checkpoint_seconds=0)
+    (folder,) = Path("runs/tiny/ppo").iterdir()
+    assert read_checkpoint(folder / "checkpoint.pt")["state"]["steps"] == 3 * 128
+    assert not list(folder.glob("*.partial"))
+    whole = Path(runner.run(tiny, "ppo", 3, root="whole").folder)
+    runner.resume(folder)
+    assert all(torch.equal(value, parameters(folder)[name]) for name, value in parameters(whole).items())
+
+
+def test_tracking_a_run_offline_leaves_a_file_and_the_same_result(tiny: Path) -> None:
+    row = runner.run(tiny, "ppo", 0, root="runs", track="wandb")
+    assert list(Path(row.folder).rglob("*.wandb"))
+    assert row.return_mean == runner.run(tiny, "ppo", 0, root="runs").return_mean
