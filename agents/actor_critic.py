@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -61,7 +61,7 @@ class ActorCriticConfig(AgentConfig):
 class ActorCriticAgent(Agent):
     """An agent with one network for policy and value, learning on-policy. Subclasses say what an update is."""
 
-    Config = ActorCriticConfig
+    Config: ClassVar[type[AgentConfig]] = ActorCriticConfig
     network: ActorCritic
     optimiser: torch.optim.Optimizer
 

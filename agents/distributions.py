@@ -49,6 +49,8 @@ class Categorical(nn.Module):
 class MultiCategorical(nn.Module):
     """Several independent choices: a MultiDiscrete space. Parameters are all logits in a row; raw actions (..., n)."""
 
+    start: Tensor
+
     def __init__(self, space: spaces.MultiDiscrete) -> None:
         super().__init__()
         self.sizes = [int(n) for n in space.nvec.reshape(-1)]
@@ -116,6 +118,9 @@ class DiagonalGaussian(nn.Module):
     Parameters are means; raw actions (..., n). The environment gets the raw action scaled from [-1, 1] to a bounded box
     and clipped to it.
     """
+
+    low: Tensor
+    high: Tensor
 
     def __init__(self, space: spaces.Box) -> None:
         super().__init__()

@@ -51,10 +51,12 @@ class Image(nn.Module):
 class OneHot(nn.Module):
     """A Discrete or MultiDiscrete value as one-hot vectors side by side: (N, ...) int64 to (N, features)."""
 
+    offsets: Tensor
+
     def __init__(self, space: spaces.Discrete | spaces.MultiDiscrete) -> None:
         super().__init__()
-        several = isinstance(space, spaces.MultiDiscrete)
-        sizes = torch.as_tensor(space.nvec if several else space.n, dtype=torch.int64).reshape(-1)
+        count = space.n if isinstance(space, spaces.Discrete) else space.nvec
+        sizes = torch.as_tensor(count, dtype=torch.int64).reshape(-1)
         starts = torch.as_tensor(space.start, dtype=torch.int64).reshape(-1)
         self.output_size = int(sizes.sum())
         self.register_buffer("offsets", sizes.cumsum(0) - sizes - starts, persistent=False)
@@ -70,8 +72,9 @@ class Parts(nn.Module):
 
     def __init__(self, space: spaces.Dict, kind: str) -> None:
         super().__init__()
-        self.parts = nn.ModuleDict({name: encoder(part, kind) for name, part in space.items()})
-        self.output_size = sum(int(part.output_size) for part in self.parts.values())  # type: ignore[arg-type]
+        parts = {name: encoder(part, kind) for name, part in space.items()}
+        self.parts = nn.ModuleDict(parts)
+        self.output_size = sum(part.output_size for part in parts.values())
 
     def forward(self, x: dict[str, Tensor]) -> Tensor:
         """Dict of (N, ...) to (N, features)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -40,8 +42,8 @@ class PPO(ActorCriticAgent):
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
         """Epochs of minibatches of sequences; returns the mean of each loss."""
         target = advantage + rollout.value[:-1]
-        batch = (rollout.observation, rollout.start, rollout.action, rollout.log_prob, advantage, target)
-        batch = sequences(batch, self.chunk)  # each (L, N, ...)
+        steps: Any = (rollout.observation, rollout.start, rollout.action, rollout.log_prob, advantage, target)
+        batch = sequences(steps, self.chunk)  # each (L, N, ...)
         memory = tuple(part.flatten(0, 1) for part in rollout.memory)  # each (N, H)
         count = batch[1].shape[1]
         size = max(1, self.config.minibatch_size // self.chunk)
@@ -49,8 +51,8 @@ class PPO(ActorCriticAgent):
         for _ in range(self.config.epochs):
             order = torch.randperm(count, generator=self.generator, device=self.device)
             for rows in order.split(size):
-                part = tree_map(lambda tensor, rows=rows: tensor.index_select(1, rows), batch)
-                loss, numbers = self.loss(*part, tuple(piece[rows] for piece in memory))
+                part: Any = tree_map(lambda tensor, rows=rows: tensor.index_select(1, rows), batch)
+                loss, numbers = self.loss(*part, memory=tuple(piece[rows] for piece in memory))
                 self.minimise(loss)
                 losses.append(numbers)
         names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")

@@ -2,8 +2,8 @@
 
     python benchmarks/env_speed.py [--seconds 1]
 
-Actions are drawn before the clock starts, on both sides. Palaestra's rows step the native batch (same-step autoreset, final
-observations kept); Gymnasium's are its single environment, its SyncVectorEnv of 64, and its own vector CartPole.
+Actions are drawn before the clock starts, on both sides. Palaestra's rows step the native batch (same-step autoreset,
+final observations kept); Gymnasium's are its single environment, its SyncVectorEnv(64), and its own vector CartPole.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def main() -> None:
     print(f"{'Gymnasium CartPole-v1':34}{single:14,.0f}")
     print(f"{'Gymnasium SyncVectorEnv(64)':34}{'':14}{sync:14,.0f}")
     print(f"{'Gymnasium vector CartPole-v1':34}" + "".join(f"{value:14,.0f}" for value in own))
-    print(f"\nfastest id: {best / single:,.0f} x single CartPole, {best / sync:,.0f} x SyncVectorEnv, {best / max(own):,.1f} x vector")
+    ratios = {"single": best / single, "SyncVectorEnv(64)": best / sync, "vector": best / max(own)}
+    print("\nfastest cell: " + ", ".join(f"{value:,.1f} x {name} CartPole" for name, value in ratios.items()))
 
 
 if __name__ == "__main__":

@@ -71,13 +71,15 @@ def measure(claim: Claim, seeds: int) -> dict[str, Any]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
-    lines = ["| scenario | agent | steps | claim | measured, one value a seed | seconds | holds |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| scenario | agent | steps | claim | measured, one value a seed | seconds | holds |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
         measured, seconds = (", ".join(f"{value:g}" for value in row[name]) for name in ("measured", "seconds"))
         holds = "yes" if row["holds"] else "**no**"
-        lines.append(
-            f"| {row['scenario']} | {row['agent']} | {row['steps']:,} | {row['claim']} | {measured} | {seconds} | {holds} |"
-        )
+        cells = (row["scenario"], row["agent"], f"{row['steps']:,}", row["claim"], measured, seconds, holds)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

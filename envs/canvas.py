@@ -61,6 +61,7 @@ class Canvas:
         if window:
             pygame.display.init()
             if pygame.display.get_driver() == "offscreen":  # what SDL falls back to: a window nobody can see
+                pygame.display.quit()
                 raise InvalidInput("Canvas: window=True needs a display; got none (use window=False and save_png)")
             pygame.display.set_mode((width, height), pygame.RESIZABLE)
             pygame.display.set_caption(caption)

@@ -59,7 +59,8 @@ def scores(id: str, **options: Any) -> Scores:
         InvalidInput: an unknown id or option.
     """
     if key(id, options) in _table():
-        return Scores(**_table()[key(id, options)])
+        row: dict[str, Any] = _table()[key(id, options)]
+        return Scores(**{name: math.nan if value is None else value for name, value in row.items()})
     return _played(id, json.dumps(options, sort_keys=True))
 
 
@@ -105,7 +106,8 @@ def remake() -> None:
     table = {}
     for id, entry in zip(ids(), ENTRIES.values(), strict=True):
         for options in ({}, *entry.variants):
-            table[key(id, options)] = asdict(measure(id, options))
+            row = asdict(measure(id, options))
+            table[key(id, options)] = {name: None if math.isnan(value) else value for name, value in row.items()}
             print(key(id, options), table[key(id, options)])
     TABLE.write_text(json.dumps(table, indent=1, sort_keys=True, allow_nan=False) + "\n")
 

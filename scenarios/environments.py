@@ -34,7 +34,7 @@ def make_environment(
     evaluation: bool = False,
     watched: bool = False,
 ) -> Any:
-    """The scenario's environments as a batch: a `BatchedEnv`, or a `GymnasiumBridge` for an id that is not this suite's.
+    """The scenario's environments as a batch: a `BatchedEnv`, or a `GymnasiumBridge` for a foreign id.
 
     Args:
         scenario: names the id and the options.

@@ -59,7 +59,9 @@ def train(
     first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first run.")] = 0,
     steps: Annotated[int | None, typer.Option(min=0, help="Environment steps; the scenario has a default.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    settings: Annotated[list[str] | None, typer.Option("--set", help="A setting of the agent, key=value; repeatable.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the agent, key=value; repeatable.")
+    ] = None,
     track: Annotated[str | None, typer.Option(help="wandb: log to Weights & Biases too.")] = None,
     root: Root = Path("runs"),
 ) -> None:
@@ -96,7 +98,9 @@ def evaluate(
 @app.command()
 def play(
     scenario: Annotated[str, typer.Argument(help="A scenario's name, or your own .yaml file.")],
-    agent: Annotated[str, typer.Option(help="random, expert, human, a run's folder, or a recording (.json).")] = "expert",
+    agent: Annotated[
+        str, typer.Option(help="random, expert, human, a run's folder, or a recording (.json).")
+    ] = "expert",
     video: Annotated[Path | None, typer.Option(help="Write .mp4, .gif or .png instead of opening a window.")] = None,
     episodes: Annotated[int, typer.Option(min=1, help="How many episodes.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode.")] = 0,
@@ -107,9 +111,7 @@ def play(
     from . import catalogue
     from .playback import watch
 
-    played = watch(
-        catalogue.get(scenario), agent, video=video, episodes=episodes, seed=seed, frames_per_second=fps
-    )
+    played = watch(catalogue.get(scenario), agent, video=video, episodes=episodes, seed=seed, frames_per_second=fps)
     if record is not None:
         played.save(record)
     returns = ", ".join(f"{value:g}" for value in played.returns)

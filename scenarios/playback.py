@@ -78,7 +78,9 @@ def watch(
         recorded = Recording.load(player)
         if recorded.environment != scenario.environment or recorded.options != scenario.evaluation_options:
             wanted = f"{scenario.environment} {scenario.evaluation_options}"
-            raise InvalidInput(f"{player}: recording must be of {wanted}; got {recorded.environment} {recorded.options}")
+            raise InvalidInput(
+                f"{player}: recording must be of {wanted}; got {recorded.environment} {recorded.options}"
+            )
         choose, seed, episodes = replayer(recorded, env), recorded.seed, len(recorded.episodes)
     else:
         seed += EVALUATION_SEED
@@ -94,9 +96,8 @@ def _chooser(player: str, env: Any) -> Choose:
     if player in ("random", "expert"):
         return chooser(agents.make(player, env), env)
     if not (Path(player) / "run.yaml").exists():
-        raise InvalidInput(
-            f"agent must be 'random', 'expert', 'human', the folder of a run or a recording's .json file; got {player!r}"
-        )
+        allowed = "'random', 'expert', 'human', the folder of a run or a recording's .json file"
+        raise InvalidInput(f"agent must be {allowed}; got {player!r}")
     if read_plan(player).agent in ("random", "expert"):
         return chooser(agents.make(read_plan(player).agent, env), env)
     return chooser(load_agent(player, env), env)
@@ -177,9 +178,7 @@ def draw_environments(path: Path) -> None:
     _write(path, lambda partial: _save_sheet(partial, frames))
 
 
-def _in_window(
-    scenario: Scenario, env: Any, choose: Choose | None, seed: int, episodes: int, rate: float
-) -> Recording:
+def _in_window(scenario: Scenario, env: Any, choose: Choose | None, seed: int, episodes: int, rate: float) -> Recording:
     """Shows every state in a window until the end or until the window is closed."""
 
     canvas = Canvas(window=True, caption=f"Palaestra: {scenario.title}")

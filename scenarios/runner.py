@@ -169,14 +169,16 @@ def score_run(folder: str | Path, episodes: int | None = None) -> Row:
 
 
 def choose_device(device: str) -> str:
-    """ "auto" becomes "cuda" where there is one and "cpu" elsewhere. Raises `InvalidInput` for a device that is not there."""
+    """The device of a name; "auto" is "cuda" where there is one. Raises `InvalidInput` for one that is not there."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise InvalidInput(f"device must be 'auto', 'cpu' or one that PyTorch finds here; got {device!r} ({reason})") from error
+        raise InvalidInput(
+            f"device must be 'auto', 'cpu' or one that PyTorch finds here; got {device!r} ({reason})"
+        ) from error
     return device
 
 
@@ -286,4 +288,3 @@ def _write(path: Path, text: str) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-

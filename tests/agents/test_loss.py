@@ -129,7 +129,7 @@ RATIOS = (0.5, 0.9, 1.0, 1.1, 1.9)
 
 
 def test_ppo_loss_and_gradient_are_those_of_the_paper():
-    config = PPOConfig(hidden=(4,), value_coefficient=0.7, entropy_coefficient=0.05, clip=0.2)
+    config = PPOConfig(hidden=(4,), activation="tanh", value_coefficient=0.7, entropy_coefficient=0.05, clip=0.2)
     agent = make(PPO, config)
     rollout = make_rollout(agent, RATIOS)
     target = ADVANTAGE + rollout.value[:-1]
@@ -146,7 +146,9 @@ def test_ppo_loss_and_gradient_are_those_of_the_paper():
 
 
 def test_a2c_gradient_is_that_of_the_paper():
-    config = A2CConfig(hidden=(4,), value_coefficient=0.7, entropy_coefficient=0.05, max_grad_norm=1e9)
+    config = A2CConfig(
+        hidden=(4,), activation="tanh", value_coefficient=0.7, entropy_coefficient=0.05, max_grad_norm=1e9
+    )
     agent = make(A2C, config)
     rollout = make_rollout(agent)
     wanted = differences(lambda: reference_a2c(agent.parameters, rollout, ADVANTAGE, config), agent.parameters)
@@ -157,7 +159,9 @@ def test_a2c_gradient_is_that_of_the_paper():
 
 
 def test_a_ppo_update_moves_the_parameters_as_adam_does():
-    config = PPOConfig(hidden=(4,), epochs=3, minibatch_size=T * B, max_grad_norm=0.1, learning_rate=0.01)
+    config = PPOConfig(
+        hidden=(4,), activation="tanh", epochs=3, minibatch_size=T * B, max_grad_norm=0.1, learning_rate=0.01
+    )
     agent = make(PPO, config)
     rollout = make_rollout(agent, RATIOS)
     twin = copy.deepcopy(agent)
@@ -179,7 +183,7 @@ def test_a_ppo_update_moves_the_parameters_as_adam_does():
 
 
 def test_an_epoch_uses_every_step_once(monkeypatch):
-    agent = make(PPO, PPOConfig(hidden=(4,), epochs=2, minibatch_size=5))
+    agent = make(PPO, PPOConfig(hidden=(4,), activation="tanh", epochs=2, minibatch_size=5))
     rollout = make_rollout(agent)
     seen, original = [], agent.loss
 

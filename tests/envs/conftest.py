@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,9 +10,10 @@ import gymnasium.spaces as spaces
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+
 from palaestra.envs import Step, Task, make_task
 from palaestra.envs.registry import ENTRIES, ids
-from torch import Tensor
 
 CASES = [(id, options) for id, entry in zip(ids(), ENTRIES.values(), strict=True) for options in ({}, *entry.variants)]
 _task = cache(lambda index: make_task(CASES[index][0], **CASES[index][1]))
@@ -20,8 +22,18 @@ _task = cache(lambda index: make_task(CASES[index][0], **CASES[index][1]))
 def pytest_generate_tests(metafunc):
     """A test that asks for `case` runs for every id and variant."""
     if "case" in metafunc.fixturenames:
-        names = [" ".join([id[10:-3], *(f"{name}={value}" for name, value in options.items())]) for id, options in CASES]
+        names = [
+            " ".join([id[10:-3], *(f"{name}={value}" for name, value in options.items())]) for id, options in CASES
+        ]
         metafunc.parametrize("case", CASES, ids=names)
+
+
+@pytest.fixture(autouse=True)
+def _own_display():
+    """No test leaves its window, or the system that shows windows, to the next one."""
+    yield
+    if "pygame" in sys.modules:
+        sys.modules["pygame"].display.quit()
 
 
 @pytest.fixture

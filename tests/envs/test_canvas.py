@@ -9,6 +9,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 import torch
+
 from palaestra.envs.canvas import ACCENT, BACKGROUND, BAD, COLOURS, GOOD, INK, MUTED, PANEL, Canvas
 from palaestra.neural_blocks.errors import InvalidInput
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from palaestra.envs.noise import RESET, STEP, NoiseStream, keys, uniform
 from scipy import stats
+
+from palaestra.envs.noise import RESET, STEP, NoiseStream, keys, uniform
 
 WORD = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
@@ -29,7 +30,13 @@ def stream(seeds, width=3, purpose=STEP):
 
 
 def test_the_reference_is_the_published_splitmix64():
-    published = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
+    published = [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
     assert [mix((1234567 + k * GOLDEN) & WORD) for k in range(1, 6)] == published
     drawn = uniform(torch.tensor([1234567]), torch.tensor([0]), 5)[0]
     assert drawn.tolist() == [(value >> 40) / 2**24 for value in published]
@@ -50,7 +57,9 @@ def test_uniforms_agree_with_plain_python(purpose, width):
 def test_uniforms_of_a_late_counter_agree_with_plain_python():
     key = keys(torch.tensor([5]), STEP)
     for counter in (10**6, 2**40):
-        assert uniform(key, torch.tensor([counter]), 2)[0].tolist() == [reference(5, STEP, counter, p, 2) for p in (0, 1)]
+        assert uniform(key, torch.tensor([counter]), 2)[0].tolist() == [
+            reference(5, STEP, counter, p, 2) for p in (0, 1)
+        ]
 
 
 def test_uniforms_lie_in_the_half_open_unit_interval_and_are_uniform():

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
+from scipy import stats
+
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios.board import Leaderboard, Row
 from palaestra.scenarios.tables import render
-from rich.console import Console
-from scipy import stats
 
 EXAMPLE = Row(
     run_id="digits-ppo-0",

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from palaestra.neural_blocks.errors import InvalidInput, invalid_config
 from palaestra.scenarios import catalogue
 from palaestra.scenarios.catalogue import Scenario
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 SMALLEST = "name: mine\ntitle: Mine\ndescription: A test.\nenvironment: CartPole-v1\nsteps: 1_000\n"
 

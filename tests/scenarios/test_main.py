@@ -17,11 +17,13 @@ def palaestra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["palaestra", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
+        code = 0
+        try:
             main()
-            raise SystemExit(0)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
         printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
+        return code, printed.out, printed.err
 
     return call
 
@@ -50,7 +52,9 @@ def test_list_names_everything_as_a_table_and_as_json(palaestra, kind: str, name
 
 
 def test_train_evaluate_and_leaderboard_agree(palaestra, tiny: Path) -> None:
-    code, _, told = palaestra("train", tiny, "--agent", "ppo", "--seeds", 2, "--set", "learning_rate=1e-3", "--root", "here")
+    code, _, told = palaestra(
+        "train", tiny, "--agent", "ppo", "--seeds", 2, "--set", "learning_rate=1e-3", "--root", "here"
+    )
     assert code == 0
     assert "tiny · ppo · seed 1" in told
     palaestra("train", tiny, "--agent", "random", "--root", "here")
@@ -63,7 +67,9 @@ def test_train_evaluate_and_leaderboard_agree(palaestra, tiny: Path) -> None:
     (folder,) = Path("here/tiny/ppo").glob("0-*")
     assert "learning_rate: 0.001" in (folder / "run.yaml").read_text()
     code, text, _ = palaestra("evaluate", folder, "--json")
-    assert json.loads(text)[0]["return"] == pytest.approx(json.loads((folder / "result.json").read_text())["return_mean"], abs=1e-4)
+    assert json.loads(text)[0]["return"] == pytest.approx(
+        json.loads((folder / "result.json").read_text())["return_mean"], abs=1e-4
+    )
 
 
 def test_resume_carries_a_run_on(palaestra, tiny: Path) -> None:
@@ -75,7 +81,9 @@ def test_resume_carries_a_run_on(palaestra, tiny: Path) -> None:
 
 
 def test_play_writes_a_video_and_a_recording_that_plays_again(palaestra, tiny: Path) -> None:
-    code, told, _ = palaestra("play", tiny, "--agent", "expert", "--video", "v.gif", "--episodes", 3, "--record", "r.json")
+    code, told, _ = palaestra(
+        "play", tiny, "--agent", "expert", "--video", "v.gif", "--episodes", 3, "--record", "r.json"
+    )
     assert (code, "returns 1, 1, 1" in told) == (0, True)
     code, told, _ = palaestra("play", tiny, "--agent", "r.json", "--video", "again.gif")
     assert (code, "returns 1, 1, 1" in told) == (0, True)

@@ -3,6 +3,8 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios.statistics import (
     interquartile_mean,
@@ -11,7 +13,6 @@ from palaestra.scenarios.statistics import (
     probability_of_improvement,
     stratified_bootstrap,
 )
-from scipy import stats
 
 RNG = np.random.default_rng(7)
 

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios.tracking import NoTracker, WandbTracker, _mode, tracker
 

@@ -1,0 +1,83 @@
+"""Remakes the golden transitions and pictures: ``python tests/envs/remake_golden.py``, then look at every picture.
+
+A golden file changes only where an environment changed on purpose; the difference of the JSON says how.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from palaestra.envs import Canvas, SingleEnv, make_task
+
+FOLDER = Path(__file__).with_name("golden")
+SEED = 2024
+# name: id, options, actions; the picture is drawn after the last action
+GOLDEN = {
+    "digit_bandit": ("DigitBandit", {}, [3]),
+    "digit_bandit_before": ("DigitBandit", {}, []),
+    "tabular_bandit": ("TabularBandit", {}, [1]),
+    "tabular_bandit_moons": ("TabularBandit", {"dataset": "moons"}, []),
+    "tabular_bandit_wine": ("TabularBandit", {"dataset": "wine"}, [0]),
+    "repeat_previous": ("RepeatPrevious", {}, [0, 1, 2, 3, 0, 1, 2]),
+    "next_symbol": ("NextSymbol", {}, [0, 1, 2, 3, 0, 1, 2, 3, 0]),
+    "next_symbol_hidden_markov": ("NextSymbol", {"source": "hidden-markov"}, [0, 1, 2, 3, 0]),
+    "next_symbol_context_free": ("NextSymbol", {"source": "context-free"}, [0, 1, 2, 3, 0, 1, 2, 3, 0]),
+    "next_symbol_arithmetic": ("NextSymbol", {"source": "arithmetic", "symbols": 7}, [6, 5, 4, 3, 2, 1]),
+    "bernoulli_bandit": ("BernoulliBandit", {}, [0, 1, 2, 3]),
+    "bernoulli_bandit_pull": ("BernoulliBandit", {"episodes": 1}, [1]),
+}
+
+
+def summary(observation):
+    """An observation as JSON: whole if it has at most 16 numbers, else its shape and a hash of its bytes."""
+    if isinstance(observation, dict):
+        return {name: summary(part) for name, part in observation.items()}
+    array = np.asarray(observation)
+    if array.size <= 16:
+        return array.astype(float).round(5).tolist()
+    return {"shape": list(array.shape), "sha256": hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()}
+
+
+def play(name):
+    """The episode of a golden file as JSON, and the picture after it, (480, 480, 3) uint8."""
+    id, options, actions = GOLDEN[name]
+    env = SingleEnv(make_task(f"palaestra/{id}-v0", **options), "rgb_array")
+    steps = [{"observation": summary(env.reset(seed=SEED)[0])}]
+    for action in actions:
+        observation, reward, terminated, truncated, info = env.step(action)
+        metrics = {key: round(float(value), 5) for key, value in info.items()}
+        ends = {"terminated": terminated, "truncated": truncated}
+        steps.append(
+            {
+                "action": action,
+                "observation": summary(observation),
+                "reward": round(reward, 5),
+                **ends,
+                "metrics": metrics,
+            }
+        )
+    record = {"id": f"palaestra/{id}-v0", "options": options, "seed": SEED, "steps": steps}
+    return record, env.render()
+
+
+def remake():
+    """Writes a JSON and a PNG for every name, and removes what no name stands for."""
+    FOLDER.mkdir(exist_ok=True)
+    for name in GOLDEN:
+        record, picture = play(name)
+        (FOLDER / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+        canvas = Canvas()
+        canvas.image(torch.from_numpy(picture), (0, 0, 480, 480))
+        canvas.save_png(FOLDER / f"{name}.png")
+    for file in FOLDER.iterdir():
+        if file.stem not in GOLDEN:
+            file.unlink()
+
+
+if __name__ == "__main__":
+    remake()

@@ -1,0 +1,317 @@
+"""What every environment keeps, whatever its id and options."""
+
+from __future__ import annotations
+
+import copy
+import io
+import warnings
+from dataclasses import is_dataclass
+
+import gymnasium
+import gymnasium.spaces as spaces
+import numpy as np
+import pytest
+import torch
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode
+from torch import Tensor, nn
+
+from palaestra.envs import BatchedEnv, SingleEnv, score_table, scores
+from palaestra.envs.actions import action_dtype, random_action
+from palaestra.envs.noise import STEP, keys, uniform
+from palaestra.envs.registry import task_class
+from palaestra.envs.score_table import _table, key, measure
+from palaestra.envs.tree import leaves, take
+
+BATCH = 5
+
+
+def actions_of(task, steps, batch=BATCH, seed=0):
+    """(T, B, ...) uniform actions."""
+    generator = torch.Generator().manual_seed(seed)
+    return [random_action(task.action_space, batch, generator) for _ in range(steps)]
+
+
+def play(env, actions, seed):
+    """Everything that an agent sees of some steps."""
+    seen = leaves(env.reset(seed))
+    for action in actions:
+        seen += leaves(env.step(action))
+    return [tensor.clone() for tensor in seen]
+
+
+def same(first, second):
+    """Whether two lists of tensors are equal, NaN included."""
+    return len(first) == len(second) and all(
+        torch.allclose(a, b, rtol=0, atol=0, equal_nan=True) and a.dtype == b.dtype
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def each_part(space, observation):
+    """The spaces and batches of observations of a Dict's entries, or of the whole."""
+    if isinstance(space, spaces.Dict):
+        assert observation.keys() == space.keys()
+        return [(space[name], observation[name]) for name in observation]
+    return [(space, observation)]
+
+
+def walked(task):
+    """A state some steps into the episode, an action for it and its noise."""
+    env = BatchedEnv(task, BATCH, seed=3, autoreset=AutoresetMode.DISABLED)
+    env.reset()
+    for action in actions_of(task, min(3, task.horizon - 1)):
+        env.step(action)
+    noise = torch.rand(BATCH, task.step_noise, generator=torch.Generator().manual_seed(1))
+    return env.state, actions_of(task, 1, seed=2)[0], noise
+
+
+def test_gymnasium_finds_no_fault(case):
+    id, options = case
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_env(gymnasium.make(id, **options).unwrapped)
+    faults = [str(warning.message) for warning in caught if "infinity" not in str(warning.message)]
+    assert faults == []  # a feature without a bound has an infinite one
+
+
+def test_observations_and_expert_actions_lie_in_their_spaces(case, task):
+    env = BatchedEnv(task, BATCH, seed=11)
+    env.reset()
+    for action in actions_of(task, min(40, 2 * task.horizon)):
+        expert = env.expert_action()
+        assert expert.shape == (BATCH, *task.action_space.shape)
+        assert expert.dtype == action_dtype(task.action_space)
+        for row in range(BATCH):
+            assert task.action_space.contains(take(expert, row).numpy()[()])
+        step = env.step(action)
+        for observation in (step.observation, step.final_observation):
+            for space, batch in each_part(task.observation_space, observation):
+                for row in range(BATCH):
+                    assert space.contains(take(batch, row).numpy()[()])
+
+
+def test_dtypes_follow_the_rules(case, task):
+    env = BatchedEnv(task, BATCH)
+    env.reset()
+    step = env.step(actions_of(task, 1)[0])
+    for space, batch in each_part(task.observation_space, step.observation):
+        if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+            assert batch.dtype == torch.int64
+        elif len(space.shape) == 3:
+            assert space.dtype == np.uint8
+            assert batch.dtype == torch.uint8
+            assert space.shape[0] in (1, 3)  # channel first
+        else:
+            assert space.dtype == np.float32
+            assert batch.dtype == torch.float32
+    assert step.reward.dtype == torch.float32
+    assert step.terminated.dtype == step.truncated.dtype == torch.bool
+    assert all(metric.dtype == torch.float32 for metric in step.metrics.values())
+    for tensor in (step.reward, step.terminated, step.truncated, *step.metrics.values()):
+        assert tensor.shape == (BATCH,)
+    assert all(tensor.shape[0] == BATCH for tensor in leaves(env.state))
+
+
+def test_a_state_is_a_frozen_dataclass(case, task):
+    state = task.reset(torch.zeros(1, task.reset_noise))
+    assert is_dataclass(state)
+    assert type(state).__dataclass_params__.frozen
+
+
+def test_rules_are_pure(case, task):
+    state, action, noise = walked(task)
+    inputs = [*leaves(state), action, noise]
+    before = [tensor.clone() for tensor in inputs]
+    kept = [buffer.clone() for buffer in task.buffers()]
+    first = task.step(state, action, noise)
+    shown = leaves(task.observe(state)) + leaves(task.expert(state))
+    task.reset(torch.rand(BATCH, task.reset_noise))
+    task.step(first.state, action, torch.rand_like(noise))
+    assert same(leaves(first), leaves(task.step(state, action, noise)))
+    assert same(shown, leaves(task.observe(state)) + leaves(task.expert(state)))
+    assert same(inputs, before)
+    assert same(list(task.buffers()), kept)
+    begun = torch.rand(BATCH, task.reset_noise)
+    noise_before = begun.clone()
+    assert same(leaves(task.reset(begun)), leaves(task.reset(begun)))
+    assert torch.equal(begun, noise_before)
+
+
+def test_rules_treat_every_row_on_its_own(case, task):
+    state, action, noise = walked(task)
+    order = torch.tensor([3, 0, 4, 2, 1])
+    together, shuffled = task.step(state, action, noise), task.step(take(state, order), action[order], noise[order])
+    for a, b in zip(leaves(together), leaves(shuffled), strict=True):
+        assert torch.allclose(a[order].double(), b.double(), atol=1e-6, equal_nan=True)
+
+
+def test_the_table_knows_every_variant_and_play_confirms_it(case, monkeypatch):
+    id, options = case
+    monkeypatch.setattr(score_table, "SEED", 2**41)  # not the episodes that the table was made from
+    assert key(id, options) in _table()
+    stated, played = scores(id, **options), measure(id, options, episodes=512)
+    for policy in ("random", "expert"):
+        error = np.hypot(getattr(stated, f"{policy}_error"), getattr(played, f"{policy}_error"))
+        assert abs(getattr(stated, policy) - getattr(played, policy)) <= 4 * error + 1e-6
+    assert stated.expert - stated.random > 20 * np.hypot(stated.expert_error, stated.random_error)
+    assert played.expert - played.random > 8 * np.hypot(played.expert_error, played.random_error)
+
+
+def test_a_seed_gives_the_same_episodes_also_while_another_environment_runs(case, task):
+    actions = actions_of(task, min(40, 3 * task.horizon))
+    alone = play(BatchedEnv(task, BATCH), actions, 5)
+    env, other = BatchedEnv(task, BATCH, seed=5), BatchedEnv(task, 3, seed=77)
+    seen = leaves(env.reset())
+    other.reset()
+    for action in actions:
+        other.step(action[:3])
+        seen += leaves(env.step(action))
+        other.reset(seed=1)
+    assert same(alone, seen)
+
+
+def test_seeds_differ(case, task):
+    actions = actions_of(task, min(40, 3 * task.horizon), batch=64)
+    assert not same(play(BatchedEnv(task, 64), actions, 5), play(BatchedEnv(task, 64), actions, 1005))
+
+
+def test_an_episode_terminates_or_is_truncated_at_the_horizon_but_never_both(case, task):
+    env = BatchedEnv(task, BATCH)
+    env.reset()
+    elapsed = torch.zeros(BATCH, dtype=torch.int64)
+    ends = 0
+    for action in actions_of(task, min(120, 3 * task.horizon)):
+        step = env.step(action)
+        elapsed += 1
+        assert not bool((step.terminated & step.truncated).any())
+        assert bool((step.done | (elapsed < task.horizon)).all())
+        assert bool((~step.truncated | (elapsed == task.horizon)).all())
+        assert torch.equal(env.episode_start, step.done)
+        elapsed[step.done] = 0
+        ends += int(step.done.sum())
+    assert ends >= BATCH
+
+
+def test_a_step_leads_to_what_the_rules_say_and_not_back_to_the_first_observation(case, task):
+    env = BatchedEnv(task, BATCH, seed=21)
+    env.reset()
+    key_, moved = keys(21 + torch.arange(BATCH), STEP), False
+    for count, action in enumerate(actions_of(task, min(12, task.horizon))):
+        before = env.state
+        noise = uniform(key_, torch.full((BATCH,), count), task.step_noise)
+        expected = task.step(before, action, noise)
+        step = env.step(action)
+        assert same(leaves(step.final_observation), leaves(task.observe(expected.state)))
+        assert torch.equal(step.reward, expected.reward)
+        if not bool(step.done.any()):
+            assert same(leaves(step.observation), leaves(step.final_observation))
+        moved |= not same(leaves(step.final_observation), leaves(task.observe(before)))
+    assert moved or task.horizon == 1  # a single guess leads nowhere
+
+
+def test_the_final_observation_is_kept(case, task):
+    actions = actions_of(task, task.horizon)
+    apart, joined = BatchedEnv(task, 1, seed=4, autoreset=AutoresetMode.DISABLED), BatchedEnv(task, 1, seed=4)
+    apart.reset()
+    joined.reset()
+    for action in actions:
+        last, step = apart.step(action[:1]), joined.step(action[:1])
+        assert same(leaves(last.observation), leaves(step.final_observation))
+        if bool(step.done):
+            break
+    assert bool(step.done)
+    assert same(leaves(step.observation), leaves(apart.reset()))
+
+
+def test_the_docstring_is_the_contract(case):
+    id, options = case
+    text = task_class(id).__doc__
+    for part in ("Observation:", "Action:", "Reward:", "Episode:", "Expert:", "Source:", "Isolates "):
+        assert part in text
+    names = set(task_class(id).__init__.__kwdefaults__ or {}) | set(options)
+    for name in names:
+        assert f"{name}: " in text or f"``{name}=" in text
+
+
+def test_a_step_changes_the_picture(case, task):
+    env = SingleEnv(task, "rgb_array")
+    env.reset(seed=0)
+    before = env.render()
+    assert before.shape == (480, 480, 3)
+    assert before.dtype == np.uint8
+    assert np.array_equal(env.render(), before)
+    env.step(env.action_space.start)
+    assert not np.array_equal(env.render(), before)
+    assert len(np.unique(before.astype(int) @ [65536, 256, 1])) > 2  # more colours than background and ink
+
+
+def hidden_tensors(module):
+    """Names of tensor attributes that `module.to` does not move."""
+    found = []
+    for prefix, part in module.named_modules():
+        for name, value in vars(part).items():
+            if name not in ("_parameters", "_buffers", "_modules"):
+                inside = (
+                    value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
+                )
+                found += [f"{prefix}.{name}" for item in inside if isinstance(item, Tensor | nn.Module)]
+    return found
+
+
+def test_everything_moves_with_the_task(case, task):
+    assert hidden_tensors(task) == []
+    moved = copy.deepcopy(task).to("meta")  # a device that computes shapes only and refuses to mix with another
+    env = BatchedEnv(moved, BATCH, device="meta")
+    seen = leaves(env.reset())
+    for action in actions_of(task, 2):
+        seen += leaves(env.step(action.to("meta")))
+        seen += [env.expert_action(), *leaves(env.state), env.episode_start]
+    assert {tensor.device.type for tensor in seen} == {"meta"}
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_a_saved_batch_continues_exactly(case, task, mode):
+    def ended_again(env):
+        if mode is AutoresetMode.DISABLED and bool(env.ended.any()):
+            env.reset(rows=env.ended.nonzero().squeeze(1))
+
+    actions = actions_of(task, 12)
+    env, other = BatchedEnv(task, BATCH, seed=1, autoreset=mode), BatchedEnv(task, BATCH, seed=2, autoreset=mode)
+    env.reset()
+    for action in actions[:6]:
+        ended_again(env)
+        env.step(action)
+    file = io.BytesIO()
+    torch.save(env.state_dict(), file)
+    file.seek(0)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    assert same(leaves(env.observation), leaves(other.observation))
+    for action in actions[6:]:
+        ended_again(env)
+        ended_again(other)
+        assert same(leaves(env.step(action)), leaves(other.step(action)))
+        assert same([env.episode_start, env.ended], [other.episode_start, other.ended])
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
+def test_the_branch_free_path_plays_the_same_episodes(case, task, mode):
+    actions = actions_of(task, min(40, 3 * task.horizon))
+    by_rows, branch_free = (BatchedEnv(task, BATCH, autoreset=mode) for _ in range(2))
+    branch_free._branching = False
+    assert same(play(by_rows, actions, 9), play(branch_free, actions, 9))
+    assert same(leaves(by_rows.state), leaves(branch_free.state))
+
+
+def test_an_environment_leaves_its_state_alone_when_its_outputs_are_changed(case):
+    id, options = case
+    envs, other = gymnasium.make_vec(id, 2, **options), gymnasium.make_vec(id, 2, **options)
+    observation, _ = envs.reset(seed=0)
+    other.reset(seed=0)
+    for action in actions_of(envs.unwrapped.batch.task, 3, batch=2):
+        for part in observation.values() if isinstance(observation, dict) else [observation]:
+            part.fill(0)
+        observation, reward, *_ = envs.step(action.numpy())
+        expected, wanted, *_ = other.step(action.numpy())
+        assert np.array_equal(reward, wanted)
+        np.testing.assert_equal(observation, expected)
