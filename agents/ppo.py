@@ -42,8 +42,8 @@ class PPO(ActorCriticAgent):
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
         """Epochs of minibatches of sequences; returns the mean of each loss."""
         target = advantage + rollout.value[:-1]
-        steps: Any = (rollout.observation, rollout.start, rollout.action, rollout.log_prob, advantage, target)
-        batch = sequences(steps, self.chunk)  # each (L, N, ...)
+        steps = (rollout.observation, rollout.start, rollout.action, rollout.log_prob, advantage, target)
+        batch: tuple[Any, Any, Any, Any, Any, Any] = sequences(steps, self.chunk)  # each (L, N, ...)
         memory = tuple(part.flatten(0, 1) for part in rollout.memory)  # each (N, H)
         count = batch[1].shape[1]
         size = max(1, self.config.minibatch_size // self.chunk)
@@ -51,7 +51,7 @@ class PPO(ActorCriticAgent):
         for _ in range(self.config.epochs):
             order = torch.randperm(count, generator=self.generator, device=self.device)
             for rows in order.split(size):
-                part: Any = tree_map(lambda tensor, rows=rows: tensor.index_select(1, rows), batch)
+                part = tree_map(lambda tensor, rows=rows: tensor.index_select(1, rows), batch)
                 loss, numbers = self.loss(*part, memory=tuple(piece[rows] for piece in memory))
                 self.minimise(loss)
                 losses.append(numbers)

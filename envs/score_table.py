@@ -59,8 +59,9 @@ def scores(id: str, **options: Any) -> Scores:
         InvalidInput: an unknown id or option.
     """
     if key(id, options) in _table():
-        row: dict[str, Any] = _table()[key(id, options)]
-        return Scores(**{name: math.nan if value is None else value for name, value in row.items()})
+        row = _table()[key(id, options)].items()
+        known: dict[str, Any] = {name: math.nan if value is None else value for name, value in row}
+        return Scores(**known)
     return _played(id, json.dumps(options, sort_keys=True))
 
 

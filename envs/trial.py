@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..neural_blocks.errors import InvalidInput
-from .actions import action_dtype, action_shape
+from .actions import action_dtype, action_shape, bounds
 from .options import integer
 from .task import Observation, ProblemTask, Step, Task
 from .tree import where
@@ -29,7 +29,7 @@ class TrialState:
         inner: the state of the current episode.
         elapsed: (B,) int64 steps of the current episode.
         episode: (B,) int64 episodes finished.
-        previous_action: (B, ...) the last action, zeros at the trial's start.
+        previous_action: (B, ...) the last action; at the trial's start 0, or the action space's value nearest to it.
         previous_reward: (B,) float32 what it brought, 0 at the trial's start.
         total: (B,) float32 the trial's reward so far.
     """
@@ -48,7 +48,7 @@ class Trial(Task[TrialState]):
 
     Observation: Dict of the task's own (``observation``, or its entries if it is a Dict), ``previous_action`` (the
         action space), ``previous_reward`` (1,) float32 and ``episode_start`` (1,) float32, 1 on the first step of
-        an episode. On the trial's first step previous action and reward are 0.
+        an episode. On the trial's first step both are 0, or what the action space has nearest to it.
     Action: the task's.
     Reward: the task's.
     Episode: a trial terminates when its n-th episode ends, be it by termination or by the task's own horizon.
@@ -60,6 +60,8 @@ class Trial(Task[TrialState]):
         episodes: n.
     """
 
+    no_action: Tensor
+
     def __init__(self, task: Task[Any], episodes: int) -> None:
         super().__init__()
         if not isinstance(task, ProblemTask):
@@ -69,6 +71,9 @@ class Trial(Task[TrialState]):
         self.reset_noise = task.reset_noise
         self.step_noise = task.step_noise + task.begin_noise
         self.action_space = task.action_space
+        low, high = (torch.as_tensor(bound) for bound in bounds(task.action_space))
+        zero = torch.zeros(action_shape(task.action_space)).clamp(low, high).to(action_dtype(task.action_space))
+        self.register_buffer("no_action", zero, persistent=False)
         inner = task.observation_space
         seen = dict(inner.spaces) if isinstance(inner, spaces.Dict) else {"observation": inner}
         self.observation_space = spaces.Dict(
@@ -90,8 +95,7 @@ class Trial(Task[TrialState]):
         problem = self.task.sample(noise[:, : self.task.sample_noise])
         inner = self.task.begin(problem, noise[:, self.task.sample_noise :])
         zero = torch.zeros(len(noise), dtype=torch.int64, device=noise.device)
-        shape, dtype = action_shape(self.action_space), action_dtype(self.action_space)
-        action = torch.zeros(len(noise), *shape, dtype=dtype, device=noise.device)
+        action = self.no_action.expand(len(noise), *self.no_action.shape)
         return TrialState(problem, inner, zero, zero, action, zero.float(), zero.float())
 
     def step(self, state: TrialState, action: Tensor, noise: Tensor) -> Step[TrialState]:

@@ -187,9 +187,9 @@ def test_an_epoch_uses_every_step_once(monkeypatch):
     rollout = make_rollout(agent)
     seen, original = [], agent.loss
 
-    def loss(*parts):
+    def loss(*parts, memory):
         seen.append(parts[4].flatten())
-        return original(*parts)
+        return original(*parts, memory=memory)
 
     monkeypatch.setattr(agent, "loss", loss)
     agent.update(rollout, ADVANTAGE)

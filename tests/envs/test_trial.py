@@ -131,6 +131,14 @@ def test_the_registered_bandit_keeps_its_odds_for_ten_pulls():
         assert bool((env.state.problem != odds).all()), trial
 
 
+def test_the_action_before_the_first_lies_in_its_space():
+    corridor = Corridor()
+    corridor.action_space = spaces.Discrete(3, start=2)
+    trial = Trial(corridor, 2)
+    seen = trial.observe(trial.reset(torch.rand(4, trial.reset_noise)))
+    assert seen["previous_action"].tolist() == [2, 2, 2, 2]
+
+
 def test_the_final_observation_shows_the_last_action_and_reward():
     env = BatchedEnv(make_task("palaestra/BernoulliBandit-v0", episodes=2), 50, seed=1)
     env.reset()
