@@ -1,0 +1,100 @@
+"""A transformer as the memory of an agent: it looks back at the last steps of the running episode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .errors import InvalidInput
+from .transformer import TransformerLayer
+
+
+class TransformerMemory(nn.Module):
+    """Pre-norm transformer layers over a window of the last W steps, with the interface of `recurrent.Recurrent`.
+
+    Each layer keeps its keys and values of the last W - 1 steps (Transformer-XL, Dai et al., 2019), so N layers reach
+    N (W - 1) steps back. Places are told apart by a learned bias of each head for each distance (Raffel et al., 2020);
+    the norm before each sub-layer is what keeps reinforcement learning stable (Parisotto et al., 2020).
+
+    Args:
+        input_size: features in.
+        hidden_size: H, features out; a multiple of heads.
+        window: W, steps an attention sees, the present one among them.
+        heads: h of each layer.
+        layers: N.
+
+    Raises:
+        InvalidInput: a size, window or number of layers below 1, or a hidden size that is not a multiple of heads.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, window: int = 32, heads: int = 4, layers: int = 1) -> None:
+        super().__init__()
+        if min(input_size, hidden_size, window, layers) < 1:
+            sizes = f"{input_size}, {hidden_size}, {window} and {layers}"
+            raise InvalidInput(f"TransformerMemory: sizes, window and layers must be at least 1; got {sizes}")
+        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
+        self.window, self.heads = window, heads
+        self.input = nn.Linear(input_size, hidden_size)
+        self.layers: Any = nn.ModuleList(TransformerLayer(hidden_size, heads) for _ in range(layers))
+        self.bias = nn.Parameter(torch.zeros(layers, heads, window))  # of each distance back, 0 to W - 1
+        self.norm = nn.LayerNorm(hidden_size)
+
+    def initial_memory(self, batch: int) -> tuple[Tensor, ...]:
+        """Keys and values (B, N, h, W - 1, H / h) of nothing yet, and which are of this episode, (B, W - 1) bool."""
+        kept = self.window - 1
+        shape = (batch, len(self.layers), self.heads, kept, self.hidden_size // self.heads)
+        some = self.input.weight
+        return some.new_zeros(shape), some.new_zeros(shape), some.new_zeros(batch, kept, dtype=torch.bool)
+
+    def step(
+        self, x: Tensor, memory: tuple[Tensor, ...], start: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """One step: input (B, D), memory, starts (B,) bool, to output (B, H) and memory."""
+        output, memory = self(x.unsqueeze(0), memory, None if start is None else start.unsqueeze(0))
+        return output[0], memory
+
+    def forward(
+        self, x: Tensor, memory: tuple[Tensor, ...], start: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """A sequence: inputs (T, B, D), memory before them, starts (T, B) bool, to outputs (T, B, H) and memory after.
+
+        Raises:
+            InvalidInput: shapes that do not fit each other.
+        """
+        self._check(x, memory, start)
+        keys, values, known = memory
+        kept, steps, device = self.window - 1, x.shape[0], x.device
+        ahead = torch.arange(steps, device=device)
+        # (B, T), 0 for the episode that the memory is of
+        episode = ahead.new_zeros(x.shape[1], steps) if start is None else start.T.cumsum(1)
+        of = torch.cat([torch.where(known, 0, -1), episode], 1)  # (B, W - 1 + T), -1 for no episode at all
+        distance = ahead.unsqueeze(1) + kept - torch.arange(kept + steps, device=device)  # (T, W - 1 + T)
+        near = (distance >= 0) & (distance <= kept)
+        seen = near & (episode.unsqueeze(2) == of.unsqueeze(1))  # (B, T, W - 1 + T)
+        bias = self.bias[:, :, distance.clamp(0, kept)]  # (N, h, T, W - 1 + T)
+        x = self.input(x).transpose(0, 1)  # (B, T, H)
+        new_keys, new_values = [], []
+        for index, layer in enumerate(self.layers):
+            y = layer.before(0, x)
+            key, value = layer.attention.keys_values(y)  # (B, h, T, H / h)
+            key, value = torch.cat([keys[:, index], key], 2), torch.cat([values[:, index], value], 2)
+            mask = bias[index].masked_fill(~seen.unsqueeze(1), -torch.inf)  # (B, h, T, W - 1 + T)
+            x = layer.rest(layer.after(0, x, layer.attention.attend(y, key, value, mask)), None, None)
+            new_keys.append(key[:, :, steps:])
+            new_values.append(value[:, :, steps:])
+        known = of[:, steps:] == episode[:, -1:]
+        return self.norm(x).transpose(0, 1), (torch.stack(new_keys, 1), torch.stack(new_values, 1), known)
+
+    def _check(self, x: Tensor, memory: tuple[Tensor, ...], start: Tensor | None) -> None:
+        shape = tuple(x.shape)
+        if len(shape) != 3 or shape[2] != self.input_size:
+            raise InvalidInput(f"TransformerMemory: input must have shape (T, B, {self.input_size}); got {shape}")
+        part = (shape[1], len(self.layers), self.heads, self.window - 1, self.hidden_size // self.heads)
+        wanted = [part, part, (shape[1], self.window - 1)]
+        if [tuple(part.shape) for part in memory] != wanted:
+            got = [tuple(part.shape) for part in memory]
+            raise InvalidInput(f"TransformerMemory: memory must have shapes {wanted}; got {got}")
+        if start is not None and tuple(start.shape) != shape[:2]:
+            raise InvalidInput(f"TransformerMemory: start must have shape {shape[:2]}; got {tuple(start.shape)}")
