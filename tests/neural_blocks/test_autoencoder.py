@@ -86,23 +86,22 @@ def test_the_masked_loss_counts_hidden_patches_only(images):
     torch.testing.assert_close(model.loss(images, torch.Generator().manual_seed(3)), expected)
 
 
-def test_rebuilt_patches_stand_in_their_places():
-    """A bias of the last layer cannot tell places apart; a position of the decoder can, whatever the drawn order."""
+@pytest.mark.parametrize("by_position", [True, False])
+def test_rebuilt_patches_stand_in_their_places(by_position):
+    """A decoder that brightens the patch at the first position, or every patch that was hidden, and no other."""
     model = MaskedAutoencoder((1, 4, 4), patch=2, width=8, heads=1, layers=1, share=0.5)
     with torch.no_grad():
-        for weight in model.decoder.parameters():
+        for weight in [*model.decoder.parameters(), *model.narrow.parameters(), *model.pixels.parameters()]:
             weight.zero_()
-        for layer in (model.narrow, model.pixels):
-            layer.weight.zero_()
-            layer.bias.zero_()
-        model.pixels.weight[:, 0] = 1
         model.decoder.norm.weight.fill_(1)
-        model.place_out.weight.copy_(torch.tensor([[5.0, 0, 0, 0], [0, 5, 0, 0], [0, 0, 5, 0], [0, 0, 0, 5]]))
-    for order in (torch.tensor([[0, 1, 2, 3]]), torch.tensor([[3, 2, 0, 1]])):
-        picture = model(torch.rand(1, 1, 4, 4), order)[0, 0]
-        assert (picture[:2, :2] > 0.5).all()
-        assert (picture[2:] < 0.5).all()
-        assert (picture[:2, 2:] < 0.5).all()
+        model.pixels.weight[:, 0] = 1
+        model.place_out.weight.zero_()
+        (model.place_out.weight[0] if by_position else model.unseen)[0] = 5
+    for order in ([0, 1, 2, 3], [1, 2, 3, 0], [3, 2, 0, 1]):
+        patches = model.to_patches(model(torch.rand(1, 1, 4, 4), torch.tensor([order])))[0]  # (4, 4)
+        bright = (patches > 0.6).all(1)
+        assert bright.nonzero().flatten().tolist() == ([0] if by_position else sorted(order[2:]))
+        assert (patches[~bright] < 0.6).all()
 
 
 @pytest.mark.parametrize(
