@@ -34,8 +34,8 @@ class ActorCriticConfig(AgentConfig):
         value_coefficient: weight of the value's loss.
         entropy_coefficient: weight of the policy's entropy.
         max_grad_norm: gradients are scaled down to this norm.
-        encoder: of images: "cnn", "flat", or "auto": "cnn" from 16 pixels a side on.
-        memory: None, "gru" or "lstm".
+        encoder: of images, see `network.encoder`: "auto", "flat", "cnn", "lenet", "residual" or "vit".
+        memory: None, or a block of `recurrent.MEMORIES`: "gru", "lstm", "elman", "one_gate_gru" or "transformer".
         memory_size: the memory's features.
         sequence_length: steps an update back-propagates through; None for `rollout_steps`. Without a memory it is 1.
         hidden: widths of the policy's and of the value's hidden layers.
@@ -50,8 +50,8 @@ class ActorCriticConfig(AgentConfig):
     value_coefficient: float = Field(0.5, ge=0)
     entropy_coefficient: float = Field(0.01, ge=0)
     max_grad_norm: float = Field(0.5, gt=0)
-    encoder: Literal["auto", "cnn", "flat"] = "auto"
-    memory: Literal["gru", "lstm"] | None = None
+    encoder: Literal["auto", "flat", "cnn", "lenet", "residual", "vit"] = "auto"
+    memory: Literal["gru", "lstm", "elman", "one_gate_gru", "transformer"] | None = None
     memory_size: int = Field(64, ge=1)
     sequence_length: int | None = Field(None, ge=1)
     hidden: tuple[int, ...] = (64, 64)

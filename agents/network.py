@@ -12,13 +12,17 @@ from torch import Tensor, nn
 
 from ..envs.task import Observation
 from ..envs.tree import tree_map
-from ..neural_blocks.convolution import SmallCNN
+from ..neural_blocks.convolution import LeNet, SmallCNN
 from ..neural_blocks.errors import InvalidInput, unknown_name
 from ..neural_blocks.mlp import MLP
 from ..neural_blocks.recurrent import memory as make_memory
+from ..neural_blocks.residual import ResidualNet
+from ..neural_blocks.vision_transformer import VisionTransformer
 
 Memory = tuple[Tensor, ...]
-IMAGE_ENCODERS = ("auto", "cnn", "flat")
+IMAGE_ENCODERS: dict[str, Any] = {"cnn": SmallCNN, "lenet": LeNet, "residual": ResidualNet, "vit": VisionTransformer}
+ENCODERS = ("auto", "flat", *IMAGE_ENCODERS)
+IMAGE_FEATURES = 128
 
 
 class Flat(nn.Module):
@@ -36,16 +40,16 @@ class Flat(nn.Module):
 
 
 class Image(nn.Module):
-    """A uint8 image through a `SmallCNN`: (N, C, H, W) to (N, features)."""
+    """A uint8 image through an image network, see `IMAGE_ENCODERS`: (N, C, H, W) to (N, features)."""
 
-    def __init__(self, space: spaces.Box) -> None:
+    def __init__(self, space: spaces.Box, kind: str) -> None:
         super().__init__()
-        self.cnn = SmallCNN(space.shape)
-        self.output_size = self.cnn.output_size
+        self.network = IMAGE_ENCODERS[kind](space.shape, output_size=IMAGE_FEATURES)
+        self.output_size = IMAGE_FEATURES
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) uint8 to (N, features)."""
-        return self.cnn(x.float() * (1 / 255))
+        return torch.relu(self.network(x.float() * (1 / 255)))
 
 
 class OneHot(nn.Module):
@@ -86,10 +90,11 @@ def encoder(space: spaces.Space[Any], kind: str = "auto") -> Any:
 
     Args:
         space: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict of these.
-        kind: for images (uint8 of three dimensions): "cnn", "flat", or "auto": "cnn" from 16 pixels a side on.
+        kind: for images (uint8 of three dimensions): "flat", an image network ("cnn", "lenet", "residual", "vit"), or
+            "auto": "cnn" from 16 pixels a side on, "flat" below.
     """
-    if kind not in IMAGE_ENCODERS:
-        raise unknown_name("encoder", kind, IMAGE_ENCODERS)
+    if kind not in ENCODERS:
+        raise unknown_name("encoder", kind, ENCODERS)
     if isinstance(space, spaces.Dict):
         return Parts(space, kind)
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
@@ -98,8 +103,9 @@ def encoder(space: spaces.Space[Any], kind: str = "auto") -> Any:
         return Flat(spaces.Box(0, 1, space.shape))
     if isinstance(space, spaces.Box):
         image = len(space.shape) == 3 and space.dtype == "uint8"
-        convolve = image and (kind == "cnn" or (kind == "auto" and min(space.shape[1:]) >= 16))
-        return Image(space) if convolve else Flat(space)
+        if kind == "auto":
+            kind = "cnn" if image and min(space.shape[1:]) >= 16 else "flat"
+        return Image(space, kind) if image and kind != "flat" else Flat(space)
     raise InvalidInput(f"observation space must be Box, Discrete, MultiDiscrete, MultiBinary or Dict; got {space}")
 
 

@@ -8,19 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from .errors import InvalidInput, unknown_name
+from .memory import CellMemory, Memory, State
 from .mlp import orthogonal
 from .transformer_memory import TransformerMemory
 
 
-class Recurrent(nn.Module):
-    """What every memory has: a state that is a tuple of (B, H) tensors, a step form and a sequence form.
+class Recurrent(CellMemory):
+    """Gates of the input and of the memory: the input's are computed for the whole sequence at once.
 
-    The input's share of the gates is computed for the whole sequence at once; only the memory's share runs through
-    time. An episode start is a mask inside the recurrence: (T, B) sequences need neither padding nor cutting.
+    The memory is `parts` tensors (B, H), of which the first is the output.
 
     Args:
         input_size: features in.
         hidden_size: H, features out.
+
+    Raises:
+        InvalidInput: a size below 1.
     """
 
     gates: int
@@ -31,54 +34,26 @@ class Recurrent(nn.Module):
         if min(input_size, hidden_size) < 1:
             raise InvalidInput(f"{type(self).__name__}: sizes must be at least 1; got {input_size} and {hidden_size}")
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
+        self.shapes = [(hidden_size,)] * self.parts
         self.input_gates = orthogonal(nn.Linear(input_size, self.gates * hidden_size), 1.0)
         self.memory_gates = orthogonal(nn.Linear(hidden_size, self.gates * hidden_size), 1.0)
 
-    def initial_memory(self, batch: int) -> tuple[Tensor, ...]:
+    def initial_memory(self, batch: int) -> State:
         """Zeros, (B, H) for each part of the memory."""
         return tuple(self.memory_gates.weight.new_zeros(batch, self.hidden_size) for _ in range(self.parts))
 
-    def cell(self, gates: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The next memory from the input's gates (B, gates * H) and the last memory; its first part is the output."""
+    def prepare(self, x: Tensor) -> Tensor:
+        """The input's gates, (T, B, gates * H)."""
+        return self.input_gates(x)
+
+    def cell(self, x: Tensor, memory: State) -> tuple[Tensor, State]:
+        """The input's gates (B, gates * H) and the memory to output (B, H) and memory."""
+        memory = self.remember(x, memory)
+        return memory[0], memory
+
+    def remember(self, gates: Tensor, memory: State) -> State:
+        """The next memory from the input's gates (B, gates * H) and the last memory."""
         raise NotImplementedError
-
-    def step(
-        self, x: Tensor, memory: tuple[Tensor, ...], start: Tensor | None = None
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One step: input (B, D), memory, starts (B,) bool, to output (B, H) and memory."""
-        output, memory = self(x.unsqueeze(0), memory, None if start is None else start.unsqueeze(0))
-        return output[0], memory
-
-    def forward(
-        self, x: Tensor, memory: tuple[Tensor, ...], start: Tensor | None = None
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """A sequence: inputs (T, B, D), memory before them, starts (T, B) bool, to outputs (T, B, H) and memory after.
-
-        Raises:
-            InvalidInput: shapes that do not fit each other.
-        """
-        self._check(x, memory, start)
-        gates = self.input_gates(x)  # (T, B, gates * H)
-        keep = None if start is None else (~start).to(x.dtype).unsqueeze(-1)  # (T, B, 1)
-        outputs: list[Tensor] = []
-        for time, gate in enumerate(gates.unbind()):
-            if keep is not None:
-                memory = tuple(part * keep[time] for part in memory)
-            memory = self.cell(gate, memory)
-            outputs.append(memory[0])
-        return torch.stack(outputs), memory
-
-    def _check(self, x: Tensor, memory: tuple[Tensor, ...], start: Tensor | None) -> None:
-        name, shape = type(self).__name__, tuple(x.shape)
-        if len(shape) != 3 or shape[2] != self.input_size:
-            raise InvalidInput(f"{name}: input must have shape (T, B, {self.input_size}); got {shape}")
-        wanted = [(shape[1], self.hidden_size)] * self.parts
-        if [tuple(part.shape) for part in memory] != wanted:
-            raise InvalidInput(
-                f"{name}: memory must have shapes {wanted}; got {[tuple(part.shape) for part in memory]}"
-            )
-        if start is not None and tuple(start.shape) != shape[:2]:
-            raise InvalidInput(f"{name}: start must have shape {shape[:2]}; got {tuple(start.shape)}")
 
 
 class Elman(Recurrent):
@@ -86,7 +61,7 @@ class Elman(Recurrent):
 
     gates, parts = 1, 1
 
-    def cell(self, gates: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def remember(self, gates: Tensor, memory: State) -> State:
         """h' = tanh(Wx + Uh)."""
         return (torch.tanh(gates + self.memory_gates(memory[0])),)
 
@@ -96,7 +71,7 @@ class OneGateGRU(Recurrent):
 
     gates, parts = 2, 1
 
-    def cell(self, gates: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def remember(self, gates: Tensor, memory: State) -> State:
         """h' = (1 - z) n + z h with n = tanh(Wx + Uh)."""
         update, candidate = (gates + self.memory_gates(memory[0])).chunk(2, 1)
         candidate = torch.tanh(candidate)
@@ -108,7 +83,7 @@ class GRU(Recurrent):
 
     gates, parts = 3, 1
 
-    def cell(self, gates: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def remember(self, gates: Tensor, memory: State) -> State:
         """h' = (1 - z) n + z h with n = tanh(Wx + r Uh)."""
         (hidden,) = memory
         reset, update, candidate = gates.chunk(3, 1)  # each (B, H)
@@ -128,7 +103,7 @@ class LSTM(Recurrent):
         with torch.no_grad():
             self.input_gates.bias[hidden_size : 2 * hidden_size] = 1.0
 
-    def cell(self, gates: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def remember(self, gates: Tensor, memory: State) -> State:
         """c' = f c + i g, h' = o tanh(c')."""
         hidden, cell = memory
         input_gate, forget, candidate, output = (gates + self.memory_gates(hidden)).chunk(4, 1)
@@ -145,14 +120,14 @@ MEMORIES: dict[str, type[Recurrent] | type[TransformerMemory]] = {
 }
 
 
-def memory(name: str, input_size: int, hidden_size: int) -> Recurrent | TransformerMemory:
+def memory(name: str, input_size: int, hidden_size: int) -> Memory:
     """The memory block of a name. Raises `InvalidInput` with the nearest right name."""
     if name not in MEMORIES:
         raise unknown_name("memory", name, MEMORIES)
     return MEMORIES[name](input_size, hidden_size)
 
 
-class Deep(nn.Module):
+class Deep(Memory):
     """Memory blocks on top of each other (Graves et al., 2013), with the interface of one: each reads the one below.
 
     Args:
@@ -170,32 +145,24 @@ class Deep(nn.Module):
         if layers < 1:
             raise InvalidInput(f"Deep: layers must be at least 1; got {layers}")
         sizes = [input_size] + [hidden_size] * (layers - 1)
-        self.layers: Any = nn.ModuleList(memory(name, size, hidden_size) for size in sizes)
+        blocks = [memory(name, size, hidden_size) for size in sizes]
+        self.layers: Any = nn.ModuleList(blocks)
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
-        self.parts = len(self.initial_memory(1)) // layers  # of one block
+        self.parts = len(blocks[0].shapes)
+        self.shapes = [shape for block in blocks for shape in block.shapes]
 
-    def initial_memory(self, batch: int) -> tuple[Tensor, ...]:
+    def initial_memory(self, batch: int) -> State:
         """The parts of each block's memory, the lowest block's first."""
         return tuple(part for layer in self.layers for part in layer.initial_memory(batch))
 
-    def step(
-        self, x: Tensor, memory: tuple[Tensor, ...], start: Tensor | None = None
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One step: input (B, D), memory, starts (B,) bool, to output (B, H) and memory."""
-        output, memory = self(x.unsqueeze(0), memory, None if start is None else start.unsqueeze(0))
-        return output[0], memory
-
-    def forward(
-        self, x: Tensor, memory: tuple[Tensor, ...], start: Tensor | None = None
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def forward(self, x: Tensor, memory: State, start: Tensor | None = None) -> tuple[Tensor, State]:
         """A sequence: inputs (T, B, D), memory before them, starts (T, B) bool, to outputs (T, B, H) and memory after.
 
         Raises:
             InvalidInput: shapes that do not fit each other.
         """
-        if len(memory) != self.parts * len(self.layers):
-            raise InvalidInput(f"Deep: memory must have {self.parts * len(self.layers)} parts; got {len(memory)}")
-        after: tuple[Tensor, ...] = ()
+        self.check(x, memory, start)
+        after: State = ()
         for index, layer in enumerate(self.layers):
             x, own = layer(x, memory[index * self.parts : (index + 1) * self.parts], start)
             after += own

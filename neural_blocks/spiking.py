@@ -6,65 +6,28 @@ import math
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .errors import InvalidInput
+from .memory import CellMemory, State
 
 
-class _Dynamics(nn.Module):
-    """A layer of N units whose memory is a tuple of `parts` (B, N) tensors; a sequence is its step, T times."""
+class _Dynamics(CellMemory):
+    """A layer of N units whose memory is a tuple of `parts` (B, N) tensors."""
 
-    parts: int
+    rest: Tensor
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, parts: int) -> None:
         super().__init__()
         if size < 1:
             raise InvalidInput(f"{type(self).__name__}: size must be at least 1; got {size}")
-        self.size = self.output_size = size
-        self.rest: Tensor
+        self.input_size = self.output_size = size
+        self.shapes = [(size,)] * parts
         self.register_buffer("rest", torch.zeros(size), persistent=False)  # follows the module's device and dtype
 
-    def initial_memory(self, batch: int) -> tuple[Tensor, ...]:
+    def initial_memory(self, batch: int) -> State:
         """Zeros, (B, N) for each part of the memory."""
-        return tuple(self.rest.expand(batch, -1) for _ in range(self.parts))
-
-    def cell(self, x: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One time step: input (B, N) and memory to output (B, N) and memory."""
-        raise NotImplementedError
-
-    def step(
-        self, x: Tensor, memory: tuple[Tensor, ...], start: Tensor | None = None
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One step: input (B, N), memory, starts (B,) bool, to output (B, N) and memory."""
-        output, memory = self(x.unsqueeze(0), memory, None if start is None else start.unsqueeze(0))
-        return output[0], memory
-
-    def forward(
-        self, x: Tensor, memory: tuple[Tensor, ...], start: Tensor | None = None
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """A sequence: inputs (T, B, N), memory before them, starts (T, B) bool, to outputs (T, B, N) and memory after.
-
-        Raises:
-            InvalidInput: shapes that do not fit each other.
-        """
-        name, shape = type(self).__name__, tuple(x.shape)
-        if len(shape) != 3 or shape[2] != self.size:
-            raise InvalidInput(f"{name}: input must have shape (T, B, {self.size}); got {shape}")
-        if [tuple(part.shape) for part in memory] != [shape[1:]] * self.parts:
-            raise InvalidInput(
-                f"{name}: memory must be {self.parts} tensors of shape {shape[1:]}; "
-                f"got {[tuple(part.shape) for part in memory]}"
-            )
-        if start is not None and tuple(start.shape) != shape[:2]:
-            raise InvalidInput(f"{name}: start must have shape {shape[:2]}; got {tuple(start.shape)}")
-        keep = None if start is None else (~start).to(x.dtype).unsqueeze(-1)  # (T, B, 1)
-        outputs: list[Tensor] = []
-        for time, row in enumerate(x.unbind()):
-            if keep is not None:
-                memory = tuple(part * keep[time] for part in memory)
-            output, memory = self.cell(row, memory)
-            outputs.append(output)
-        return torch.stack(outputs), memory
+        return tuple(self.rest.expand(batch, -1) for _ in self.shapes)
 
 
 class LIF(_Dynamics):
@@ -88,8 +51,6 @@ class LIF(_Dynamics):
         InvalidInput: a size below 1, a time_step or membrane that is not positive, a negative refractory.
     """
 
-    parts = 2
-
     def __init__(
         self,
         size: int,
@@ -99,7 +60,7 @@ class LIF(_Dynamics):
         refractory: float = 2e-3,
         slope: float = 10.0,
     ) -> None:
-        super().__init__(size)
+        super().__init__(size, parts=2)
         if min(time_step, membrane) <= 0 or refractory < 0:
             raise InvalidInput(
                 "LIF: time_step and membrane must be above 0 and refractory at least 0; "
@@ -107,7 +68,7 @@ class LIF(_Dynamics):
             )
         self.time_step, self.membrane, self.refractory, self.slope = time_step, membrane, refractory, slope
 
-    def cell(self, x: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def cell(self, x: Tensor, memory: State) -> tuple[Tensor, State]:
         """Current (B, N) to spikes (B, N), and voltage and refractory seconds left."""
         voltage, wait = memory
         active = (self.time_step - wait).clamp(min=0)  # seconds of this step in which the neuron integrates
@@ -150,16 +111,15 @@ class SynapseFilter(_Dynamics):
     """
 
     def __init__(self, size: int, *, time_step: float = 1e-3, tau: float = 5e-3, order: int = 1) -> None:
-        super().__init__(size)
+        super().__init__(size, parts=max(order, 1))
         if min(time_step, tau) <= 0 or order < 1:
             raise InvalidInput(
                 "SynapseFilter: time_step and tau must be above 0 and order at least 1; "
                 f"got {time_step}, {tau} and {order}"
             )
-        self.parts = order
         self.blend = -math.expm1(-time_step / tau)
 
-    def cell(self, x: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def cell(self, x: Tensor, memory: State) -> tuple[Tensor, State]:
         """Input (B, N) to its filtered value (B, N), and the value after each of the filters."""
         filtered: list[Tensor] = []
         for part in memory:

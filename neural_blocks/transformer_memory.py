@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from .errors import InvalidInput
+from .memory import Memory, State
 from .transformer import TransformerLayer
 
 
-class TransformerMemory(nn.Module):
-    """Pre-norm transformer layers over a window of the last W steps, with the interface of `recurrent.Recurrent`.
+class TransformerMemory(Memory):
+    """Pre-norm transformer layers over a window of the last W steps.
 
     Each layer keeps its keys and values of the last W - 1 steps (Transformer-XL, Dai et al., 2019), so N layers reach
     N (W - 1) steps back. Places are told apart by a learned bias of each head for each distance (Raffel et al., 2020);
@@ -36,34 +37,29 @@ class TransformerMemory(nn.Module):
             raise InvalidInput(f"TransformerMemory: sizes, window and layers must be at least 1; got {sizes}")
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
         self.window, self.heads = window, heads
+        kept = (layers, heads, window - 1, hidden_size // heads)
+        self.shapes = [kept, kept, (window - 1,)]
         self.input = nn.Linear(input_size, hidden_size)
         self.layers: Any = nn.ModuleList(TransformerLayer(hidden_size, heads) for _ in range(layers))
         self.bias = nn.Parameter(torch.zeros(layers, heads, window))  # of each distance back, 0 to W - 1
         self.norm = nn.LayerNorm(hidden_size)
 
-    def initial_memory(self, batch: int) -> tuple[Tensor, ...]:
+    def initial_memory(self, batch: int) -> State:
         """Keys and values (B, N, h, W - 1, H / h) of nothing yet, and which are of this episode, (B, W - 1) bool."""
-        kept = self.window - 1
-        shape = (batch, len(self.layers), self.heads, kept, self.hidden_size // self.heads)
-        some = self.input.weight
-        return some.new_zeros(shape), some.new_zeros(shape), some.new_zeros(batch, kept, dtype=torch.bool)
+        some, (keys, values, known) = self.input.weight, self.shapes
+        return (
+            some.new_zeros(batch, *keys),
+            some.new_zeros(batch, *values),
+            some.new_zeros(batch, *known, dtype=torch.bool),
+        )
 
-    def step(
-        self, x: Tensor, memory: tuple[Tensor, ...], start: Tensor | None = None
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One step: input (B, D), memory, starts (B,) bool, to output (B, H) and memory."""
-        output, memory = self(x.unsqueeze(0), memory, None if start is None else start.unsqueeze(0))
-        return output[0], memory
-
-    def forward(
-        self, x: Tensor, memory: tuple[Tensor, ...], start: Tensor | None = None
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def forward(self, x: Tensor, memory: State, start: Tensor | None = None) -> tuple[Tensor, State]:
         """A sequence: inputs (T, B, D), memory before them, starts (T, B) bool, to outputs (T, B, H) and memory after.
 
         Raises:
             InvalidInput: shapes that do not fit each other.
         """
-        self._check(x, memory, start)
+        self.check(x, memory, start)
         keys, values, known = memory
         kept, steps, device = self.window - 1, x.shape[0], x.device
         ahead = torch.arange(steps, device=device)
@@ -86,15 +82,3 @@ class TransformerMemory(nn.Module):
             new_values.append(value[:, :, steps:])
         known = of[:, steps:] == episode[:, -1:]
         return self.norm(x).transpose(0, 1), (torch.stack(new_keys, 1), torch.stack(new_values, 1), known)
-
-    def _check(self, x: Tensor, memory: tuple[Tensor, ...], start: Tensor | None) -> None:
-        shape = tuple(x.shape)
-        if len(shape) != 3 or shape[2] != self.input_size:
-            raise InvalidInput(f"TransformerMemory: input must have shape (T, B, {self.input_size}); got {shape}")
-        part = (shape[1], len(self.layers), self.heads, self.window - 1, self.hidden_size // self.heads)
-        wanted = [part, part, (shape[1], self.window - 1)]
-        if [tuple(part.shape) for part in memory] != wanted:
-            got = [tuple(part.shape) for part in memory]
-            raise InvalidInput(f"TransformerMemory: memory must have shapes {wanted}; got {got}")
-        if start is not None and tuple(start.shape) != shape[:2]:
-            raise InvalidInput(f"TransformerMemory: start must have shape {shape[:2]}; got {tuple(start.shape)}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 from .board import ALL, Leaderboard, Row
@@ -26,6 +28,22 @@ def agents() -> Lines:
     from ..agents import summaries
 
     return [{"name": name, "summary": summary} for name, summary in summaries().items()]
+
+
+def blocks() -> Lines:
+    """Every public class and function of the neural blocks: name, file, and the first line of what it says of itself.
+
+    Read from the source, so that nothing has to be imported, and nothing be listed twice.
+    """
+    lines = []
+    for path in sorted((Path(__file__).parents[1] / "neural_blocks").glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if path.stem == "errors" or not isinstance(node, ast.ClassDef | ast.FunctionDef):
+                continue
+            if not node.name.startswith("_"):
+                summary = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
+                lines.append({"name": node.name, "file": path.name, "summary": summary})
+    return lines
 
 
 def scenarios() -> Lines:

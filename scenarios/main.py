@@ -30,6 +30,7 @@ class Kind(StrEnum):
 
     envs = "envs"
     agents = "agents"
+    blocks = "blocks"
     scenarios = "scenarios"
 
 
@@ -39,7 +40,7 @@ def list_(
     as_json: AsJson = False,
     images: Annotated[Path | None, typer.Option(help="With envs: draw each of them on this .png sheet.")] = None,
 ) -> None:
-    """List the environments, the agents or the scenarios, one line each."""
+    """List the environments, the agents, the neural blocks or the scenarios, one line each."""
     from . import listing
 
     if images is not None:

@@ -41,7 +41,7 @@ def test_every_command_explains_itself(palaestra) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("envs", "palaestra/DigitBandit-v0"), ("agents", "ppo"), ("scenarios", "repeat-previous")],
+    [("envs", "palaestra/DigitBandit-v0"), ("agents", "ppo"), ("blocks", "PixelCNN"), ("scenarios", "digits")],
 )
 def test_list_names_everything_as_a_table_and_as_json(palaestra, kind: str, name: str) -> None:
     code, table, _ = palaestra("list", kind)
