@@ -146,6 +146,16 @@ def test_a_run_of_another_environment_is_refused(palaestra, tiny: Path) -> None:
     assert not Path("v.gif").exists()
 
 
+@pytest.mark.parametrize("command", ["resume", "evaluate"])
+def test_a_corrupt_checkpoint_is_one_line_and_exit_code_2(palaestra, command: str, tiny: Path) -> None:
+    checkpoint = Path(runner.run(tiny, root="here").folder) / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    code, _, complaint = palaestra(command, checkpoint.parent)
+    assert code == 2
+    assert "checkpoint.pt: not a readable checkpoint" in complaint
+    assert complaint.count("\n") == 1
+
+
 def test_settings_are_read_as_yaml() -> None:
     assert parse_settings(["a=1", "b=[2, 3]", "c=null", "d=text", "e=1.5"]) == {
         "a": 1, "b": [2, 3], "c": None, "d": "text", "e": 1.5,
