@@ -48,7 +48,7 @@ class ActionCheck:
 
     Args:
         space: the action space of one environment.
-        num_envs: B; None for the action of one environment, without a batch axis.
+        num_envs: B; None for the action of one environment, which comes without a batch axis and gets one.
         device: where the result lives.
         name: the environment's, for messages.
     """
@@ -86,7 +86,8 @@ class ActionCheck:
             value = tensor[tuple(first)].item()
             place = f" in environment {int(first[0])}" if self._batched else ""
             raise InvalidInput(f"{self.name}: action must be from {self._allowed}; got {value}{place}")
-        return tensor.to(device=self.device, dtype=self.dtype)
+        tensor = tensor.to(device=self.device, dtype=self.dtype)
+        return tensor if self._batched else tensor.unsqueeze(0)
 
 
 def random_action(

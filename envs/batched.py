@@ -51,7 +51,7 @@ class BatchedEnv:
         self.num_envs = integer(f"{self.name}: num_envs", num_envs, 1)
         self.observation_space, self.action_space = task.observation_space, task.action_space
         self.autoreset = AutoresetMode(autoreset)
-        self._check = ActionCheck(self.action_space, num_envs, self.device, self.name)
+        self.check_action = ActionCheck(self.action_space, num_envs, self.device, self.name)
         self._branching = self.device.type == "cpu"
         seeds = self._seeds(seed)
         self._resets = NoiseStream(RESET, task.reset_noise, seeds)
@@ -134,57 +134,54 @@ class BatchedEnv:
             InvalidInput: the action has a wrong shape or dtype, or (on the CPU) a value outside the action space; or,
                 with autoreset disabled, an environment has ended and was not reset.
         """
-        state = self.state
-        action = self._check(action)
-        if self.autoreset is not AutoresetMode.SAME_STEP:
-            return self._step_apart(action)
-        transition = self.task.step(state, action, self._steps.draw())
-        elapsed = self._elapsed + 1
-        terminated = transition.terminated
-        truncated = (elapsed >= self.task.horizon) & ~terminated
-        done = terminated | truncated
-        final = self.task.observe(transition.state)
-        self._state, self._elapsed, self._observation = self._restart(done, transition.state, elapsed, final)
-        return TimeStep(self._observation, transition.reward, terminated, truncated, final, transition.metrics)
-
-    def _restart(
-        self, done: Tensor, state: Any, elapsed: Tensor, observation: Observation
-    ) -> tuple[Any, Tensor, Observation]:
-        """Begins the next episode where one has ended: row by row on the CPU, branch-free elsewhere."""
-        if not self._branching:
-            fresh = self.task.reset(self._resets.draw_where(done))
-            first = self.task.observe(fresh)
-            return where(done, fresh, state), elapsed.masked_fill(done, 0), where(done, first, observation)
-        rows = done.nonzero().squeeze(1)
-        if len(rows) == 0:
-            return state, elapsed, observation
-        if len(rows) == self.num_envs:
-            fresh = self.task.reset(self._resets.draw())
-            return fresh, torch.zeros_like(elapsed), self.task.observe(fresh)
-        fresh = self.task.reset(self._resets.draw_rows(rows))
-        first = self.task.observe(fresh)
-        return put(state, rows, fresh), elapsed.index_fill(0, rows, 0), put(observation, rows, first)
-
-    def _step_apart(self, action: Tensor) -> TimeStep:
-        """A step under NEXT_STEP or DISABLED: environments that have ended do not move, and draw no step noise."""
-        waiting = self._ended
-        if self.autoreset is AutoresetMode.DISABLED and bool(waiting.any()):
-            rows = waiting.nonzero().squeeze(1).tolist()
+        state, action = self.state, self.check_action(action)
+        if self.autoreset is AutoresetMode.NEXT_STEP:
+            return self._step_or_restart(action)
+        if self.autoreset is AutoresetMode.DISABLED and bool(self._ended.any()):
+            rows = self._ended.nonzero().squeeze(1).tolist()
             raise InvalidInput(
                 f"{self.name}: environments {rows} have ended; reset them (reset_mask) before the next step"
             )
-        disabled = self.autoreset is AutoresetMode.DISABLED  # nobody waits
-        noise = self._steps.draw() if disabled else self._steps.draw_where(~waiting)
-        transition = self.task.step(self._state, action, noise)
-        elapsed = self._elapsed + 1
+        transition = self.task.step(state, action, self._steps.draw())
+        elapsed, terminated = self._elapsed + 1, transition.terminated
+        truncated = (elapsed >= self.task.horizon) & ~terminated
+        final = self.task.observe(transition.state)
+        self._state, self._elapsed, self._observation = transition.state, elapsed, final
+        if self.autoreset is AutoresetMode.DISABLED:
+            self._ended = terminated | truncated
+        else:
+            self._restart(terminated | truncated)
+        return TimeStep(self.observation, transition.reward, terminated, truncated, final, transition.metrics)
+
+    def _restart(self, done: Tensor) -> None:
+        """Begins the next episode where one has ended: row by row on the CPU, branch-free elsewhere."""
+        if not self._branching:
+            fresh = self.task.reset(self._resets.draw_where(done))
+            self._state, self._elapsed = where(done, fresh, self._state), self._elapsed.masked_fill(done, 0)
+            self._observation = where(done, self.task.observe(fresh), self.observation)
+            return
+        rows = done.nonzero().squeeze(1)
+        if len(rows) == self.num_envs:
+            self._state, self._elapsed = self.task.reset(self._resets.draw()), torch.zeros_like(self._elapsed)
+            self._observation = self.task.observe(self._state)
+        elif len(rows):
+            fresh = self.task.reset(self._resets.draw_rows(rows))
+            self._state, self._elapsed = put(self._state, rows, fresh), self._elapsed.index_fill(0, rows, 0)
+            self._observation = put(self.observation, rows, self.task.observe(fresh))
+
+    def _step_or_restart(self, action: Tensor) -> TimeStep:
+        """A step under NEXT_STEP: an environment that has ended restarts instead, and draws no step noise."""
+        waiting = self._ended
+        transition = self.task.step(self._state, action, self._steps.draw_where(~waiting))
+        self._elapsed = self._elapsed + 1
         terminated = transition.terminated & ~waiting
-        truncated = (elapsed >= self.task.horizon) & ~transition.terminated & ~waiting
-        observation = self.task.observe(transition.state)
-        self._state, self._elapsed, self._observation = self._restart(waiting, transition.state, elapsed, observation)
+        truncated = (self._elapsed >= self.task.horizon) & ~transition.terminated & ~waiting
+        self._state, self._observation = transition.state, self.task.observe(transition.state)
+        self._restart(waiting)
         self._ended = terminated | truncated
         reward = torch.where(waiting, self._no_reward, transition.reward)
         metrics = {name: value.masked_fill(waiting, torch.nan) for name, value in transition.metrics.items()}
-        return TimeStep(self._observation, reward, terminated, truncated, self._observation, metrics)
+        return TimeStep(self.observation, reward, terminated, truncated, self.observation, metrics)
 
     def expert_action(self) -> Tensor:
         """(B, ...) the task's expert in the current state. Raises `NoExpert` where there is none."""

@@ -41,7 +41,7 @@ class SingleEnv(gymnasium.Env[Any, Any]):
         self.render_mode = render_mode
         self.observation_space, self.action_space = task.observation_space, task.action_space
         self.batch = BatchedEnv(task, 1, autoreset=AutoresetMode.DISABLED)
-        self._check = ActionCheck(self.action_space, None, self.batch.device, task.name)
+        self.batch.check_action = ActionCheck(self.action_space, None, self.batch.device, task.name)
         self._canvas: Canvas | None = None
         self._seeded = False
 
@@ -63,7 +63,7 @@ class SingleEnv(gymnasium.Env[Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One step; the observation after an episode's end is its last one."""
-        step = self.batch.step(self._check(action)[None])
+        step = self.batch.step(action)
         self._show()
         return (
             single_observation(step.observation, self.observation_space),
