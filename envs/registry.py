@@ -52,6 +52,22 @@ ENTRIES: dict[str, Entry] = {
             if (dataset, split) != ("iris", "train")
         ),
     ),
+    "Calibrate": Entry(
+        "classification.calibrate",
+        "Say how likely each class of an ambiguous digit is.",
+        ({"split": "test"}, {"score": "brier"}, {"blend": 1.0, "corruption": 0.0}),
+    ),
+    "Glimpse": Entry(
+        "classification.glimpse",
+        "Move a small window over a cluttered canvas, then name the digit on it.",
+        ({"split": "test"}, {"clutter": 0, "cost": 0.05}),
+    ),
+    "FewShot": Entry(
+        "classification.few_shot",
+        "Name glyphs never seen before, each from the few times it was shown.",
+        ({"split": "test"}, {"ways": 2, "shots": 1}, {"ways": 3, "shots": 1, "episodes": 2}),
+        episodes=1,
+    ),
     "RepeatPrevious": Entry(
         "sequence.repeat_previous", "Name the symbol shown some steps ago.", ({"delay": 1}, {"symbols": 8, "delay": 8})
     ),
@@ -65,11 +81,52 @@ ENTRIES: dict[str, Entry] = {
             {"source": "arithmetic", "symbols": 7, "length": 16},
         ),
     ),
+    "Copy": Entry(
+        "sequence.copy", "Read a sequence of symbols, then write it.", ({"symbols": 8, "length": 4, "delay": 2},)
+    ),
+    "Recall": Entry(
+        "sequence.recall",
+        "See keys with their values, then name the value of each key asked for.",
+        ({"keys": 12, "values": 6, "pairs": 6, "queries": 3},),
+    ),
+    "Translate": Entry(
+        "sequence.translate",
+        "Translate a sentence word by word into another word order.",
+        ({"split": "test"}, {"reward": "token"}, {"words": 6, "reward": "token", "split": "test"}),
+    ),
     "BernoulliBandit": Entry(
         "meta.bernoulli_bandit",
         "Find the best of several arms within a few pulls.",
         ({"episodes": 1}, {"arms": 10}, {"episodes": 100}),
         episodes=10,
+    ),
+    "PointGoal": Entry(
+        "meta.point_goal",
+        "Walk to a hidden goal, found from the reward alone.",
+        ({"episodes": 1}, {"reach": 1.0, "length": 30, "episodes": 3}),
+        episodes=2,
+    ),
+    "TabularMDP": Entry(
+        "meta.tabular_mdp",
+        "Explore a small unknown decision process, then earn in it.",
+        ({"episodes": 1}, {"states": 4, "actions": 3, "length": 5, "episodes": 4}),
+        episodes=10,
+    ),
+    "Sinusoid": Entry(
+        "meta.sinusoid",
+        "Guess the values of a sine wave from the points seen before.",
+        ({"episodes": 1}, {"points": 5, "episodes": 3}),
+        episodes=2,
+    ),
+    "LIFNeuron": Entry(
+        "control.lif_neuron",
+        "Inject current so that a leaky neuron fires at a target rate.",
+        ({"background": 0.5}, {"length": 40}),
+    ),
+    "HodgkinHuxley": Entry(
+        "control.hodgkin_huxley",
+        "Inject current so that a squid axon fires at a target rate.",
+        ({"background": 3.0, "length": 60},),
     ),
 }
 

@@ -52,6 +52,8 @@ def where(mask: Tensor, first: Tree, second: Tree) -> Tree:
     """Row by row, `first` where `mask` (B,) is true and `second` elsewhere."""
 
     def choose(a: Tensor, b: Tensor) -> Tensor:
+        if a is b:  # what an episode does not change (a problem's tables) need not be copied
+            return a
         return torch.where(mask.view(-1, *[1] * (a.dim() - 1)), a, b)
 
     return tree_map(choose, first, second)

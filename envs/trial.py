@@ -137,6 +137,12 @@ class Trial(Task[TrialState]):
         self.task.draw(state.inner, canvas)
         told = [f"episode {min(int(state.episode) + 1, self.episodes)} of {self.episodes}"]
         if int(state.episode) or int(state.elapsed):
-            action = state.previous_action.tolist()
-            told += [f"last action {action} brought {float(state.previous_reward):g}", f"total {float(state.total):g}"]
+            action = ", ".join(_short(value) for value in state.previous_action.flatten().tolist())
+            told += [f"action {action} brought {_short(float(state.previous_reward))}"]
+            told += [f"total {_short(float(state.total))}"]
         canvas.text("   ".join(told), (canvas.width // 2, 20), size=24, anchor="center")
+
+
+def _short(value: float) -> str:
+    """At most two decimals, and no minus before a zero."""
+    return f"{round(value, 2) + 0:g}"

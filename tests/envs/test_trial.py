@@ -183,4 +183,5 @@ def test_the_picture_tells_the_episode_and_the_reward(monkeypatch):
     env.render()
     reward = env.step(1)[1]
     env.render()
-    assert told == ["0", "episode 1 of 2", "0", f"episode 1 of 2   last action 1 brought {reward:g}   total {reward:g}"]
+    brought = f"{round(reward, 2):g}"
+    assert told == ["0", "episode 1 of 2", "0", f"episode 1 of 2   action 1 brought {brought}   total {brought}"]

@@ -1,0 +1,67 @@
+"""Glyphs drawn from random stroke programs: a class is a program, a sample one jittered drawing of it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+STROKES, CONTROLS, SIZE = 3, 3, 16  # strokes of a glyph, control points of a stroke, pixels a side
+GRID = 8  # places a side that a control point is drawn from
+COORDINATES = STROKES * CONTROLS * 2
+PROGRAM_NOISE = COORDINATES  # uniforms that make a program
+DRAWING_NOISE = COORDINATES + 4  # uniforms that make a drawing: each coordinate's jitter, turn, zoom, shift
+INK = 12  # points along a stroke
+JITTER, TURN, ZOOM, SHIFT = 0.06, 0.15, 0.08, 0.08  # standard deviations; lengths in units of half the image's side
+
+
+def draw_programs(noise: Tensor, parity: int) -> Tensor:
+    """Stroke programs: control points of quadratic Bezier curves on a grid of 8 x 8 places.
+
+    The grid coordinates of a program add up to an even number (parity 0) or an odd one (parity 1): two alphabets of
+    4 * 8^17 programs each that share none.
+
+    Args:
+        noise: (..., PROGRAM_NOISE) uniforms in [0, 1).
+        parity: 0 or 1.
+
+    Returns:
+        (..., PROGRAM_NOISE) int64 grid coordinates from 0 to 7: x and y of each point of each stroke.
+    """
+    free = (noise[..., :-1] * GRID).long()
+    odd = (free.sum(-1, keepdim=True) + parity) % 2
+    return torch.cat([free, 2 * (noise[..., -1:] * (GRID // 2)).long() + odd], -1)
+
+
+def draw_glyphs(programs: Tensor, noise: Tensor) -> Tensor:
+    """One drawing of each program: control points jittered by hand, the whole turned, zoomed and shifted.
+
+    A curve leaves ink at 12 points, spread over the four pixels around each in proportion to how near they are.
+
+    Args:
+        programs: (B, PROGRAM_NOISE) int64 grid coordinates.
+        noise: (B, DRAWING_NOISE) uniforms in [0, 1).
+
+    Returns:
+        (B, 1, 16, 16) uint8, ink bright on black.
+    """
+    normal = torch.special.ndtri(noise.clamp(1e-6, 1 - 1e-6))
+    points = (programs * (1.4 / (GRID - 1)) - 0.7 + JITTER * normal[:, :COORDINATES]).unflatten(1, (-1, CONTROLS, 2))
+    start, middle, end = points.unsqueeze(-1).unbind(2)  # each (B, STROKES, 2, 1)
+    time = torch.linspace(0, 1, INK, device=noise.device)
+    curve = start + 2 * time * (middle - start) + time.square() * (start - 2 * middle + end)  # (B, STROKES, 2, INK)
+    x, y = curve.unbind(2)  # each (B, STROKES, INK)
+    turn, zoom, aside, below = (part[:, None, None] for part in normal[:, COORDINATES:].unbind(1))
+    size = (1 + ZOOM * zoom) * (SIZE / 2 - 0.5)  # pixels in a unit
+    cos, sin = size * torch.cos(TURN * turn), size * torch.sin(TURN * turn)
+    centre = SIZE / 2 - 0.5
+    column = (cos * x - sin * y + (centre + SHIFT * SIZE / 2 * aside)).clamp(0, SIZE - 1.001).flatten(1)  # (B, n)
+    row = (sin * x + cos * y + (centre + SHIFT * SIZE / 2 * below)).clamp(0, SIZE - 1.001).flatten(1)
+    left, top = column.int(), row.int()
+    column, row = column - left, row - top  # what is over goes to the right and the lower pixel
+    place = (top * SIZE + left).long()
+    page = torch.zeros(len(noise), SIZE * SIZE, dtype=torch.int32, device=noise.device)
+    for vertical, down in ((1 - row, 0), (row, SIZE)):
+        for horizontal, right in ((1 - column, 0), (column, 1)):
+            ink = (255 * vertical * horizontal).int()  # whole numbers: the order of adding does not matter
+            page.scatter_add_(1, place + (down + right), ink)
+    return page.clamp_(max=255).to(torch.uint8).view(-1, 1, SIZE, SIZE)

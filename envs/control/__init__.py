@@ -1,0 +1,1 @@
+"""Dynamical systems to be held on course: neurons that must fire at a given rate."""

@@ -1,0 +1,155 @@
+"""What both neurons share: the clock of their spikes, the target rate, the reward and the drawing."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import gymnasium.spaces as spaces
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..canvas import ACCENT, GOOD, MUTED, Canvas
+from ..options import integer, number
+from ..task import Step, Task
+
+Neuron = tuple[Tensor, ...]
+TRACE = 40  # steps that a drawing shows
+SCALE = 100.0  # hertz: rates are observed in hundreds
+
+
+@dataclass(frozen=True)
+class FiringState:
+    """A neuron, its spikes and its task.
+
+    Attributes:
+        neuron: its variables, each (B,) float32, the voltage first.
+        since: (B,) float32 seconds since the last spike, infinite before one.
+        interval: (B,) float32 seconds between the last two spikes, infinite before there are two.
+        target: (B,) float32 the rate to hold, in hertz.
+        background: (B,) float32 the hidden current that is added to every action.
+        current: (B,) float32 the current last injected.
+        trace: (B, TRACE, 2) float32 voltage and rate after each of the last steps, NaN before the first.
+        time: (B,) int64 steps taken.
+    """
+
+    neuron: Neuron
+    since: Tensor
+    interval: Tensor
+    target: Tensor
+    background: Tensor
+    current: Tensor
+    trace: Tensor
+    time: Tensor
+
+    @property
+    def rate(self) -> Tensor:
+        """(B,) the recent rate in hertz: of the last interval, or of the time since, once that is longer."""
+        return 1 / torch.maximum(self.interval, self.since)
+
+
+class FiringTask(Task[FiringState]):
+    """Inject current into a neuron so that it fires at a target rate. A subclass says what neuron.
+
+    Args:
+        length: steps of an episode.
+        background: half-width of the hidden constant current that each episode draws.
+        strongest_background: the largest `background` allowed.
+        strongest: the current at an action of 1; at 0 there is none.
+        targets: the lowest and the highest target rate, hertz.
+        variables: how many numbers `seen` gives.
+    """
+
+    time_step: float  # seconds of a step, shorter than any interval between spikes
+    voltages: tuple[float, float]  # what a drawing spans
+    unit: tuple[str, str]  # of voltage and current
+    reset_noise = 2
+
+    def __init__(
+        self,
+        *,
+        length: int,
+        background: float,
+        strongest_background: float,
+        strongest: float,
+        targets: tuple[float, float],
+        variables: int,
+    ) -> None:
+        super().__init__()
+        self.horizon = integer(f"{self.name}: length", length, 1)
+        self.background = number(f"{self.name}: background", background, 0, strongest_background)
+        self.targets, self.strongest = targets, strongest
+        self.observation_space = spaces.Box(-np.inf, np.inf, (variables + 2,), np.float32)
+        self.action_space = spaces.Box(0, 1, (1,), np.float32)
+
+    @abstractmethod
+    def start(self, like: Tensor) -> tuple[Neuron, Tensor]:
+        """The neuron's variables at the start, each (B,), and the seconds since its last spike, (B,)."""
+
+    @abstractmethod
+    def advance(self, neuron: Neuron, current: Tensor) -> tuple[Neuron, Tensor, Tensor]:
+        """The neuron a step later, whether it fired (B,), and if so how many seconds before the step's end (B,)."""
+
+    @abstractmethod
+    def seen(self, neuron: Neuron) -> list[Tensor]:
+        """The neuron's variables as they are observed, each (B,)."""
+
+    @abstractmethod
+    def steady_current(self, rate: Tensor) -> Tensor:
+        """The constant current (B,) at which the neuron fires at that rate (B,), in hertz."""
+
+    def reset(self, noise: Tensor) -> FiringState:
+        """A neuron at its start, a target and a background."""
+        lowest, highest = self.targets
+        target = lowest + (highest - lowest) * noise[:, 0]
+        neuron, since = self.start(target)
+        trace = target.new_full((len(target), TRACE, 2), torch.nan)
+        interval = torch.full_like(target, torch.inf)
+        background = (2 * noise[:, 1] - 1) * self.background
+        time = torch.zeros_like(target, dtype=torch.int64)
+        return FiringState(neuron, since, interval, target, background, torch.zeros_like(target), trace, time)
+
+    def step(self, state: FiringState, action: Tensor, noise: Tensor) -> Step[FiringState]:
+        """Holds the current for a step and compares the rate with the target."""
+        current = self.strongest * action[:, 0]
+        neuron, fired, after = self.advance(state.neuron, current + state.background)
+        elapsed = state.since + self.time_step
+        since, interval = torch.where(fired, after, elapsed), torch.where(fired, elapsed - after, state.interval)
+        rate = 1 / torch.maximum(interval, since)
+        shown = neuron[0].masked_fill(fired, self.voltages[1])  # a spike may fall between two steps
+        trace = torch.cat([state.trace[:, 1:], torch.stack([shown, rate], 1)[:, None]], 1)
+        following = FiringState(neuron, since, interval, state.target, state.background, current, trace, state.time + 1)
+        fit = torch.minimum(rate, state.target) / torch.maximum(rate, state.target)
+        reward = fit.square().square() / self.horizon
+        ended = following.time >= self.horizon
+        return Step(following, reward, ended, {"rate_error": (rate - state.target).abs()})
+
+    def observe(self, state: FiringState) -> Tensor:
+        """The neuron's variables, the recent rate and the target, (B, variables + 2)."""
+        return torch.stack([*self.seen(state.neuron), state.rate / SCALE, state.target / SCALE], 1)
+
+    def expert(self, state: FiringState) -> Tensor:
+        """The constant current that gives the target rate, less the background."""
+        current = self.steady_current(state.target) - state.background
+        return (current / self.strongest).clamp(0, 1)[:, None]
+
+    def draw(self, state: FiringState, canvas: Canvas) -> None:
+        """Voltage and rate over the last steps, the rate's target as a line, and the current injected."""
+        width, middle, (volt, ampere) = canvas.width - 60, canvas.width // 2, self.unit
+        canvas.text("Inject current to fire at the target rate", (middle, 26), size=24, anchor="center")
+        window = 1000 * TRACE * self.time_step
+        told = f"voltage{volt}, last {window:g} ms"
+        canvas.text(told, (30, 50), size=20, colour=MUTED, max_width=width)
+        canvas.curve(state.trace[:, 0], (30, 70, width, 150), MUTED, *self.voltages)
+        top = 1.4 * self.targets[1]
+        canvas.text(f"firing rate, 0 to {top:.0f} Hz", (30, 232), size=20, colour=ACCENT)
+        canvas.curve(state.target.expand(TRACE), (30, 252, width, 120), GOOD, 0, top)
+        canvas.curve(state.trace[:, 1], (30, 252, width, 120), ACCENT, 0, top)
+        canvas.text(f"rate {float(state.rate):.0f} Hz", (middle - 20, 396), 28, ACCENT, "midright")
+        canvas.text(f"target {float(state.target):.0f} Hz", (middle + 20, 396), 28, GOOD, "midleft")
+        told = f"current {float(state.current):.2f}{ampere}"
+        if self.background:
+            told += f"      background {float(state.background):+.2f} (hidden)"
+        canvas.text(told, (middle, 430), size=22, anchor="center")
+        canvas.text(f"step {int(state.time)} of {self.horizon}", (middle, 460), size=20, colour=MUTED, anchor="center")

@@ -1,0 +1,108 @@
+"""HodgkinHuxley: drive a squid axon at a target rate."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...neural_blocks.spiking import Axon, hodgkin_huxley, settled_axon
+from .firing import FiringTask, Neuron
+
+REST = -65.0  # mV
+SUBSTEP, SUBSTEPS = 0.0625, 8  # ms, and how many of them a step has
+LANES = 32  # rows are computed in groups of so many, for a row alone to come out as it does in any batch
+# Steady firing rates (Hz) at constant currents (uA / cm^2).
+CURRENTS = (6.5, 8.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0)
+RATES = (55.06, 62.47, 68.32, 78.65, 86.47, 98.75, 108.61, 117.03)
+
+
+class HodgkinHuxley(FiringTask):
+    """Inject current into a Hodgkin-Huxley squid axon so that it fires at a target rate.
+
+    Isolates continuous control of a stiff, excitable system with variables that act on different time scales: below
+    about 6.3 uA / cm^2 it falls silent, above it fires, and what an injection does depends on the gates. The axon has
+    the standard parameters at 6.3 degrees Celsius and starts at rest at -65 mV. A step holds the current for 0.5 ms and
+    is integrated by Ralston's third-order Runge-Kutta method in parts of 1/16 ms. A spike is the moment at which the
+    voltage rises through 0 mV. The rate is 1 / (the last interval between spikes), or 1 / (the time since the last
+    spike) once that is longer; it is 0 until the second spike. The target is uniform on 60 to 110 Hz.
+
+    Observation: (6,) float32: voltage in hundreds of mV; the gates m, h and n, each in [0, 1]; the recent rate and the
+        target rate, both in hundreds of hertz.
+    Action: Box(0, 1, (1,)), the injected current as a share of 50 uA / cm^2.
+    Reward: the fourth power of the smaller of rate and target divided by the larger, so that 10 % off costs a third;
+        divided by the episode's steps, so that a return of 1 is the target rate from first to last.
+    Episode: terminates after `length` steps.
+    Metrics: rate_error, the distance of rate and target in hertz.
+    Expert: the constant current that fires at the target, from the axon's measured tuning curve, less the background,
+        which it sees: return 0.74, the rest being the wait for the second spike, which a stronger push at the right
+        time shortens a little. Random currents return 0.41.
+    Source: Hodgkin and Huxley (1952), with the voltage of Dayan and Abbott (2001), chapter 5; the task is Palaestra's.
+
+    Args:
+        length: steps of an episode, 0.5 ms each.
+        background: half-width of a constant current (uA / cm^2) that each episode draws, adds to the action and does
+            not show.
+    """
+
+    currents: Tensor
+    rates: Tensor
+    time_step = SUBSTEP * SUBSTEPS / 1000
+    voltages = (-80.0, 50.0)
+    unit = " (-80 to 50 mV)", " µA/cm²"
+
+    def __init__(self, *, length: int = 120, background: float = 0.0) -> None:
+        super().__init__(
+            length=length,
+            background=background,
+            strongest_background=5.0,
+            strongest=50.0,
+            targets=(60.0, 110.0),
+            variables=4,
+        )
+        self.register_buffer("currents", torch.tensor(CURRENTS), persistent=False)
+        self.register_buffer("rates", torch.tensor(RATES), persistent=False)
+
+    def start(self, like: Tensor) -> tuple[Neuron, Tensor]:
+        """At rest, with no spike before."""
+        rest = settled_axon(torch.full((1,), REST, device=like.device))
+        return tuple(part.repeat(len(like)) for part in rest), torch.full_like(like, torch.inf)
+
+    def advance(self, neuron: Neuron, current: Tensor) -> tuple[Neuron, Tensor, Tensor]:
+        """Eight parts of 1/16 ms, in at most one of which the voltage rises through 0 mV."""
+        rows = len(current)
+        spare = (0, -rows % LANES)
+        axon, current = Axon(*(F.pad(part, spare) for part in neuron)), F.pad(current, spare)
+        voltages = [axon.voltage]
+        for _ in range(SUBSTEPS):
+            axon = runge_kutta(axon, current, SUBSTEP)
+            voltages.append(axon.voltage)
+        trace = torch.stack(voltages)  # (SUBSTEPS + 1, B padded)
+        before, behind = trace[:-1], trace[1:]
+        crosses = (before < 0) & (behind >= 0)
+        share = behind / torch.where(crosses, behind - before, 1.0)  # of the part, by a straight line between its ends
+        left = torch.arange(SUBSTEPS - 1, -1, -1, device=share.device)[:, None]  # parts that follow
+        after = torch.where(crosses, (left + share) * (SUBSTEP / 1000), 0.0).sum(0)
+        return tuple(part[:rows] for part in axon), crosses.any(0)[:rows], after[:rows]
+
+    def seen(self, neuron: Neuron) -> list[Tensor]:
+        """Voltage in hundreds of mV, and the gates."""
+        return [neuron[0] / 100, *neuron[1:]]
+
+    def steady_current(self, rate: Tensor) -> Tensor:
+        """Straight lines between the measured rates."""
+        span = self.rates.diff()
+        part = ((rate[:, None] - self.rates[:-1]) / span).clamp(0, 1)  # (B, K - 1)
+        return self.currents[0] + (part * self.currents.diff()).sum(1)
+
+
+def runge_kutta(axon: Axon, current: Tensor, time_step: float) -> Axon:
+    """The axon (B,) after `time_step` milliseconds of a current (B,), by the third-order method of Ralston (1962)."""
+
+    def moved(start: Axon, slope: Axon, share: float) -> Axon:
+        return Axon(*(torch.add(x, d, alpha=share * time_step) for x, d in zip(start, slope, strict=True)))
+
+    first = hodgkin_huxley(axon, current)
+    second = hodgkin_huxley(moved(axon, first, 1 / 2), current)
+    third = hodgkin_huxley(moved(axon, second, 3 / 4), current)
+    return moved(moved(moved(axon, first, 2 / 9), second, 1 / 3), third, 4 / 9)

@@ -1,0 +1,110 @@
+"""PointGoal: walk to a hidden goal in the plane, found from the reward alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gymnasium.spaces as spaces
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..canvas import ACCENT, BAD, GOOD, INK, MUTED, Canvas
+from ..options import integer, number
+from ..task import ProblemTask, Step
+
+STRIDE = 0.1  # the longest step along each axis
+TRAIL = 16  # positions that a drawing shows
+
+
+@dataclass(frozen=True)
+class PointGoalState:
+    """The goal and the way so far.
+
+    Attributes:
+        goal: (B, 2) float32.
+        trail: (B, TRAIL, 2) float32 the last positions, the newest last; NaN before the start.
+        time: (B,) int64 steps taken.
+    """
+
+    goal: Tensor
+    trail: Tensor
+    time: Tensor
+
+
+class PointGoal(ProblemTask[PointGoalState, Tensor]):
+    """A point starts at the origin and pays, at every step, its distance to a goal that it does not see.
+
+    Isolates adaptation of a continuous policy: the goal shows in the rewards alone, so that the first steps must search
+    and the later ones, and every later episode, should go straight. A problem is one goal, uniform on the square of
+    half-width `reach`. The registered environment is a `Trial` of two episodes with the same goal; ``episodes=1`` is a
+    single one.
+
+    Observation: (2,) float32, the position.
+    Action: Box(-0.1, 0.1, (2,)), the step along x and y.
+    Reward: minus the distance to the goal after the step.
+    Episode: truncated after `length` steps; nothing ends it earlier.
+    Metrics: distance to the goal.
+    Expert: the straight way, which it sees in the state: the longest step allowed on each axis until that axis is
+        right; no policy does better. An episode returns -0.51 on average, staying at the origin -38.3, uniformly
+        random steps about -62; the registered `Trial` of two episodes returns twice as much.
+    Source: 2D navigation of Finn et al. (2017), section 5.3, with the distance itself as the cost and no early end.
+
+    Args:
+        reach: half-width of the square of goals.
+        length: steps of an episode.
+    """
+
+    sample_noise = 2
+
+    def __init__(self, *, reach: float = 0.5, length: int = 100) -> None:
+        super().__init__()
+        self.reach = number("PointGoal: reach", reach, 0.01, 100)
+        self.horizon = integer("PointGoal: length", length, 1)
+        self.observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float32)
+        self.action_space = spaces.Box(-STRIDE, STRIDE, (2,), np.float32)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """The goals, (B, 2)."""
+        return (2 * noise - 1) * self.reach
+
+    def begin(self, problem: Tensor, noise: Tensor) -> PointGoalState:
+        """At the origin."""
+        trail = problem.new_full((len(problem), TRAIL, 2), torch.nan)
+        trail[:, -1] = 0
+        return PointGoalState(problem, trail, torch.zeros_like(problem[:, 0], dtype=torch.int64))
+
+    def step(self, state: PointGoalState, action: Tensor, noise: Tensor) -> Step[PointGoalState]:
+        """Moves, then pays the distance."""
+        position = state.trail[:, -1] + action
+        apart = position - state.goal
+        distance = (apart[:, 0] * apart[:, 0] + apart[:, 1] * apart[:, 1]).sqrt()
+        trail = torch.cat([state.trail[:, 1:], position[:, None]], 1)
+        following = PointGoalState(state.goal, trail, state.time + 1)
+        return Step(following, -distance, torch.zeros_like(distance, dtype=torch.bool), {"distance": distance})
+
+    def observe(self, state: PointGoalState) -> Tensor:
+        """The position, (B, 2)."""
+        return state.trail[:, -1]
+
+    def expert(self, state: PointGoalState) -> Tensor:
+        """What is left of the way, at most a stride on each axis."""
+        return (state.goal - state.trail[:, -1]).clamp(-STRIDE, STRIDE)
+
+    def draw(self, state: PointGoalState, canvas: Canvas) -> None:
+        """The plane with the goal, the start and the last positions; the newest is the largest."""
+        middle, position = canvas.width // 2, state.trail[-1]
+        distance = float((position - state.goal).square().sum().sqrt())
+        span = 1.2 * max(self.reach, float(position.abs().max()))
+        side = min(canvas.width - 60, canvas.height - 150)
+        area, limits = (middle - side // 2, 75, side, side), (-span, span, -span, span)
+        canvas.text("Walk to the goal (hidden from the player)", (middle, 55), size=24, anchor="center")
+        canvas.points([[0.0, 0.0]], area, [MUTED], 6, limits)
+        canvas.points(state.goal[None], area, [GOOD], 14, limits)
+        canvas.points(state.trail[:-1], area, [ACCENT], 3, limits)
+        canvas.points(position[None], area, [ACCENT], 8, limits)
+        line = 75 + side + 25
+        for word, colour, place in (("start", MUTED, -150), ("goal", GOOD, 0), ("player", ACCENT, 150)):
+            canvas.text(word, (middle + place, line), size=22, colour=colour, anchor="center")
+        told = f"step {int(state.time)} of {self.horizon}      distance {distance:.2f}"
+        canvas.text(told, (middle, line + 28), size=24, colour=INK if distance < self.reach else BAD, anchor="center")

@@ -1,0 +1,142 @@
+"""Glimpse: its canvas and views against a plain loop over pixels, its moves and what they cost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from palaestra.envs import BatchedEnv, make_task
+from palaestra.envs.classification.bandit import split_rows
+from palaestra.envs.score_table import measure
+from palaestra.neural_blocks.errors import InvalidInput
+
+ID = "palaestra/Glimpse-v0"
+UP, DOWN, LEFT, RIGHT = 10, 11, 12, 13
+
+
+def pictured(noise, clutter):
+    """The canvas, the digit's corner and its label by the docstring's words, from one environment's uniforms."""
+    bunch = load_digits()
+    rows = split_rows(bunch.target, "train")
+    digits = np.round(bunch.images[rows] * 255 / 16).astype(int)
+    u = iter(noise.double().tolist())
+    index, top, left = int(next(u) * len(rows)), int(next(u) * 25), int(next(u) * 25)
+    canvas = np.zeros((32, 32), int)
+    canvas[top : top + 8, left : left + 8] = digits[index]
+    for _ in range(clutter):
+        source, cut_y, cut_x = int(next(u) * len(rows)), int(next(u) * 5), int(next(u) * 5)
+        y, x = int(next(u) * 29), int(next(u) * 29)
+        spot = canvas[y : y + 4, x : x + 4]
+        np.maximum(spot, digits[source][cut_y : cut_y + 4, cut_x : cut_x + 4], out=spot)
+    return canvas, (top, left), bunch.target[rows][index]
+
+
+def views(canvas, centre):
+    """Three views of 12 x 12 cells: a cell is the mean of the canvas under it, or grey where it lies outside."""
+    seen = np.full((3, 12, 12), 48)
+    for level, size in enumerate((1, 2, 4)):
+        for i in range(12):
+            for j in range(12):
+                y, x = centre[0] + (i - 6) * size, centre[1] + (j - 6) * size
+                if 0 <= y < 32 and 0 <= x < 32:
+                    seen[level, i, j] = canvas[y : y + size, x : x + size].sum() // size**2
+    return seen
+
+
+def test_what_is_seen_after_every_move_is_the_plain_loop_over_pixels():
+    task = make_task(ID, clutter=5)
+    noise = torch.rand(6, task.reset_noise, generator=torch.Generator().manual_seed(0))
+    state, centres = task.reset(noise), np.full((6, 2), 16)
+    told = [pictured(row, 5) for row in noise]
+    assert state.corner.tolist() == [list(corner) for _, corner, _ in told]
+    assert state.label.tolist() == [label for _, _, label in told]
+    ways = np.array([[-4, 0], [4, 0], [0, -4], [0, 4]])
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(30):
+        seen = task.observe(state).numpy()
+        for row, (canvas, _, _) in enumerate(told):
+            assert np.array_equal(seen[row], views(canvas, centres[row]))
+        move = torch.randint(4, (6,), generator=generator)
+        state = task.step(state, 10 + move, torch.empty(6, 0)).state
+        centres = (centres + ways[move.numpy()]).clip(4, 28)
+
+
+def test_an_episode_by_hand():
+    """Two moves at 0.02 each, then a wrong guess; another one with the right guess at once."""
+    env = BatchedEnv(make_task(ID), 1, seed=0)
+    env.reset()
+    wrong = (int(env.state.label) + 1) % 10
+    rewards = []
+    for action in (UP, LEFT, wrong):
+        step = env.step([action])
+        rewards.append(float(step.reward))
+    assert rewards == pytest.approx([-0.02, -0.02, 0])
+    assert step.terminated.item()
+    assert (step.metrics["accuracy"].item(), step.metrics["looks"].item()) == (0, 3)
+    step = env.step(env.state.label)
+    assert (step.reward.item(), step.metrics["accuracy"].item(), step.metrics["looks"].item()) == (1, 1, 1)
+
+
+def test_twelve_moves_end_the_episode_without_a_guess():
+    env = BatchedEnv(make_task(ID), 1, seed=0)
+    env.reset()
+    for count in range(12):
+        step = env.step([(DOWN, RIGHT)[count % 2]])
+    assert step.truncated.item()
+    assert not step.terminated.item()
+    assert np.isnan(step.metrics["accuracy"].item())
+
+
+def test_the_expert_walks_the_shortest_way_to_where_the_digit_is_whole():
+    """The distance to the nearest of the 49 places whose finest view holds the digit, found by trying them all."""
+    task = make_task(ID, clutter=0)
+    env = BatchedEnv(task, 300, seed=5)
+    env.reset()
+    corner, label = env.state.corner.numpy(), env.state.label.clone()
+    starts = 4 * np.arange(7) - 2  # the finest view's first row or column
+    holds = (starts <= corner[..., None]) & (corner[..., None] + 8 <= starts + 12)  # (300, 2, 7)
+    steps = np.where(holds, np.abs(np.arange(7) - 3), 99).min(2).sum(1)
+    assert steps.max() == 6
+    running, moves = np.ones(300, bool), np.zeros(300, int)
+    for _ in range(7):
+        action = env.expert_action()
+        named = action.numpy() < 10
+        assert torch.equal(action[torch.from_numpy(named & running)], label[torch.from_numpy(named & running)])
+        running &= ~named
+        moves += running
+        env.step(action)
+    assert not running.any()
+    assert moves.tolist() == steps.tolist()
+
+
+def test_the_expert_s_return_is_one_minus_the_cost_of_its_moves():
+    """A corner is uniform on 0 to 24, so the moves an axis needs are averaged over these 25."""
+    needed = [min(abs(place - 3) for place in range(7) if 4 * place - 2 <= c <= 4 * place + 2) for c in range(25)]
+    played = measure(ID, {"cost": 0.05}, episodes=8192)
+    assert abs(played.expert - (1 - 0.05 * 2 * np.mean(needed))) < 4 * played.expert_error
+
+
+def test_a_random_player_s_return_is_the_one_computed():
+    """Each step guesses with chance 10/14 and moves with 4/14, at most 12 times."""
+    stay, expected, running = 4 / 14, 0.0, 1.0
+    for _ in range(12):
+        expected += running * ((1 - stay) * 0.1 - stay * 0.02)
+        running *= stay
+    played = measure(ID, {}, episodes=8192)
+    assert abs(played.random - expected) < 4 * played.random_error
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"clutter": -1}, "Glimpse: clutter must be a whole number from 0 to 32; got -1"),
+        ({"cost": 2}, "Glimpse: cost must be a number from 0 to 1; got 2"),
+        ({"split": "tset"}, "Glimpse: split must be one of 'train', 'test'; got 'tset'"),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises(InvalidInput) as caught:
+        make_task(ID, **options)
+    assert str(caught.value).startswith(message)

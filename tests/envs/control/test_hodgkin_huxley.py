@@ -1,0 +1,128 @@
+"""HodgkinHuxley against SciPy's integration of the textbook's equations."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import solve_ivp
+
+from palaestra.envs import BatchedEnv, make_task
+from palaestra.envs.control.hodgkin_huxley import CURRENTS, RATES, SUBSTEP, runge_kutta
+from palaestra.neural_blocks.spiking import settled_axon
+
+ID = "palaestra/HodgkinHuxley-v0"
+REST = [-65.0, 0.0529325, 0.5961208, 0.3176769]  # where the gates settle at -65 mV
+
+
+def squid_axon(_, state, current):
+    """Written from the tables of Dayan and Abbott (2001), chapter 5."""
+    v, m, h, n = state
+    alpha_n, beta_n = 0.01 * (v + 55) / (1 - np.exp(-0.1 * (v + 55))), 0.125 * np.exp(-0.0125 * (v + 65))
+    alpha_m, beta_m = 0.1 * (v + 40) / (1 - np.exp(-0.1 * (v + 40))), 4 * np.exp(-(v + 65) / 18)
+    alpha_h, beta_h = 0.07 * np.exp(-0.05 * (v + 65)), 1 / (1 + np.exp(-0.1 * (v + 35)))
+    ionic = 0.3 * (v + 54.387) + 36 * n**4 * (v + 77) + 120 * m**3 * h * (v - 50)
+    gates = [(alpha_m, beta_m, m), (alpha_h, beta_h, h), (alpha_n, beta_n, n)]
+    return [current - ionic, *(a * (1 - x) - b * x for a, b, x in gates)]
+
+
+@cache
+def peer(current, duration=100):
+    """Spike times in ms and the highest voltage, by SciPy."""
+
+    def crossing(time, state, current):
+        return state[0]
+
+    crossing.direction = 1
+    times = np.arange(0, duration, 0.01)
+    solved = solve_ivp(
+        squid_axon, (0, duration), REST, "LSODA", times, events=crossing, args=(current,), rtol=1e-8, atol=1e-8
+    )
+    return solved.t_events[0], solved.y[0].max()
+
+
+def played(currents, duration=100):
+    """Spike times in ms that the environment finds at constant currents, a list for each."""
+    steps = 2 * duration
+    env = BatchedEnv(make_task(ID, length=steps + 1), len(currents), seed=0)
+    env.reset()
+    times = [[] for _ in currents]
+    for count in range(1, steps + 1):
+        env.step(torch.tensor(currents)[:, None] / 50)
+        since = 1000 * env.state.since
+        for row in (since < 0.5).nonzero()[:, 0].tolist():
+            times[row].append(0.5 * count - float(since[row]))
+    return times
+
+
+def test_spikes_come_when_scipy_s_do():
+    currents = [3.0, 7.0, 10.0, 20.0, 40.0]
+    for current, times in zip(currents, played(currents), strict=True):
+        expected, _ = peer(current)
+        assert len(times) == len(expected)
+        np.testing.assert_allclose(times, expected, atol=0.1)
+    assert [len(times) for times in played([0.0, 10.0])] == [0, 7]
+
+
+def test_the_peak_is_scipy_s():
+    currents = torch.tensor([7.0, 10.0, 20.0, 40.0])
+    axon = settled_axon(torch.full((4,), -65.0))
+    highest = axon.voltage
+    for _ in range(round(100 / SUBSTEP)):
+        axon = runge_kutta(axon, currents, SUBSTEP)
+        highest = torch.maximum(highest, axon.voltage)
+    np.testing.assert_allclose(highest.numpy(), [peer(current)[1] for current in currents.tolist()], atol=2)
+
+
+def test_it_fires_on_above_the_rheobase_and_not_below():
+    """From rest, a steady current starts repetitive firing between 6.2 and 6.4 uA / cm^2."""
+    below, above = played([6.0, 6.6], duration=300)
+    assert len(below) <= 2
+    assert max(below, default=0) < 40
+    assert len(above) > 14
+    assert above[-1] > 270
+    assert np.diff(above[2:]).std() < 0.2
+
+
+def test_the_tuning_curve_of_the_expert_is_scipy_s():
+    for current, rate in zip(CURRENTS[1::2], RATES[1::2], strict=True):
+        times, _ = peer(current, 300)
+        assert 1000 / (times[-1] - times[-2]) == pytest.approx(rate, rel=0.01)
+
+
+def test_the_expert_reaches_the_target_and_holds_it():
+    env = BatchedEnv(make_task(ID, background=3.0, length=400), 64, seed=3)
+    env.reset()
+    for _ in range(399):
+        step = env.step(env.expert_action())
+    rate, target = step.observation[:, 4], step.observation[:, 5]
+    torch.testing.assert_close(rate, target, rtol=0.03, atol=0)
+    assert float(step.reward.min()) > 0.88 / 400
+
+
+def test_observation_and_reward_are_what_the_docstring_says():
+    env = BatchedEnv(make_task(ID), 8, seed=1)
+    torch.testing.assert_close(env.reset()[0, :5], torch.tensor([-0.65, *REST[1:], 0.0]), rtol=1e-4, atol=1e-5)
+    for _ in range(80):
+        step = env.step(torch.full((8, 1), 0.4))
+    state = env.state
+    torch.testing.assert_close(step.observation[:, 0], state.neuron[0] / 100)
+    rate, target = 1 / torch.maximum(state.interval, state.since), state.target
+    assert bool((rate > 50).all() & (target >= 60).all() & (target <= 110).all())
+    ratio = torch.minimum(rate, target) / torch.maximum(rate, target)
+    torch.testing.assert_close(step.reward, ratio**4 / 120)
+    torch.testing.assert_close(step.metrics["rate_error"], (rate - target).abs())
+
+
+def test_a_row_is_the_same_in_a_large_batch_as_alone():
+    large, alone = BatchedEnv(make_task(ID), 100, seed=0), BatchedEnv(make_task(ID), 1, seed=77)
+    large.reset()
+    alone.reset()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(100):
+        action = torch.rand(100, 1, generator=generator)
+        many, one = large.step(action), alone.step(action[77:78])
+        assert torch.equal(many.observation[77], one.observation[0])
+        assert torch.equal(many.reward[77], one.reward[0])
