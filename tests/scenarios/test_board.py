@@ -4,7 +4,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -227,14 +229,19 @@ def test_a_file_where_its_folder_should_be_is_named(tmp_path):
         Leaderboard(tmp_path / "runs" / "leaderboard.sqlite").add(EXAMPLE)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")
-def test_a_read_only_folder_is_named(tmp_path):
-    tmp_path.chmod(0o500)
+def test_a_read_only_folder_is_named():
+    folder = Path(tempfile.mkdtemp())  # not pytest's own, whose parents only its owner may enter
+    folder.chmod(0o555)
+    superuser = os.geteuid() == 0  # who may write anywhere, and so becomes "nobody" for a moment
     try:
+        if superuser:
+            os.seteuid(65534)
         with pytest.raises(OSError, match=r"leaderboard .*leaderboard\.sqlite: unable to open database file"):
-            Leaderboard(tmp_path / "leaderboard.sqlite").add(EXAMPLE)
+            Leaderboard(folder / "leaderboard.sqlite").add(EXAMPLE)
     finally:
-        tmp_path.chmod(0o700)
+        if superuser:
+            os.seteuid(0)
+        folder.rmdir()
 
 
 def test_a_board_that_others_hold_for_too_long_is_given_up(board, monkeypatch):
