@@ -88,12 +88,13 @@ def resume(run: Annotated[Path, typer.Argument(help="Folder of a run that was st
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     episodes: Annotated[int | None, typer.Option(min=1, help="Episodes; the scenario has a default.")] = None,
+    best: Annotated[bool, typer.Option(help="The best checkpoint in training's own checks, not the last.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Score a trained agent again by its scenario's protocol. The leaderboard is left as it is."""
     from . import listing, runner
 
-    listing.show([listing.outcome(runner.score_run(run, episodes))], as_json)
+    listing.show([listing.outcome(runner.score_run(run, episodes, best=best))], as_json)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import time
@@ -32,6 +33,9 @@ ROOT = Path("runs")
 EVALUATION_SEED = 2**41  # evaluation plays episodes that no training run starts from
 SEED_SPAN = 2**24  # seeds between two runs, more than any batch has rows
 RECORDED = 3  # evaluation episodes kept in a run folder
+CHECKS = 10  # times that a run is looked at while it trains, to keep the best agent so far
+CHECK_EPISODES = 128
+CHECK_SEED = 2**42  # checks play episodes that neither training nor evaluation starts from
 OnReport = Callable[[int, int, dict[str, float]], None]
 
 
@@ -148,24 +152,30 @@ def read_plan(folder: str | Path) -> Plan:
         raise InvalidInput(f"{path}: not a readable run: {' '.join(str(error).split())}") from error
 
 
-def load_agent(folder: str | Path, env: BatchedEnvironment) -> Agent:
-    """The trained agent of a run, for these environments.
+def load_agent(folder: str | Path, env: BatchedEnvironment, *, best: bool = False) -> Agent:
+    """The trained agent of a run, for these environments: as it was at the end, or at its best.
 
     Raises:
         InvalidInput: not a run folder, no or a damaged checkpoint, or environments of other spaces.
     """
     plan = read_plan(folder)
     agent = agents.make(plan.agent, env, seed=plan.seed, **plan.config)
-    path = Path(folder) / "checkpoint.pt"
+    path = Path(folder) / ("best.pt" if best else "checkpoint.pt")
     agent.restore(read_checkpoint(path, env.device), path)
     return agent
 
 
-def score_run(folder: str | Path, episodes: int | None = None) -> Row:
-    """Scores a run's checkpoint by its scenario's protocol, over another number of episodes if given."""
+def score_run(folder: str | Path, episodes: int | None = None, *, best: bool = False) -> Row:
+    """Scores a run's last checkpoint, or its best, by its scenario's protocol.
+
+    Args:
+        folder: of the run.
+        episodes: another number of episodes than the scenario's.
+        best: the checkpoint that did best in the checks during training, on the training options, instead of the last.
+    """
     plan = read_plan(folder)
     env = _evaluation_environment(plan)
-    return _score(plan, Path(folder), load_agent(folder, env), env, episodes, seconds=float("nan"))
+    return _score(plan, Path(folder), load_agent(folder, env, best=best), env, episodes, seconds=float("nan"))
 
 
 def choose_device(device: str) -> str:
@@ -199,16 +209,21 @@ def _carry_out(plan: Plan, folder: Path, on_report: OnReport | None, checkpoint_
 
 
 def _train(plan: Plan, folder: Path, agent: Agent, on_report: OnReport | None, checkpoint_seconds: float) -> float:
-    """Trains to the plan's steps, logging and checkpointing; returns the seconds it took in all."""
+    """Trains to the plan's steps, logging, checking and saving; returns the seconds it took in all without the checks.
+
+    Every tenth of the way the agent plays some episodes with the training options; "best.pt" keeps the agent that did
+    best in them.
+    """
     scenario, path = plan.scenario, folder / "checkpoint.pt"
     env = make_environment(scenario, scenario.num_envs, device=plan.device, seed=(plan.seed + 1) * SEED_SPAN)
-    seconds, logged = 0.0, 0
+    check_env = make_environment(scenario, min(scenario.evaluation.num_envs, CHECK_EPISODES), device=plan.device)
+    seconds, logged, best, checked = 0.0, 0, -math.inf, 0
     if path.exists():
         checkpoint = read_checkpoint(path, plan.device)
         agent.restore(checkpoint, path)
         extra = checkpoint["extra"]
         env.load_state_dict(extra["environment"])
-        seconds, logged = extra["seconds"], extra["logged"]
+        seconds, logged, best, checked = (extra[name] for name in ("seconds", "logged", "best", "checked"))
     told = tracker(
         plan.track,
         project="palaestra",
@@ -225,9 +240,18 @@ def _train(plan: Plan, folder: Path, agent: Agent, on_report: OnReport | None, c
             log.flush()
             os.fsync(log.fileno())
             spent = seconds + time.monotonic() - started
-            agent.save(path, environment=env.state_dict(), seconds=spent, logged=log.tell())
+            own = {"environment": env.state_dict(), "seconds": spent, "logged": log.tell()}
+            agent.save(path, **own, best=best, checked=checked)
 
         for report in agent.learn(env, plan.steps):
+            if (due := CHECKS * agent.steps // plan.steps) > checked:
+                paused, checked = time.monotonic(), due
+                found = evaluate(agent, check_env, CHECK_EPISODES, seed=CHECK_SEED + plan.seed * SEED_SPAN)
+                report["evaluation_return"] = float(found.returns.mean())
+                if report["evaluation_return"] > best:
+                    best = report["evaluation_return"]
+                    agent.save(folder / "best.pt")
+                started += time.monotonic() - paused
             log.write(json.dumps(report).encode() + b"\n")
             told.log(int(report["steps"]), report)
             if on_report is not None:

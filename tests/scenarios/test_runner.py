@@ -6,15 +6,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
 import yaml
 
 from palaestra.agents.agent import read_checkpoint
+from palaestra.agents.evaluation import evaluate
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.scenarios import leaderboard, runner
+from palaestra.scenarios import catalogue, leaderboard, runner
 from palaestra.scenarios.board import Leaderboard
+from palaestra.scenarios.environments import make_environment
 from palaestra.scenarios.recording import Recording
 
 PROGRAM = """
@@ -25,8 +28,8 @@ run(sys.argv[1], "ppo", 3, root=sys.argv[2], steps=int(sys.argv[3]), checkpoint_
 """
 
 
-def parameters(folder: Path) -> dict[str, torch.Tensor]:
-    return read_checkpoint(folder / "checkpoint.pt")["state"]["network"]
+def parameters(folder: Path, checkpoint: str = "checkpoint.pt") -> dict[str, torch.Tensor]:
+    return read_checkpoint(folder / checkpoint)["state"]["network"]
 
 
 def reports(folder: Path) -> list[dict[str, float]]:
@@ -38,7 +41,7 @@ def test_a_run_leaves_its_folder_and_one_row_of_the_leaderboard(tiny: Path) -> N
     folder = Path(row.folder)
     assert folder.parent == Path("runs/tiny/ppo")
     assert {path.name for path in folder.iterdir()} == {
-        "run.yaml", "metrics.jsonl", "checkpoint.pt", "recording.json", "result.json",
+        "run.yaml", "metrics.jsonl", "checkpoint.pt", "best.pt", "recording.json", "result.json",
     }  # fmt: skip
     assert Leaderboard("runs/leaderboard.sqlite").rows() == [row]
     assert json.loads((folder / "result.json").read_text())["return_mean"] == row.return_mean
@@ -54,6 +57,23 @@ def test_the_row_holds_what_the_evaluation_protocol_gives(tiny: Path) -> None:
     again = runner.score_run(row.folder)
     assert (again.return_mean, again.score) == (row.return_mean, row.score)
     assert runner.score_run(row.folder, episodes=100).episodes == 112  # 7 in each of 16 environments
+
+
+def test_the_best_checked_agent_is_kept_beside_the_last(tiny: Path) -> None:
+    row = runner.run(tiny, seed=2, root="runs", settings={"learning_rate": 0.3})  # so large that it gets worse again
+    folder = Path(row.folder)
+    returns = {
+        report["steps"]: report["evaluation_return"] for report in reports(folder) if "evaluation_return" in report
+    }
+    assert len(returns) == 10
+    assert list(returns)[-1] == row.steps
+    best = max(returns, key=lambda steps: returns[steps])  # the first of equals
+    assert best < row.steps
+    assert read_checkpoint(folder / "best.pt")["state"]["steps"] == best
+    env = make_environment(catalogue.get(tiny), 16)
+    found = evaluate(runner.load_agent(folder, env, best=True), env, 128, seed=runner.CHECK_SEED + 2 * runner.SEED_SPAN)
+    assert float(found.returns.mean()) == returns[best]
+    assert runner.score_run(folder, best=True).steps == best
 
 
 def test_expert_and_random_are_rows_without_training(tiny: Path) -> None:
@@ -96,8 +116,10 @@ def test_a_killed_run_resumed_equals_the_run_that_was_not(
     assert Leaderboard("killed/leaderboard.sqlite").rows() == []
     row = runner.resume(log.parent)
     assert row.steps == steps
-    for name, value in parameters(whole).items():
-        assert torch.equal(parameters(log.parent)[name], value), name
+    for checkpoint in ("checkpoint.pt", "best.pt"):
+        found = parameters(log.parent, checkpoint)
+        for name, value in parameters(whole, checkpoint).items():
+            assert torch.equal(found[name], value), (checkpoint, name)
     assert reports(log.parent) == reports(whole)
     assert len(Leaderboard("killed/leaderboard.sqlite").rows()) == 1
 
@@ -176,12 +198,12 @@ def test_a_corrupt_checkpoint_is_refused_and_left_where_it_is(tiny: Path) -> Non
 def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = torch.save, []
 
-    def filling(content: object, file: object) -> None:
-        calls.append(1)
-        if len(calls) == 4:
-            file.write(b"half a checkpoint")  # type: ignore[attr-defined]
+    def filling(content: object, file: BinaryIO) -> None:
+        calls.append(Path(file.name).name.startswith("checkpoint"))
+        if sum(calls) == 4:
+            file.write(b"half a checkpoint")
             raise OSError(28, "No space left on device")
-        real(content, file)  # type: ignore[arg-type]
+        real(content, file)
 
     with monkeypatch.context() as patched:
         patched.setattr(torch, "save", filling)

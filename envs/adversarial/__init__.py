@@ -1,0 +1,1 @@
+"""Environments of attack and defence, and the games of two players."""

@@ -1,0 +1,1 @@
+"""Environments in which something is made: pixel by pixel, in a latent space, out of noise."""
