@@ -41,6 +41,15 @@ def steepest_step(gradient: Tensor, epsilon: float, norm: str = "linf") -> Tenso
     return epsilon * gradient / _length(gradient).clamp(min=torch.finfo(gradient.dtype).tiny)
 
 
+def project(perturbation: Tensor, epsilon: float, norm: str = "linf") -> Tensor:
+    """Perturbations (B, ...) brought into the ball of that radius around 0; other arguments as in `steepest_step`."""
+    _check_ball("project", epsilon, norm)
+    if norm == "linf":
+        return perturbation.clamp(-epsilon, epsilon)
+    tiny = torch.finfo(perturbation.dtype).tiny
+    return perturbation * (epsilon / _length(perturbation).clamp(min=tiny)).clamp(max=1)
+
+
 def fgsm(
     model: Model,
     x: Tensor,
@@ -321,18 +330,11 @@ def _ascend(
     _check_ball("pgd", epsilon, norm)
     if start.shape != x.shape:
         raise InvalidInput(f"pgd: start must have shape {tuple(x.shape)}; got {tuple(start.shape)}")
-    adversarial = _project(start - x, epsilon, norm).add(x).clamp(*bounds).detach()
+    adversarial = project(start - x, epsilon, norm).add(x).clamp(*bounds).detach()
     for _ in range(steps):
         moved = adversarial + steepest_step(_gradient(objective, adversarial), step_size, norm)
-        adversarial = _project(moved - x, epsilon, norm).add(x).clamp(*bounds)
+        adversarial = project(moved - x, epsilon, norm).add(x).clamp(*bounds)
     return adversarial
-
-
-def _project(perturbation: Tensor, epsilon: float, norm: str) -> Tensor:
-    if norm == "linf":
-        return perturbation.clamp(-epsilon, epsilon)
-    tiny = torch.finfo(perturbation.dtype).tiny
-    return perturbation * (epsilon / _length(perturbation).clamp(min=tiny)).clamp(max=1)
 
 
 def _length(x: Tensor) -> Tensor:

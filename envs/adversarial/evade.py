@@ -1,0 +1,215 @@
+"""Evade: change a digit a little, within limits, until a classifier names it wrongly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gymnasium.spaces as spaces
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...neural_blocks.robustness import NORMS, input_gradient, project, steepest_step
+from ..canvas import ACCENT, BAD, MUTED, Canvas
+from ..classification.images import load_images
+from ..frozen.classifiers import NAMES, classifier
+from ..options import choice, integer, number
+from ..task import Observation, Step, Task
+
+KNOWLEDGE = ("gradient", "scores", "label")
+RADIUS = {"linf": 0.15, "l2": 0.75}  # of the ball, where none is given
+WIDEST = {"linf": 1.0, "l2": 8.0}  # from which on the ball holds every image
+
+
+@dataclass(frozen=True)
+class EvadeState:
+    """The digit, what became of it, and what the victim says.
+
+    Attributes:
+        image: (B, 1, 8, 8) uint8 the digit as it was.
+        label: (B,) int64 its class, which the victim named rightly.
+        start: (B,) float32 the margin before the first query.
+        perturbed: (B, 64) float32 the digit as it is now, in [0, 1].
+        scores: (B, 10) float32 the victim's log-probabilities for it.
+        time: (B,) int64 queries made.
+    """
+
+    image: Tensor
+    label: Tensor
+    start: Tensor
+    perturbed: Tensor
+    scores: Tensor
+    time: Tensor
+
+
+class Evade(Task[EvadeState]):
+    """Change a digit step by step within a small ball, so that a shipped classifier names it wrongly.
+
+    Isolates the search for an adversarial example from as much as the attacker may know. The victim names the unchanged
+    digit rightly: others are never drawn. A step moves the perturbation by up to 2.5 `epsilon` / `queries`, brings it
+    back into the ball of radius `epsilon` and every pixel into [0, 1], and asks the victim once.
+
+    Observation: Dict. ``image``, (1, 8, 8) uint8: the unchanged digit. ``perturbation``, Box(-1, 1, (64,)): the change
+        of each pixel as a share of `epsilon`. ``answer``, Discrete(10): the class that the victim names, which is the
+        right one until the episode ends. With knowledge "scores" or "gradient" also ``scores``, (10,) float32: the
+        victim's log-probabilities. With "gradient" also ``gradient``, Box(-1, 1, (64,)): the gradient of its
+        cross-entropy by pixel, scaled to Euclidean length 1.
+    Action: Box(-1, 1, (64,)), the move of each pixel as a share of the step; with norm "l2" an action longer than 1 is
+        shortened to length 1.
+    Reward: 0.5 for the query at which the victim is fooled, and 0.5 times the share of the first margin (how far the
+        right class's log-probability is above the best other's) that a step takes away, so that fooling it returns 1
+        and a failed attack 0.5 times the share it took. With knowledge "label" the margin is not to be known, so the
+        reward is 1 for fooling the victim and 0 otherwise.
+    Episode: terminates when the victim is fooled; truncated after `queries` steps.
+    Metrics: fooled, for each episode.
+    Expert: projected gradient (Madry et al., 2018), whatever the knowledge. By default it fools the plain victim with
+        89 % of the digits and returns 0.94; random actions fool it with 1 % and return 0.04. The robust victim is
+        fooled with 12 % of the training and 20 % of the test digits.
+    Source: Szegedy et al. (2014), Madry et al. (2018) with their step of 2.5 epsilon / steps; Ilyas et al. (2018) for
+        attacks by queries; digits of Alpaydin and Kaynak (1998), by scikit-learn.
+
+    Args:
+        victim: "plain", or "robust", which was trained against such attacks; see `frozen.classifiers.classifier`.
+        knowledge: "gradient", "scores" or "label".
+        norm: "linf", the largest change of a pixel, or "l2", the Euclidean length of all changes.
+        epsilon: radius of the ball, pixels being in [0, 1]: at most 1 for "linf" and 8 for "l2"; None for 0.15 and
+            0.75.
+        queries: steps of an episode.
+        split: "train" or "test", the digits that are attacked; the victim learned from those of "train".
+
+    Raises:
+        InvalidInput: an unknown name, or a number outside its limits.
+    """
+
+    reset_noise = 1
+    images: Tensor
+    labels: Tensor
+    clean_scores: Tensor
+
+    def __init__(
+        self,
+        *,
+        victim: str = "plain",
+        knowledge: str = "scores",
+        norm: str = "linf",
+        epsilon: float | None = None,
+        queries: int = 10,
+        split: str = "train",
+    ) -> None:
+        super().__init__()
+        choice("Evade: victim", victim, NAMES)
+        self.knowledge = choice("Evade: knowledge", knowledge, KNOWLEDGE)
+        self.norm = choice("Evade: norm", norm, NORMS)
+        self.epsilon = number("Evade: epsilon", RADIUS[norm] if epsilon is None else epsilon, 0.001, WIDEST[norm])
+        self.horizon = integer("Evade: queries", queries, 1)
+        choice("Evade: split", split, ("train", "test"))
+        self.step_size = 2.5 * self.epsilon / self.horizon
+        # In float64, and rounded after: so the victim says the same of a row alone as of that row in any batch.
+        self.victim = classifier(victim).double()
+        images, labels, self.class_names = load_images("digits", split)
+        self.register_buffer("images", torch.from_numpy(images), persistent=False)
+        self.register_buffer("labels", torch.from_numpy(labels), persistent=False)
+        scores = self._scores(_pixels(self.images))
+        right = _margin(scores, self.labels) > 0
+        self.images, self.labels = self.images[right], self.labels[right]
+        self.register_buffer("clean_scores", scores[right], persistent=False)
+        pixels, classes = images[0].size, len(self.class_names)
+        parts: dict[str, spaces.Space[object]] = {
+            "image": spaces.Box(0, 255, images.shape[1:], np.uint8),
+            "perturbation": spaces.Box(-1, 1, (pixels,), np.float32),
+            "answer": spaces.Discrete(classes),
+        }
+        if knowledge != "label":
+            parts["scores"] = spaces.Box(-np.inf, 0, (classes,), np.float32)
+        if knowledge == "gradient":
+            parts["gradient"] = spaces.Box(-1, 1, (pixels,), np.float32)
+        self.observation_space = spaces.Dict(parts)
+        self.action_space = spaces.Box(-1, 1, (pixels,), np.float32)
+
+    def _scores(self, pixels: Tensor) -> Tensor:
+        """The victim's log-probabilities (B, 10) for pixels (B, 64)."""
+        return self.victim(pixels.double().unflatten(1, self.images.shape[1:])).log_softmax(1).float()
+
+    def _gradient(self, state: EvadeState) -> Tensor:
+        """(B, 64) float32, the gradient of the victim's cross-entropy by pixel."""
+        pixels = state.perturbed.double().unflatten(1, state.image.shape[1:])
+        return input_gradient(self.victim, pixels, state.label).flatten(1)
+
+    def reset(self, noise: Tensor) -> EvadeState:
+        """A digit, drawn uniformly from those that the victim names rightly, as it is."""
+        index = (noise[:, 0] * len(self.labels)).long()  # (B,)
+        image, label = self.images.index_select(0, index), self.labels.index_select(0, index)
+        scores = self.clean_scores.index_select(0, index)
+        return EvadeState(image, label, _margin(scores, label), _pixels(image), scores, torch.zeros_like(label))
+
+    def step(self, state: EvadeState, action: Tensor, noise: Tensor) -> Step[EvadeState]:
+        """Moves the pixels, keeps them within the limits and asks the victim."""
+        original = _pixels(state.image)
+        moved = state.perturbed + self.step_size * project(action, 1.0, self.norm)
+        perturbed = (original + project(moved - original, self.epsilon, self.norm)).clamp(0, 1)
+        scores, time = self._scores(perturbed), state.time + 1
+        before, after = (_margin(each, state.label) for each in (state.scores, scores))
+        fooled = after < 0
+        if self.knowledge == "label":
+            reward = fooled.float()
+        else:
+            reward = 0.5 * (before - after.clamp(min=0)) / state.start + 0.5 * fooled
+        ended = fooled | (time >= self.horizon)
+        following = EvadeState(state.image, state.label, state.start, perturbed, scores, time)
+        return Step(following, reward, fooled, {"fooled": fooled.float().masked_fill(~ended, torch.nan)})
+
+    def observe(self, state: EvadeState) -> Observation:
+        """The digit, its perturbation and the victim's answer, with as much of its inside as is known."""
+        change = (state.perturbed - _pixels(state.image)) / self.epsilon
+        observation = {"image": state.image, "perturbation": change.clamp(-1, 1), "answer": state.scores.argmax(1)}
+        if self.knowledge != "label":
+            observation["scores"] = state.scores
+        if self.knowledge == "gradient":
+            observation["gradient"] = steepest_step(self._gradient(state), 1.0, "l2").clamp(-1, 1).float()
+        return observation
+
+    def expert(self, state: EvadeState) -> Tensor:
+        """The step along which the victim's cross-entropy rises most, (B, 64)."""
+        return steepest_step(self._gradient(state), 1.0, self.norm).clamp(-1, 1).float()
+
+    def draw(self, state: EvadeState, canvas: Canvas) -> None:
+        """The digit, the change and the changed digit side by side; below, how likely the victim finds each class."""
+        label, answer, middle = int(state.label), int(state.scores.argmax()), canvas.width // 2
+        canvas.text("Change the digit until the classifier errs", (middle, 26), size=28, anchor="center")
+        share = ((state.perturbed - _pixels(state.image[None])[0]) / self.epsilon).view(8, 8).clamp(-1, 1)
+        for k, (panel, caption) in enumerate(
+            ((state.image, "digit"), (_signed(share), "change"), (state.perturbed.view(8, 8), "changed digit"))
+        ):
+            left = 22 + 152 * k
+            canvas.text(caption, (left + 66, 64), size=24, colour=MUTED, anchor="center")
+            canvas.image(panel, (left, 78, 132, 132), border=MUTED)
+        canvas.text("+", (164, 144), size=32, anchor="center")
+        canvas.text("=", (316, 144), size=32, anchor="center")
+        made = f"change: red is brighter, blue is darker; step {int(state.time)} of {self.horizon}"
+        canvas.text(made, (middle, 228), size=22, colour=MUTED, anchor="center")
+        told = f"it is a {label}, the classifier says {answer}"
+        if int(state.time):
+            told = f"{'fooled' if answer != label else 'not fooled'}: {told}"
+            canvas.verdict(answer != label, (22, 246, canvas.width - 44, 50))
+        canvas.text(told, (middle, 271), size=25, anchor="center")
+        canvas.text("how likely the classifier finds each class", (middle, 314), size=22, colour=MUTED, anchor="center")
+        colours = [ACCENT if k == label else BAD if k == answer else MUTED for k in range(len(self.class_names))]
+        area = (22, 326, canvas.width - 44, 146)
+        canvas.bars(state.scores.exp(), area, labels=self.class_names, colours=colours, highlight=label, maximum=1.0)
+
+
+def _pixels(image: Tensor) -> Tensor:
+    """An image (B, 1, 8, 8) uint8 as (B, 64) float32 in [0, 1]."""
+    return image.flatten(1).float() / 255
+
+
+def _margin(scores: Tensor, label: Tensor) -> Tensor:
+    """(B,) the right class's score less the best other's: (B, K) and (B,)."""
+    own = scores.gather(1, label[:, None])
+    return (own - scores.scatter(1, label[:, None], -torch.inf).amax(1, keepdim=True)).squeeze(1)
+
+
+def _signed(share: Tensor) -> Tensor:
+    """Shares from -1 to 1 (H, W) as a picture (3, H, W): white for 0, red above and blue below."""
+    ends = torch.tensor([BAD, ACCENT], device=share.device)[:, :, None, None] / 255  # (2, 3, 1, 1)
+    return 1 - share.clamp(min=0) * (1 - ends[0]) + share.clamp(max=0) * (1 - ends[1])

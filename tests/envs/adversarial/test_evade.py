@@ -1,0 +1,161 @@
+"""Evade: its limits, its reward, what it shows, and its expert beside projected gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax
+
+from palaestra.envs import make_task
+from palaestra.envs.classification.images import load_images
+from palaestra.envs.frozen.classifiers import classifier
+from palaestra.neural_blocks.errors import InvalidInput
+from palaestra.neural_blocks.robustness import input_gradient, pgd
+
+ID = "palaestra/Evade-v0"
+NO_NOISE = torch.empty(0)
+
+
+def every_digit(task):
+    """The first state of an episode with each of the task's digits."""
+    count = len(task.labels)
+    return task.reset(((torch.arange(count) + 0.5) / count)[:, None])
+
+
+def pixels(state):
+    return state.image.flatten(1).float() / 255
+
+
+def log_probabilities(kind, perturbed):
+    """The victim's, by SciPy: (B, 64) float32 to (B, 10) float64."""
+    logits = classifier(kind).double()(perturbed.double().view(-1, 1, 8, 8))
+    return log_softmax(logits.numpy(), axis=1)
+
+
+def margins(scores, labels):
+    """How far the right class is above the best other, row by row."""
+    return np.array([row[label] - np.delete(row, label).max() for row, label in zip(scores, labels, strict=True)])
+
+
+@pytest.mark.parametrize(("split", "victim"), [("train", "robust"), ("test", "plain")])
+def test_only_digits_of_the_split_that_the_victim_names_rightly_are_drawn(split, victim):
+    images, labels, _ = load_images("digits", split)
+    right = classifier(victim)(torch.from_numpy(images).float() / 255).argmax(1).numpy() == labels
+    assert (~right).sum() > 0
+    state = every_digit(make_task(ID, split=split, victim=victim))
+    assert np.array_equal(state.image.numpy(), images[right])
+    assert np.array_equal(state.label.numpy(), labels[right])
+
+
+@pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.15), ("linf", 0.4), ("l2", 0.75), ("l2", 2.0)])
+def test_what_is_made_of_a_digit_stays_in_the_ball_and_among_valid_pixels(norm, epsilon):
+    task = make_task(ID, norm=norm, epsilon=epsilon, queries=4)
+    state = every_digit(task)
+    order = {"linf": float("inf"), "l2": 2}[norm]
+    generator = torch.Generator().manual_seed(0)
+    drift = torch.rand(len(state.label), 64, generator=generator) * 2 - 1
+    farthest = 0.0
+    for _ in range(4):
+        before = state.perturbed
+        state = task.step(state, drift, NO_NOISE).state
+        assert bool(((state.perturbed >= 0) & (state.perturbed <= 1)).all())
+        change = torch.linalg.vector_norm(state.perturbed - pixels(state), ord=order, dim=1)
+        assert float(change.max()) <= epsilon + 1e-6
+        farthest = max(farthest, float(torch.linalg.vector_norm(state.perturbed - before, ord=order, dim=1).max()))
+    assert farthest <= 2.5 * epsilon / 4 + 1e-6  # one step's length
+    assert float(change.max()) > 0.9 * epsilon  # the ball's edge can be reached
+
+
+@pytest.mark.parametrize("victim", ["plain", "robust"])
+@pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.15), ("l2", 0.75)])
+def test_the_expert_fools_as_many_as_projected_gradient(victim, norm, epsilon):
+    task = make_task(ID, victim=victim, norm=norm, split="test", queries=12)
+    state = every_digit(task)
+    start, fooled = pixels(state), torch.zeros(len(state.label), dtype=torch.bool)
+    for _ in range(task.horizon):
+        step = task.step(state, task.expert(state), NO_NOISE)
+        state, fooled = step.state, fooled | step.terminated
+    images = start.double().view(-1, 1, 8, 8)
+    network = classifier(victim).double()
+    attacked = pgd(network, images, state.label, epsilon, step_size=2.5 * epsilon / 12, steps=12, norm=norm)
+    reached = network(attacked).argmax(1) != state.label
+    assert float(fooled.float().mean()) >= float(reached.float().mean()) - 0.005
+    assert 0.05 < float(reached.float().mean()) < 0.99
+    near = (state.perturbed - attacked.flatten(1)).abs().amax(1) < 1e-4  # the paths are the same, up to rounding
+    assert float(near.float().mean()) > 0.95
+
+
+@pytest.mark.parametrize("knowledge", ["scores", "label"])
+def test_the_reward_is_the_margin_taken_away_and_half_of_all_for_fooling(knowledge):
+    task = make_task(ID, knowledge=knowledge)
+    state = every_digit(task)
+    first = state
+    first_margin = margins(log_probabilities("plain", state.perturbed), state.label.tolist())
+    total, running = np.zeros(len(first_margin)), np.ones(len(first_margin), dtype=bool)
+    generator = torch.Generator().manual_seed(3)
+    for time in range(task.horizon):
+        noisy = (task.expert(state) + 2 * torch.randn(state.perturbed.shape, generator=generator)).clamp(-1, 1)
+        step = task.step(state, noisy, NO_NOISE)
+        state = step.state
+        total += running * step.reward.numpy()
+        left = margins(log_probabilities("plain", state.perturbed), state.label.tolist())
+        assert np.array_equal(step.terminated.numpy(), left < 0)
+        counted = ~step.metrics["fooled"].isnan().numpy()
+        assert np.array_equal(counted, (left < 0) | (time == task.horizon - 1))
+        assert np.array_equal(step.metrics["fooled"].numpy()[counted], (left < 0)[counted])
+        ended = running & (left < 0)
+        np.testing.assert_allclose(total[ended], 1, atol=1e-4)
+        running &= left >= 0
+    assert 0.1 < running.mean() < 0.9
+    taken = 0.5 * (1 - left / first_margin) if knowledge == "scores" else 0 * left
+    np.testing.assert_allclose(total[running], taken[running], atol=1e-4)
+    assert torch.equal(state.image, first.image)
+
+
+def test_each_kind_of_knowledge_shows_what_it_says():
+    known = {"label": [], "scores": ["scores"], "gradient": ["gradient", "scores"]}
+    for knowledge, more in known.items():
+        task = make_task(ID, knowledge=knowledge, norm="l2", epsilon=2.0, victim="robust")
+        state = every_digit(task)
+        for _ in range(2):
+            state = task.step(state, task.expert(state), NO_NOISE).state
+        seen = task.observe(state)
+        assert sorted(seen) == sorted(["image", "perturbation", "answer", *more])
+        assert torch.equal(seen["image"], every_digit(task).image)
+        np.testing.assert_allclose(pixels(state) + 2.0 * seen["perturbation"], state.perturbed, atol=1e-6)
+        scores = log_probabilities("robust", state.perturbed)
+        assert np.array_equal(seen["answer"].numpy(), scores.argmax(1))
+        assert 0 < float((seen["answer"] != state.label).float().mean()) < 1
+    np.testing.assert_allclose(seen["scores"], scores, atol=1e-5)
+    gradient = input_gradient(classifier("robust"), state.perturbed.view(-1, 1, 8, 8), state.label).flatten(1)
+    np.testing.assert_allclose(seen["gradient"], gradient / gradient.norm(dim=1, keepdim=True), atol=2e-3)
+
+
+def test_the_victim_says_the_same_of_a_row_in_any_batch():
+    task = make_task(ID, knowledge="gradient")
+    state = every_digit(task)
+    state = task.step(state, task.expert(state), NO_NOISE).state
+    whole = task.observe(state)
+    for rows in (slice(0, 1), slice(5, 6), slice(3, 10), slice(0, 33), slice(100, 613)):
+        part = task.observe(type(state)(**{name: value[rows] for name, value in vars(state).items()}))
+        for name, value in part.items():
+            assert torch.equal(value, whole[name][rows])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"victim": "robsut"}, "Evade: victim must be one of 'plain', 'robust'; got 'robsut'"),
+        ({"knowledge": "all"}, "Evade: knowledge must be one of 'gradient', 'scores', 'label'; got 'all'"),
+        ({"norm": "l1"}, "Evade: norm must be one of 'linf', 'l2'; got 'l1'"),
+        ({"epsilon": 1.5}, "Evade: epsilon must be a number from 0.001 to 1.0; got 1.5"),
+        ({"epsilon": 0}, "Evade: epsilon must be a number from 0.001 to 1.0; got 0"),
+        ({"epsilon": 9, "norm": "l2"}, "Evade: epsilon must be a number from 0.001 to 8.0; got 9"),
+        ({"queries": 0}, "Evade: queries must be a whole number of at least 1; got 0"),
+        ({"split": "tset"}, "Evade: split must be one of 'train', 'test'; got 'tset'"),
+    ],
+)
+def test_wrong_options_are_refused(options, told):
+    with pytest.raises(InvalidInput, match=told):
+        make_task(ID, **options)
