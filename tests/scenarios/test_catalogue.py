@@ -28,7 +28,7 @@ def complaint(folder: Path, text: str) -> str:
 
 
 def test_every_file_of_the_catalogue_is_a_scenario_of_that_name():
-    assert {"bandit-trial", "digits", "next-symbol", "repeat-previous", "tabular"} <= set(catalogue.names())
+    assert {"bernoulli-bandit-5x10", "digits", "next-symbol", "repeat-previous", "tabular"} <= set(catalogue.names())
     assert catalogue.names() == sorted(catalogue.names())
     for name in catalogue.names():
         scenario = catalogue.get(name)
