@@ -1,12 +1,15 @@
 """What random and expert play return: the shipped table, and the command that remakes it.
 
-``python -m palaestra.envs.score_table`` plays every id and variant of the registry and rewrites ``scores.json``.
+``python -m palaestra.envs.score_table [NAME ...]`` plays every variant of the named environments, or of all that are
+registered, and rewrites ``scores.json``.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +17,7 @@ from typing import Any
 
 import torch
 
+from ..neural_blocks.errors import unknown_name
 from .actions import random_action
 from .batched import BatchedEnv
 from .registry import ENTRIES, ids, make_task
@@ -102,16 +106,26 @@ def _returns(id: str, options: dict[str, Any], policy: str, episodes: int) -> to
     return torch.cat(chunks)
 
 
-def remake() -> None:
-    """Plays every id and variant and rewrites the table."""
+def remake(names: Sequence[str] = ()) -> None:
+    """Plays every variant of the named environments, or of all, and rewrites their rows of the table.
+
+    Raises:
+        InvalidInput: an unknown name.
+    """
+    for name in names:
+        if name not in ENTRIES:
+            raise unknown_name("environment", name, ENTRIES)
     table = {}
-    for id, entry in zip(ids(), ENTRIES.values(), strict=True):
+    for id, (name, entry) in zip(ids(), ENTRIES.items(), strict=True):
         for options in ({}, *entry.variants):
-            row = asdict(measure(id, options))
-            table[key(id, options)] = {name: None if math.isnan(value) else value for name, value in row.items()}
-            print(key(id, options), table[key(id, options)])
+            row = _table().get(key(id, options))
+            if not names or name in names or row is None:
+                measured = asdict(measure(id, options))
+                row = {name: None if math.isnan(value) else value for name, value in measured.items()}
+                print(key(id, options), row, flush=True)
+            table[key(id, options)] = row
     TABLE.write_text(json.dumps(table, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":
-    remake()
+    remake(sys.argv[1:])
