@@ -6,13 +6,14 @@ Classes are imported when they are first used, so that importing this package ne
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .registry import ids, make_batched, make_sb3, make_task
+from .registry import ids, make_batched, make_game, make_parallel, make_sb3, make_task
 
 if TYPE_CHECKING:
     from .batched import BatchedEnv
     from .bridge import GymnasiumBridge
     from .canvas import Canvas
-    from .game import Game, Versus
+    from .game import Game, Opponent, Versus
+    from .parallel import PalaestraParallelEnv
     from .protocol import BatchedEnvironment, TimeStep
     from .sb3 import SB3VecEnv
     from .score_table import Scores, scores
@@ -28,6 +29,8 @@ _HOME = {
     "Game": "game",
     "GymnasiumBridge": "bridge",
     "NoExpert": "task",
+    "Opponent": "game",
+    "PalaestraParallelEnv": "parallel",
     "PalaestraVectorEnv": "vector",
     "ProblemTask": "task",
     "SB3VecEnv": "sb3",
@@ -42,9 +45,10 @@ _HOME = {
 }
 
 __all__ = [
-    "BatchedEnv", "BatchedEnvironment", "Canvas", "Game", "GymnasiumBridge", "NoExpert", "PalaestraVectorEnv",
-    "ProblemTask", "SB3VecEnv", "Scores", "SingleEnv", "Step", "Task", "TimeStep", "Trial", "Versus",
-    "ids", "make_batched", "make_sb3", "make_task", "scores",
+    "BatchedEnv", "BatchedEnvironment", "Canvas", "Game", "GymnasiumBridge", "NoExpert", "Opponent",
+    "PalaestraParallelEnv", "PalaestraVectorEnv", "ProblemTask", "SB3VecEnv", "Scores", "SingleEnv", "Step", "Task",
+    "TimeStep", "Trial", "Versus",
+    "ids", "make_batched", "make_game", "make_parallel", "make_sb3", "make_task", "scores",
 ]  # fmt: skip
 
 

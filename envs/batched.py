@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium.spaces as spaces
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
@@ -13,6 +14,7 @@ from torch import Tensor
 from ..neural_blocks.errors import InvalidInput
 from .actions import ActionCheck
 from .canvas import Canvas
+from .game import GameActionCheck
 from .noise import RESET, STEP, NoiseStream
 from .options import LARGEST_SEED, integer
 from .protocol import TimeStep
@@ -24,7 +26,8 @@ class BatchedEnv:
     """B environments of one task, as tensors on one device. Agents train on this.
 
     Row i of a batch seeded s plays exactly the episodes that one environment seeded s + i plays, for the same actions,
-    whatever the batch size, the device and the autoreset mode.
+    whatever the batch size, the device and the autoreset mode. For a `Game`, actions, observations and rewards are
+    dicts by player.
 
     Args:
         task: the rules; moved to `device`.
@@ -51,7 +54,8 @@ class BatchedEnv:
         self.num_envs = integer(f"{self.name}: num_envs", num_envs, 1)
         self.observation_space, self.action_space = task.observation_space, task.action_space
         self.autoreset = AutoresetMode(autoreset)
-        self.check_action = ActionCheck(self.action_space, num_envs, self.device, self.name)
+        check: Any = GameActionCheck if isinstance(self.action_space, spaces.Dict) else ActionCheck
+        self.check_action = check(self.action_space, num_envs, self.device, self.name)
         self._branching = self.device.type == "cpu"
         seeds = self._seeds(seed)
         self._resets = NoiseStream(RESET, task.reset_noise, seeds)
@@ -179,7 +183,7 @@ class BatchedEnv:
         self._state, self._observation = transition.state, self.task.observe(transition.state)
         self._restart(waiting)
         self._ended = terminated | truncated
-        reward = torch.where(waiting, self._no_reward, transition.reward)
+        reward = tree_map(lambda one: torch.where(waiting, self._no_reward, one), transition.reward)
         metrics = {name: value.masked_fill(waiting, torch.nan) for name, value in transition.metrics.items()}
         return TimeStep(self.observation, reward, terminated, truncated, self.observation, metrics)
 

@@ -18,7 +18,7 @@ class TimeStep:
 
     Attributes:
         observation: (B, ...) what to act on next: the first observation of the next episode where one has ended.
-        reward: (B,) float32.
+        reward: (B,) float32; of a `Game`, a dict of them by player.
         terminated: (B,) bool, the task has ended: nothing follows, so nothing is bootstrapped.
         truncated: (B,) bool, only the time has run out: bootstrap from `final_observation`.
         final_observation: (B, ...) what the step led to, before any reset; equals `observation` where none took place.
@@ -26,7 +26,7 @@ class TimeStep:
     """
 
     observation: Observation
-    reward: Tensor
+    reward: Any
     terminated: Tensor
     truncated: Tensor
     final_observation: Observation

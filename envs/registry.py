@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import torch
 
     from .batched import BatchedEnv
+    from .game import Game
+    from .parallel import PalaestraParallelEnv
     from .sb3 import SB3VecEnv
     from .task import Task
 
@@ -25,12 +27,14 @@ class Entry:
         summary: one line for `palaestra list envs`.
         variants: options beside the defaults that are tested and have a row in the score table.
         episodes: for a task of problems: episodes of one `Trial` by default, changed by the option `episodes`.
+        player: for a game: the player whose task it is by default, changed by the option `player`.
     """
 
     module: str
     summary: str
     variants: tuple[Options, ...] = ()
     episodes: int | None = None
+    player: str | None = None
 
     @property
     def family(self) -> str:
@@ -60,7 +64,7 @@ ENTRIES: dict[str, Entry] = {
     "Glimpse": Entry(
         "classification.glimpse",
         "Move a small window over a cluttered canvas, then name the digit on it.",
-        ({"split": "test"}, {"clutter": 0, "cost": 0.05}),
+        ({"split": "test"}, {"cost": 0.02, "split": "test"}, {"clutter": 0, "cost": 0.05}),
     ),
     "FewShot": Entry(
         "classification.few_shot",
@@ -93,6 +97,55 @@ ENTRIES: dict[str, Entry] = {
         "sequence.translate",
         "Translate a sentence word by word into another word order.",
         ({"split": "test"}, {"reward": "token"}, {"words": 6, "reward": "token", "split": "test"}),
+    ),
+    "AttackDefend": Entry(
+        "adversarial.attack_defend",
+        "Disguise digits by small changes, or see through the disguise.",
+        (
+            {"split": "test"},
+            {"opponent": "robust"},
+            {"player": "defender", "split": "test"},
+            {"player": "defender", "opponent": "random", "passing": -0.5},
+            {"player": "defender", "opponent": "none", "digits": 3},
+        ),
+        player="attacker",
+    ),
+    "GANGame": Entry(
+        "adversarial.gan_game",
+        "Forge points that pass for real, or tell the forged ones apart.",
+        (
+            {"opponent": "against-blurred"},
+            {"player": "discriminator"},
+            {"player": "discriminator", "opponent": "collapsed"},
+            {"player": "discriminator", "opponent": "blurred"},
+            {"player": "discriminator", "opponent": "uniform"},
+            {"modes": 8, "spread": 0.08, "points": 16},
+        ),
+        player="generator",
+    ),
+    "Evade": Entry(
+        "adversarial.evade",
+        "Change a digit a little until a classifier names it wrongly.",
+        (
+            {"split": "test"},
+            {"knowledge": "gradient", "victim": "robust"},
+            {"knowledge": "label", "norm": "l2", "queries": 5},
+        ),
+    ),
+    "PixelCanvas": Entry(
+        "generation.pixel_canvas",
+        "Draw a digit pixel by pixel that a density model finds likely.",
+        ({"request": False}, {"request": False, "split": "test"}, {"reward": "classifier"}),
+    ),
+    "LatentSearch": Entry(
+        "generation.latent_search",
+        "Steer a decoder's latent point until it shows the image asked for.",
+        ({"target": "class"}, {"length": 20, "stride": 0.25}),
+    ),
+    "Denoise": Entry(
+        "generation.denoise",
+        "Push a diffusion model's steps so that the digit asked for comes out.",
+        ({"strength": 1.0},),
     ),
     "BernoulliBandit": Entry(
         "meta.bernoulli_bandit",
@@ -151,33 +204,65 @@ def task_class(id: str) -> type[Task[Any]]:
     return getattr(import_module(f".{found.module}", __package__), id.removeprefix("palaestra/").removesuffix("-v0"))
 
 
+def _make(id: str, options: Options, further: tuple[str, ...] = ()) -> Any:
+    """An id's task or game from its class; `further` are names that only the caller knows, for the message."""
+    import inspect
+
+    from ..neural_blocks.errors import unknown_name
+
+    cls = task_class(id)
+    allowed = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+    for name in options:
+        if name not in allowed:
+            raise unknown_name(f"{cls.__name__}: option", name, [*allowed, *further])
+    return cls(**options)
+
+
 def make_task(id: str, **options: Any) -> Task[Any]:
     """The task of an id, with options.
 
     A task of problems (`BernoulliBandit`) comes as a `Trial` of several episodes on one problem; ``episodes=n`` sets
-    how many, and ``episodes=1`` gives the bare task.
+    how many, and ``episodes=1`` gives the bare task. A game (`GANGame`) comes as the task of one player, named by
+    ``player=``, against a scripted opponent, named by ``opponent=``.
 
     Raises:
         InvalidInput: an unknown id or option (with the nearest right name), or an option's value that is not allowed.
     """
-    import inspect
+    found = entry(id)
+    if found.player is not None:
+        from .game import against
 
-    from ..neural_blocks.errors import unknown_name
+        player, opponent = options.pop("player", found.player), options.pop("opponent", None)
+        return against(_make(id, options, ("player", "opponent")), player, opponent)
+    if found.episodes is None:
+        return _make(id, options)
+
     from .options import integer
     from .trial import Trial
 
-    found, cls = entry(id), task_class(id)
-    allowed = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
-    if found.episodes is not None:
-        allowed.append("episodes")
-    for name in options:
-        if name not in allowed:
-            raise unknown_name(f"{cls.__name__}: option", name, allowed)
-    if found.episodes is None:
-        return cls(**options)
-    episodes = integer(f"{cls.__name__}: episodes", options.pop("episodes", found.episodes), 1)
-    task = cls(**options)
+    episodes = integer(f"{task_class(id).__name__}: episodes", options.pop("episodes", found.episodes), 1)
+    task = _make(id, options, ("episodes",))
     return task if episodes == 1 else Trial(task, episodes)
+
+
+def make_game(id: str, **options: Any) -> Game[Any]:
+    """The game of an id, with all its players.
+
+    Raises:
+        InvalidInput: an unknown id or option, an option's value that is not allowed, or an id that is no game.
+    """
+    if entry(id).player is None:
+        from ..neural_blocks.errors import unknown_name
+
+        raise unknown_name("game id", id, [f"palaestra/{name}-v0" for name, one in ENTRIES.items() if one.player])
+    return _make(id, options)
+
+
+def make_parallel(id: str, *, render_mode: str | None = None, **options: Any) -> PalaestraParallelEnv:
+    """The game of an id as a PettingZoo `ParallelEnv`. Raises as `make_game`."""
+    from .parallel import PalaestraParallelEnv
+
+    return PalaestraParallelEnv(make_game(id, **options), render_mode)
 
 
 def make_batched(

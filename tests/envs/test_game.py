@@ -8,9 +8,10 @@ import gymnasium.spaces as spaces
 import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode
 from torch import Tensor, nn
 
-from palaestra.envs import BatchedEnv, Game, NoExpert, SingleEnv, Step, Versus
+from palaestra.envs import BatchedEnv, Game, NoExpert, Opponent, SingleEnv, Step, Versus, make_game, make_task
 from palaestra.neural_blocks.errors import InvalidInput
 
 ROCK, PAPER, SCISSORS = 0, 1, 2
@@ -48,6 +49,9 @@ class RockPaperScissors(Game[HandsState]):
 
     def observe(self, state):
         return {"left": state.right, "right": state.left}
+
+    def expert(self, state):
+        return {}
 
     def draw(self, state, canvas):
         canvas.text(f"{int(state.left)} {int(state.right)}", (240, 240))
@@ -103,7 +107,7 @@ def test_a_versus_is_a_task_like_any_other():
     check_env(env, skip_render_check=True)
     env.reset(seed=0)
     assert env.render().shape == (480, 480, 3)
-    with pytest.raises(NoExpert, match="RockPaperScissors has no expert"):
+    with pytest.raises(NoExpert, match="RockPaperScissors as right has no expert"):
         env.expert_action()
 
 
@@ -137,3 +141,115 @@ def test_a_wrong_player_or_opponent_is_refused(player, opponents, expected):
     with pytest.raises(InvalidInput) as caught:
         Versus(RockPaperScissors(), player, opponents)
     assert str(caught.value).endswith(expected)
+
+
+class Dice(Opponent):
+    """Shows a random hand, and knows nothing better against it than paper."""
+
+    noise = 2
+
+    def forward(self, seen, noise):
+        return (noise[:, 1] * 3).long()
+
+    def best_response(self, observation):
+        return torch.full_like(observation, PAPER)
+
+
+def test_a_random_opponent_draws_from_the_tasks_noise_and_replays():
+    task = Versus(RockPaperScissors(), "left", {"right": Dice()})
+    assert task.step_noise == 2
+    together = BatchedEnv(task, 64, seed=5)
+    together.reset()
+    alone = BatchedEnv(task, 1, seed=5 + 11)
+    alone.reset()
+    shown = []
+    for _ in range(7):
+        step = together.step(torch.zeros(64, dtype=torch.int64))
+        assert torch.equal(step.final_observation[11:12], alone.step([0]).final_observation)
+        shown.append(step.final_observation)
+    counts = torch.stack(shown).flatten().bincount(minlength=3)
+    assert (counts > 90).all()  # of 448
+
+
+def test_the_noise_is_split_between_the_game_and_its_opponents_in_order():
+    class Noisy(RockPaperScissors):
+        step_noise = 1
+
+        def step(self, state, action, noise):
+            assert noise.tolist() == [[0.25]]
+            return super().step(state, action, noise)
+
+    task = Versus(Noisy(), "left", {"right": Dice()})
+    step = task.step(task.reset(torch.zeros(1, 0)), torch.tensor([ROCK]), torch.tensor([[0.25, 0.0, 0.9]]))
+    assert int(step.state.right) == SCISSORS
+    assert float(step.reward) == 1
+
+
+def test_the_expert_is_the_best_response_that_the_opponent_knows():
+    env = BatchedEnv(Versus(RockPaperScissors(), "left", {"right": Dice()}), 3)
+    env.reset()
+    assert env.expert_action().tolist() == [PAPER] * 3
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_a_batch_plays_a_game_with_dicts_by_player(mode):
+    env = BatchedEnv(RockPaperScissors(), 2, autoreset=mode)
+    assert env.reset().keys() == {"left", "right"}
+    for time in range(3):
+        step = env.step({"left": [ROCK, PAPER], "right": [SCISSORS, PAPER]})
+        assert step.reward["left"].tolist() == [1, 0]
+        assert step.reward["right"].tolist() == [-1, 0]
+        assert step.done.tolist() == [time == 2] * 2
+    assert step.final_observation["left"].tolist() == [SCISSORS, PAPER]
+    if mode is AutoresetMode.NEXT_STEP:
+        step = env.step({"left": [ROCK, PAPER], "right": [SCISSORS, PAPER]})
+        assert step.reward["left"].tolist() == step.reward["right"].tolist() == [0, 0]
+    if mode is not AutoresetMode.DISABLED:
+        assert step.observation["right"].tolist() == [NOTHING] * 2
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        ({"left": [0, 0]}, "action must be a dict of 'left', 'right'; got ['left']"),
+        ([0, 0], "action must be a dict of 'left', 'right'; got [0, 0]"),
+        ({"left": [0, 0], "right": [0, 3]}, "RockPaperScissors: right: action must be from 0 to 2; got 3 in env"),
+        ({"left": [0], "right": [0, 0]}, "RockPaperScissors: left: action must have shape (2,); got (1,)"),
+    ],
+)
+def test_wrong_actions_in_a_game_are_refused(action, expected):
+    env = BatchedEnv(RockPaperScissors(), 2)
+    env.reset()
+    with pytest.raises(InvalidInput) as caught:
+        env.step(action)
+    assert expected in str(caught.value)
+
+
+GAN = "palaestra/GANGame-v0"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"player": "judge"}, "GANGame: player must be one of 'generator', 'discriminator'; got 'judge'"),
+        ({"opponent": "true"}, "GANGame: opponent must be one of 'against-uniform', 'against-blurred'; got 'true'"),
+        ({"player": "discriminator", "opponent": "tru"}, "got 'tru' (did you mean 'true'?)"),
+        ({"plyer": "generator"}, "GANGame: option must be one of 'modes', 'spread', 'points', 'player', 'opponent'"),
+    ],
+)
+def test_wrong_names_of_a_registered_games_task_are_refused(options, expected):
+    with pytest.raises(InvalidInput) as caught:
+        make_task(GAN, **options)
+    assert expected in str(caught.value)
+
+
+def test_a_registered_game_comes_whole_or_as_one_players_task():
+    game = make_game(GAN, modes=4)
+    assert isinstance(game, Game)
+    assert game.modes == 4
+    task = make_task(GAN, modes=4, player="discriminator")
+    assert (task.player, list(task.opponents), task.game.modes) == ("discriminator", ["generator"], 4)
+    with pytest.raises(InvalidInput, match=r"game id must be one of .*; got 'palaestra/Copy-v0'"):
+        make_game("palaestra/Copy-v0")
+    with pytest.raises(InvalidInput, match="GANGame: option must be one of 'modes', 'spread', 'points'; got 'player'"):
+        make_game(GAN, player="generator")

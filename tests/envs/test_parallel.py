@@ -1,0 +1,86 @@
+"""The PettingZoo adapter, by PettingZoo's own tests and against the batch that it wraps."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from pettingzoo.test import parallel_api_test, parallel_seed_test
+
+from palaestra.envs import BatchedEnv, make_game, make_parallel
+from palaestra.envs.registry import ENTRIES
+from palaestra.neural_blocks.errors import InvalidInput
+
+GAMES = [f"palaestra/{name}-v0" for name, entry in ENTRIES.items() if entry.player is not None]
+
+
+def test_there_are_two_games():
+    assert GAMES == ["palaestra/AttackDefend-v0", "palaestra/GANGame-v0"]
+
+
+@pytest.mark.parametrize("id", GAMES)
+def test_pettingzoo_finds_no_fault(id):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        parallel_api_test(make_parallel(id), num_cycles=100)
+        parallel_seed_test(lambda: make_parallel(id), num_cycles=100)
+
+
+@pytest.mark.parametrize("id", GAMES)
+def test_it_plays_the_episodes_of_a_row_of_the_batch(id):
+    game = make_game(id)
+    env, batch = make_parallel(id), BatchedEnv(game, 3, seed=7)
+    seen, _ = env.reset(seed=8)
+    rows = batch.reset()
+    for player in game.players:
+        env.action_space(player).seed(1)
+    for _ in range(2 * game.horizon):
+        for player in game.players:
+            expected = rows[player]
+            parts = expected.items() if isinstance(expected, dict) else [(None, expected)]
+            for name, part in parts:
+                np.testing.assert_equal(seen[player] if name is None else seen[player][name], part[1].numpy())
+        actions = {player: env.action_space(player).sample() for player in game.players}
+        seen, rewards, terminations, truncations, infos = env.step(actions)
+        step = batch.step({player: np.stack([action] * 3) for player, action in actions.items()})
+        rows = step.observation
+        assert sum(rewards.values()) == 0
+        for player in game.players:
+            assert rewards[player] == float(step.reward[player][1])
+            assert terminations[player] is bool(step.terminated[1])
+            assert truncations[player] is bool(step.truncated[1])
+            for name, value in step.metrics.items():
+                assert infos[player].get(name, np.nan) == pytest.approx(float(value[1]), nan_ok=True)
+        if terminations[game.players[0]]:
+            assert env.agents == []
+            seen, _ = env.reset()
+    assert env.agents == list(game.players)
+
+
+def test_misuse_is_refused():
+    env = make_parallel(GAMES[1])
+    with pytest.raises(InvalidInput, match=r"GANGame: the episode has ended; reset\(\) must be called"):
+        env.step({})
+    env.reset(seed=0)
+    with pytest.raises(InvalidInput, match="action must be a dict of 'discriminator', 'generator'"):
+        env.step({"generator": np.zeros(2)})
+    with pytest.raises(InvalidInput, match="seed must be a whole number"):
+        env.reset(seed=-1)
+    with pytest.raises(InvalidInput, match=r"render_mode must be one of 'human', 'rgb_array'; got 'rgb'"):
+        make_parallel(GAMES[1], render_mode="rgb")
+
+
+def test_it_draws_and_closes():
+    env = make_parallel(GAMES[0], render_mode="rgb_array")
+    env.reset(seed=0)
+    before = env.render()
+    assert before.shape == (480, 480, 3)
+    env.step({player: env.action_space(player).sample() for player in env.agents})
+    assert not np.array_equal(env.render(), before)
+    env.close()
+    window = make_parallel(GAMES[0], render_mode="human")
+    window.reset(seed=0)
+    assert window.render() is None
+    window.close()
+    assert make_parallel(GAMES[0]).render() is None
