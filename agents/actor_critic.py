@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
@@ -19,7 +18,7 @@ from .agent import Agent, Memory, Report
 from .config import AgentConfig
 from .distributions import distribution
 from .network import ActorCritic
-from .rollout import EpisodeStatistics, Rollout, collect, generalised_advantage
+from .rollout import EpisodeStatistics, Rollout, collect, continued_statistics, generalised_advantage
 
 
 class ActorCriticConfig(AgentConfig):
@@ -121,12 +120,9 @@ class ActorCriticAgent(Agent):
         It goes on in the environments as they stand; those that were never reset are.
         """
         self.attach(env)
-        if not env.started:
-            env.reset()
-        if self.statistics is None or self.statistics.running.shape[1] != env.num_envs:
+        before, self.statistics = self.statistics, continued_statistics(self.statistics, env)
+        if self.statistics is not before:
             self.memory = self.initial_memory(env.num_envs)
-            self.statistics = EpisodeStatistics(env.num_envs, env.device)
-        self.statistics.running = self.statistics.running * ~env.episode_start  # someone may have reset them
         while self.steps < steps:
             if self.config.anneal:
                 for group in self.optimiser.param_groups:
@@ -136,17 +132,7 @@ class ActorCriticAgent(Agent):
             )
             losses = self.update(rollout, generalised_advantage(rollout, self.config.gamma, self.config.gae_lambda))
             self.steps += self.config.rollout_steps * env.num_envs
-            yield self._report(rollout, losses)
-
-    def _report(self, rollout: Rollout, losses: dict[str, Tensor]) -> Report:
-        assert self.statistics is not None
-        numbers = torch.cat([self.statistics.update(rollout), torch.stack(list(losses.values()))]).tolist()
-        total, length, episodes, *rest = numbers
-        report = {"steps": float(self.steps), "episodes": episodes}
-        if episodes:
-            report |= {"return": total / episodes, "length": length / episodes}
-        named = dict(zip([*rollout.metrics, *losses], rest, strict=True))
-        return report | {name: value for name, value in named.items() if name in losses or not math.isnan(value)}
+            yield self.statistics.report(self.steps, rollout, losses)
 
     def minimise(self, loss: Tensor) -> None:
         """One step of the optimiser."""

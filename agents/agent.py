@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import gymnasium.spaces as spaces
 import torch
@@ -31,13 +31,24 @@ class Agent(ABC):
         device: where its tensors live; the environments must live there too.
         seed: of its initial weights and of every random choice it makes.
 
+    Raises:
+        InvalidInput: spaces that the agent does not serve.
+
     Attributes:
         name: what the registry and the leaderboard call it.
+        observation_spaces: the kinds it can see; `Space` stands for all of them.
+        action_spaces: the kinds it can act in.
         steps: environment steps learned from so far.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[AgentConfig]] = AgentConfig
+    observation_spaces: ClassVar[tuple[type[spaces.Space[Any]], ...]] = (
+        spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Dict,
+    )  # fmt: skip
+    action_spaces: ClassVar[tuple[type[spaces.Space[Any]], ...]] = (
+        spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box,
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -48,6 +59,11 @@ class Agent(ABC):
         device: torch.device | str = "cpu",
         seed: int = 0,
     ) -> None:
+        given: dict[Literal["observation", "action"], spaces.Space[Any]]
+        given = {"observation": observation_space, "action": action_space}
+        for kind, space in given.items():
+            if not isinstance(space, getattr(self, f"{kind}_spaces")):
+                raise InvalidInput(f"{self.name}: {kind} space must be {served(self, kind)}; got {_one_line(space)}")
         self.observation_space, self.action_space = observation_space, action_space
         self.config: Any = self.Config() if config is None else config
         self.device = torch.device(device)
@@ -185,6 +201,12 @@ class Agent(ABC):
         agent = cls(observation_space, action_space, cls.Config(**checkpoint["config"]), device=device)
         agent.restore(checkpoint, path)
         return agent
+
+
+def served(agent: Agent | type[Agent], kind: Literal["observation", "action"]) -> str:
+    """The kinds of observation or action space that an agent serves, such as "Box or Discrete"; "any" for all."""
+    names = ["any" if cls is spaces.Space else cls.__name__ for cls in getattr(agent, f"{kind}_spaces")]
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -45,6 +45,10 @@ class Categorical(nn.Module):
         """The space's own value."""
         return action + self.start if self.start else action
 
+    def from_env(self, action: Tensor) -> Tensor:
+        """The raw action of the space's own value (...)."""
+        return action - self.start if self.start else action
+
 
 class MultiCategorical(nn.Module):
     """Several independent choices: a MultiDiscrete space. Parameters are all logits in a row; raw actions (..., n)."""
@@ -82,6 +86,10 @@ class MultiCategorical(nn.Module):
         """The space's own values, in its shape."""
         return action.reshape(*action.shape[:-1], *self.shape) + self.start
 
+    def from_env(self, action: Tensor) -> Tensor:
+        """The raw action of the space's own values (..., *shape)."""
+        return _flat(action - self.start, self.shape)
+
 
 class Bernoulli(nn.Module):
     """Independent bits: a MultiBinary space. Parameters are one logit a bit; raw actions (..., n) float 0 or 1."""
@@ -110,6 +118,10 @@ class Bernoulli(nn.Module):
     def to_env(self, action: Tensor) -> Tensor:
         """int8 bits in the space's shape."""
         return action.reshape(*action.shape[:-1], *self.shape).to(torch.int8)
+
+    def from_env(self, action: Tensor) -> Tensor:
+        """The raw action of int8 bits (..., *shape)."""
+        return _flat(action, self.shape).float()
 
 
 class DiagonalGaussian(nn.Module):
@@ -154,6 +166,17 @@ class DiagonalGaussian(nn.Module):
         if self.bounded:
             action = self.low + (self.high - self.low) * (action + 1) / 2
         return torch.clamp(action, self.low, self.high)
+
+    def from_env(self, action: Tensor) -> Tensor:
+        """The raw action of one in the box (..., *shape)."""
+        if self.bounded:
+            action = 2 * (action - self.low) / (self.high - self.low) - 1
+        return _flat(action, self.shape)
+
+
+def _flat(action: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(..., *shape) to (..., n)."""
+    return action.reshape(*action.shape[: action.ndim - len(shape)], -1)
 
 
 def distribution(space: spaces.Space[Any]) -> Any:

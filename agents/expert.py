@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import gymnasium.spaces as spaces
 from torch import Tensor
 
 from ..envs.protocol import BatchedEnvironment
@@ -14,6 +17,8 @@ class Expert(Agent):
     """The task's own best known action. It looks at the environments' hidden state, so it must be attached to them."""
 
     name = "expert"
+    observation_spaces: ClassVar = (spaces.Space,)
+    action_spaces: ClassVar = (spaces.Space,)
     env: BatchedEnvironment | None = None
 
     def attach(self, env: BatchedEnvironment) -> None:

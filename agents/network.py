@@ -109,17 +109,53 @@ def encoder(space: spaces.Space[Any], kind: str = "auto") -> Any:
     raise InvalidInput(f"observation space must be Box, Discrete, MultiDiscrete, MultiBinary or Dict; got {space}")
 
 
-class ActorCritic(nn.Module):
-    """Encoder, optional memory, and two perceptrons: one for the policy's parameters, one for the value.
+class Trunk(nn.Module):
+    """What stands before every head: the encoder and the memory, if there is one.
+
+    Args:
+        observation_space: what is encoded.
+        encoder_kind: see `encoder`.
+        memory: None, or the name of a memory block.
+        memory_size: its features.
+        memory_layers: blocks on top of each other.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        *,
+        encoder_kind: str = "auto",
+        memory: str | None = None,
+        memory_size: int = 64,
+        memory_layers: int = 1,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder(observation_space, encoder_kind)
+        features = int(self.encoder.output_size)
+        self.memory = None if memory is None else make_memory(memory, features, memory_size, memory_layers)
+        self.output_size = features if memory is None else memory_size
+
+    def initial_memory(self, batch: int) -> Memory:
+        """The memory of B fresh episodes; empty without a memory block."""
+        return () if self.memory is None else self.memory.initial_memory(batch)
+
+    def features(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Memory]:
+        """What the heads see: observations (T, B, ...), memory before them, starts (T, B), to (T, B, F) and memory."""
+        lead = start.shape
+        flat = tree_map(lambda part: part.flatten(0, 1), observation)
+        encoded = self.encoder(flat).view(*lead, -1)  # (T, B, F)
+        return (encoded, memory) if self.memory is None else self.memory(encoded, memory, start)
+
+
+class Actor(Trunk):
+    """Trunk and one perceptron for the policy's parameters: for learners that need no value.
 
     Args:
         observation_space: what is encoded.
         policy_size: the policy's parameters.
-        encoder_kind: see `encoder`.
-        memory: None, or the name of a memory block.
-        memory_size: its features.
-        hidden: widths of each perceptron's hidden layers.
-        activation: of the perceptrons.
+        hidden: widths of the perceptron's hidden layers.
+        activation: of the perceptron.
+        trunk: settings of `Trunk`.
     """
 
     def __init__(
@@ -127,30 +163,48 @@ class ActorCritic(nn.Module):
         observation_space: spaces.Space[Any],
         policy_size: int,
         *,
-        encoder_kind: str = "auto",
-        memory: str | None = None,
-        memory_size: int = 64,
         hidden: Sequence[int] = (64, 64),
         activation: str = "tanh",
+        **trunk: Any,
     ) -> None:
-        super().__init__()
-        self.encoder = encoder(observation_space, encoder_kind)
-        features = int(self.encoder.output_size)
-        self.memory = None if memory is None else make_memory(memory, features, memory_size)
-        features = features if memory is None else memory_size
-        self.actor = MLP(features, hidden, policy_size, activation=activation, output_gain=0.01)
-        self.critic = MLP(features, hidden, 1, activation=activation)
+        super().__init__(observation_space, **trunk)
+        self.actor = MLP(self.output_size, hidden, policy_size, activation=activation, output_gain=0.01)
 
-    def initial_memory(self, batch: int) -> Memory:
-        """The memory of B fresh episodes; empty without a memory block."""
-        return () if self.memory is None else self.memory.initial_memory(batch)
+    def forward(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Memory]:
+        """Policy parameters (T, B, P) and the memory after the last step."""
+        features, memory = self.features(observation, memory, start)
+        return self.actor(features), memory
 
-    def features(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Memory]:
-        """What both heads see: observations (T, B, ...), memory before them, starts (T, B), to (T, B, F) and memory."""
-        lead = start.shape
-        flat = tree_map(lambda part: part.flatten(0, 1), observation)
-        encoded = self.encoder(flat).view(*lead, -1)  # (T, B, F)
-        return (encoded, memory) if self.memory is None else self.memory(encoded, memory, start)
+    def act(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Memory]:
+        """One step: observations (B, ...), memory, starts (B,), to parameters (B, P) and memory."""
+        one = tree_map(lambda part: part.unsqueeze(0), observation)
+        parameters, memory = self(one, memory, start.unsqueeze(0))
+        return parameters[0], memory
+
+
+class ActorCritic(Trunk):
+    """Trunk, and two perceptrons: one for the policy's parameters, one for the value.
+
+    Args:
+        observation_space: what is encoded.
+        policy_size: the policy's parameters.
+        hidden: widths of each perceptron's hidden layers.
+        activation: of the perceptrons.
+        trunk: settings of `Trunk`.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        policy_size: int,
+        *,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "tanh",
+        **trunk: Any,
+    ) -> None:
+        super().__init__(observation_space, **trunk)
+        self.actor = MLP(self.output_size, hidden, policy_size, activation=activation, output_gain=0.01)
+        self.critic = MLP(self.output_size, hidden, 1, activation=activation)
 
     def forward(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Tensor, Memory]:
         """Policy parameters (T, B, P), values (T, B) and the memory after the last step."""

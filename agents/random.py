@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import gymnasium.spaces as spaces
 from torch import Tensor
 
 from ..envs.actions import random_action
@@ -14,6 +17,7 @@ class Random(Agent):
     """Uniformly random actions, whatever it sees."""
 
     name = "random"
+    observation_spaces: ClassVar = (spaces.Space,)
 
     def act(
         self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False

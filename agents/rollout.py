@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from ..envs.protocol import BatchedEnvironment
 from ..envs.task import Observation
 from ..envs.tree import tree_map
+from .agent import Report
 from .network import ActorCritic, Memory
 
 
@@ -144,13 +146,29 @@ def sequences(tree: Any, chunk: int) -> Any:
     return tree_map(cut, tree)
 
 
+class Outcomes(Protocol):
+    """What `EpisodeStatistics` reads of T steps of B environments."""
+
+    @property
+    def reward(self) -> Tensor:
+        """(T, B)."""
+
+    @property
+    def metrics(self) -> dict[str, Tensor]:
+        """Named (T, B) values, NaN where there is none."""
+
+    @property
+    def done(self) -> Tensor:
+        """(T, B) bool: an episode ended with this step."""
+
+
 class EpisodeStatistics:
     """Returns and lengths of the episodes that end, kept on the device and read once per iteration."""
 
     def __init__(self, num_envs: int, device: torch.device) -> None:
         self.running = torch.zeros(2, num_envs, device=device)  # return and length of the current episodes
 
-    def update(self, rollout: Rollout) -> Tensor:
+    def update(self, rollout: Outcomes) -> Tensor:
         """(3 + M,) the sum of returns, the sum of lengths, the number of ended episodes, and M mean metrics."""
         gained = torch.stack([rollout.reward, torch.ones_like(rollout.reward)])  # (2, T, B)
         closed = rollout.done.flip(0).cumsum(0).flip(0) > 0  # (T, B) the step's episode ends within the rollout
@@ -158,3 +176,29 @@ class EpisodeStatistics:
         self.running = (gained * ~closed).sum(1) + self.running * ~closed[0]
         means = [torch.nanmean(values) for values in rollout.metrics.values()]
         return torch.stack([*ended.sum(1), rollout.done.sum(), *means])
+
+    def report(self, steps: int, rollout: Outcomes, losses: dict[str, Tensor]) -> Report:
+        """What `Agent.learn` yields: the mean return and length of the episodes that ended, metrics and losses.
+
+        It is the one place where an iteration reads from the device. A mean over nothing is left out.
+        """
+        numbers = [self.update(rollout), *(loss.reshape(1) for loss in losses.values())]
+        total, length, episodes, *rest = torch.cat(numbers).tolist()
+        report = {"steps": float(steps), "episodes": episodes}
+        if episodes:
+            report |= {"return": total / episodes, "length": length / episodes}
+        named = dict(zip([*rollout.metrics, *losses], rest, strict=True))
+        return report | {name: value for name, value in named.items() if name in losses or not math.isnan(value)}
+
+
+def continued_statistics(statistics: EpisodeStatistics | None, env: BatchedEnvironment) -> EpisodeStatistics:
+    """The statistics with which learning goes on in environments as they stand; fresh ones for another number of them.
+
+    Environments that were never reset are.
+    """
+    if not env.started:
+        env.reset()
+    if statistics is None or statistics.running.shape[1] != env.num_envs:
+        statistics = EpisodeStatistics(env.num_envs, env.device)
+    statistics.running = statistics.running * ~env.episode_start  # someone may have reset them
+    return statistics

@@ -120,11 +120,13 @@ MEMORIES: dict[str, type[Recurrent] | type[TransformerMemory]] = {
 }
 
 
-def memory(name: str, input_size: int, hidden_size: int) -> Memory:
-    """The memory block of a name. Raises `InvalidInput` with the nearest right name."""
+def memory(name: str, input_size: int, hidden_size: int, layers: int = 1) -> Memory:
+    """One memory block of a name, or several layers of it. Raises `InvalidInput` with the nearest right name."""
     if name not in MEMORIES:
         raise unknown_name("memory", name, MEMORIES)
-    return MEMORIES[name](input_size, hidden_size)
+    if name == "transformer":
+        return TransformerMemory(input_size, hidden_size, layers=layers)
+    return MEMORIES[name](input_size, hidden_size) if layers == 1 else Deep(name, input_size, hidden_size, layers)
 
 
 class Deep(Memory):

@@ -95,8 +95,8 @@ class FewShot(ProblemTask[FewShotState, Tensor]):
 
     def _drawing(self, programs: Tensor, chosen: Tensor, noise: Tensor) -> Tensor:
         """A drawing of one class (B,) in each environment."""
-        rows = torch.arange(len(chosen), device=chosen.device)
-        return draw_glyphs(programs[rows, chosen], noise)
+        rows = torch.arange(len(chosen), device=chosen.device) * self.ways + chosen
+        return draw_glyphs(programs.flatten(0, 1).index_select(0, rows), noise)
 
     def _class(self, state: FewShotState, time: Tensor) -> Tensor:
         """(B,) the class of the drawing at a time; of the first and the last where it lies beyond them."""

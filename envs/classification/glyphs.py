@@ -11,7 +11,7 @@ COORDINATES = STROKES * CONTROLS * 2
 PROGRAM_NOISE = COORDINATES  # uniforms that make a program
 DRAWING_NOISE = COORDINATES + 4  # uniforms that make a drawing: each coordinate's jitter, turn, zoom, shift
 INK = 12  # points along a stroke
-JITTER, TURN, ZOOM, SHIFT = 0.06, 0.15, 0.08, 0.08  # standard deviations; lengths in units of half the image's side
+JITTER, TURN, ZOOM, SHIFT = 0.06, 0.15, 0.08, 0.08  # standard deviations; in halves of the image's side and radians
 
 
 def draw_programs(noise: Tensor, parity: int) -> Tensor:
@@ -35,7 +35,8 @@ def draw_programs(noise: Tensor, parity: int) -> Tensor:
 def draw_glyphs(programs: Tensor, noise: Tensor) -> Tensor:
     """One drawing of each program: control points jittered by hand, the whole turned, zoomed and shifted.
 
-    A curve leaves ink at 12 points, spread over the four pixels around each in proportion to how near they are.
+    A curve leaves ink at 12 points, spread over the four pixels around each in proportion to how near they are. The
+    tangent of half the angle of the turn is normal.
 
     Args:
         programs: (B, PROGRAM_NOISE) int64 grid coordinates.
@@ -45,23 +46,25 @@ def draw_glyphs(programs: Tensor, noise: Tensor) -> Tensor:
         (B, 1, 16, 16) uint8, ink bright on black.
     """
     normal = torch.special.ndtri(noise.clamp(1e-6, 1 - 1e-6))
-    points = (programs * (1.4 / (GRID - 1)) - 0.7 + JITTER * normal[:, :COORDINATES]).unflatten(1, (-1, CONTROLS, 2))
-    start, middle, end = points.unsqueeze(-1).unbind(2)  # each (B, STROKES, 2, 1)
+    points = (programs * (1.4 / (GRID - 1)) - 0.7 + JITTER * normal[:, :COORDINATES]).unflatten(1, (-1, 2))
+    x, y = points.unbind(2)  # each (B, STROKES CONTROLS)
+    turn, zoom, aside, below = (part.unsqueeze(1) for part in normal[:, COORDINATES:].unbind(1))
+    half = TURN / 2 * turn  # the tangent of half the angle: its sine and cosine are then the same in every batch
+    scale = (1 + ZOOM * zoom) * (SIZE / 2 - 0.5) / (1 + half * half)  # pixels in a unit, over 1 + tangent^2
+    cos, sin, centre = scale * (1 - half * half), scale * (2 * half), SIZE / 2 - 0.5
+    column = cos * x - sin * y + (centre + SHIFT * SIZE / 2 * aside)
+    row = sin * x + cos * y + (centre + SHIFT * SIZE / 2 * below)
+    start, middle, end = torch.stack([column, row]).unflatten(2, (STROKES, CONTROLS, 1)).unbind(3)  # (2, B, STROKES, 1)
     time = torch.linspace(0, 1, INK, device=noise.device)
-    curve = start + 2 * time * (middle - start) + time.square() * (start - 2 * middle + end)  # (B, STROKES, 2, INK)
-    x, y = curve.unbind(2)  # each (B, STROKES, INK)
-    turn, zoom, aside, below = (part[:, None, None] for part in normal[:, COORDINATES:].unbind(1))
-    size = (1 + ZOOM * zoom) * (SIZE / 2 - 0.5)  # pixels in a unit
-    cos, sin = size * torch.cos(TURN * turn), size * torch.sin(TURN * turn)
-    centre = SIZE / 2 - 0.5
-    column = (cos * x - sin * y + (centre + SHIFT * SIZE / 2 * aside)).clamp(0, SIZE - 1.001).flatten(1)  # (B, n)
-    row = (sin * x + cos * y + (centre + SHIFT * SIZE / 2 * below)).clamp(0, SIZE - 1.001).flatten(1)
-    left, top = column.int(), row.int()
-    column, row = column - left, row - top  # what is over goes to the right and the lower pixel
+    curve = start + time * (2 * (middle - start) + time * (start - 2 * middle + end))  # (2, B, STROKES, INK)
+    curve = curve.clamp(0, SIZE - 1.001).flatten(2)  # (2, B, n)
+    corner = curve.int()
+    column, row = curve - corner  # what is over goes to the right and the lower pixel
+    left, top = corner
     place = (top * SIZE + left).long()
-    page = torch.zeros(len(noise), SIZE * SIZE, dtype=torch.int32, device=noise.device)
-    for vertical, down in ((1 - row, 0), (row, SIZE)):
+    page = torch.zeros(len(noise), SIZE * SIZE, dtype=torch.int16, device=noise.device)
+    for vertical, down in ((255 * (1 - row), 0), (255 * row, SIZE)):
         for horizontal, right in ((1 - column, 0), (column, 1)):
-            ink = (255 * vertical * horizontal).int()  # whole numbers: the order of adding does not matter
-            page.scatter_add_(1, place + (down + right), ink)
+            ink = (vertical * horizontal).short()  # whole numbers: the order of adding does not matter
+            page[:, down + right :].scatter_add_(1, place, ink)
     return page.clamp_(max=255).to(torch.uint8).view(-1, 1, SIZE, SIZE)

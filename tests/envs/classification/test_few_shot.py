@@ -25,7 +25,7 @@ def drawing(program, noise):
     """A glyph by the docstring's words, one point of ink at a time."""
     normal = stats.norm.ppf(np.clip(noise, 1e-6, 1 - 1e-6))
     points = (program * 1.4 / 7 - 0.7 + 0.06 * normal[:18]).reshape(3, 3, 2)
-    angle, zoom = 0.15 * normal[18], 1 + 0.08 * normal[19]
+    angle, zoom = 2 * math.atan(0.075 * normal[18]), 1 + 0.08 * normal[19]
     page = np.zeros((16, 16))
     for a, b, c in points:
         for t in np.linspace(0, 1, 12):

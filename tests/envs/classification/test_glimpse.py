@@ -17,39 +17,39 @@ UP, DOWN, LEFT, RIGHT = 10, 11, 12, 13
 
 
 def pictured(noise, clutter):
-    """The canvas, the digit's corner and its label by the docstring's words, from one environment's uniforms."""
+    """The canvas, the digit's cell and its label by the docstring's words, from one environment's uniforms."""
     bunch = load_digits()
     rows = split_rows(bunch.target, "train")
     digits = np.round(bunch.images[rows] * 255 / 16).astype(int)
     u = iter(noise.double().tolist())
-    index, top, left = int(next(u) * len(rows)), int(next(u) * 25), int(next(u) * 25)
+    index, top, left = int(next(u) * len(rows)), int(next(u) * 7), int(next(u) * 7)
     canvas = np.zeros((32, 32), int)
-    canvas[top : top + 8, left : left + 8] = digits[index]
     for _ in range(clutter):
         source, cut_y, cut_x = int(next(u) * len(rows)), int(next(u) * 5), int(next(u) * 5)
-        y, x = int(next(u) * 29), int(next(u) * 29)
-        spot = canvas[y : y + 4, x : x + 4]
-        np.maximum(spot, digits[source][cut_y : cut_y + 4, cut_x : cut_x + 4], out=spot)
+        y, x = 4 * int(next(u) * 8), 4 * int(next(u) * 8)
+        canvas[y : y + 4, x : x + 4] = digits[source][cut_y : cut_y + 4, cut_x : cut_x + 4]
+    canvas[4 * top : 4 * top + 8, 4 * left : 4 * left + 8] = digits[index]
     return canvas, (top, left), bunch.target[rows][index]
 
 
 def views(canvas, centre):
-    """Three views of 12 x 12 cells: a cell is the mean of the canvas under it, or grey where it lies outside."""
-    seen = np.full((3, 12, 12), 48)
+    """Three views of 8 x 8 cells: a cell is the mean of the canvas under it, or grey where it lies outside."""
+    seen = np.full((3, 8, 8), 48)
     for level, size in enumerate((1, 2, 4)):
-        for i in range(12):
-            for j in range(12):
-                y, x = centre[0] + (i - 6) * size, centre[1] + (j - 6) * size
+        for i in range(8):
+            for j in range(8):
+                y, x = centre[0] + (i - 4) * size, centre[1] + (j - 4) * size
                 if 0 <= y < 32 and 0 <= x < 32:
                     seen[level, i, j] = canvas[y : y + size, x : x + size].sum() // size**2
     return seen
 
 
-def test_what_is_seen_after_every_move_is_the_plain_loop_over_pixels():
-    task = make_task(ID, clutter=5)
+@pytest.mark.parametrize("clutter", [0, 9])
+def test_what_is_seen_after_every_move_is_the_plain_loop_over_pixels(clutter):
+    task = make_task(ID, clutter=clutter)
     noise = torch.rand(6, task.reset_noise, generator=torch.Generator().manual_seed(0))
     state, centres = task.reset(noise), np.full((6, 2), 16)
-    told = [pictured(row, 5) for row in noise]
+    told = [pictured(row, clutter) for row in noise]
     assert state.corner.tolist() == [list(corner) for _, corner, _ in told]
     assert state.label.tolist() == [label for _, _, label in told]
     ways = np.array([[-4, 0], [4, 0], [0, -4], [0, 4]])
@@ -89,33 +89,32 @@ def test_twelve_moves_end_the_episode_without_a_guess():
     assert np.isnan(step.metrics["accuracy"].item())
 
 
-def test_the_expert_walks_the_shortest_way_to_where_the_digit_is_whole():
-    """The distance to the nearest of the 49 places whose finest view holds the digit, found by trying them all."""
-    task = make_task(ID, clutter=0)
-    env = BatchedEnv(task, 300, seed=5)
+def test_the_expert_walks_the_shortest_way_and_then_sees_the_whole_digit():
+    """Its moves are the rows and columns between the middle and the digit, and what it names fills the finest view."""
+    env = BatchedEnv(make_task(ID), 300, seed=5)
     env.reset()
-    corner, label = env.state.corner.numpy(), env.state.label.clone()
-    starts = 4 * np.arange(7) - 2  # the finest view's first row or column
-    holds = (starts <= corner[..., None]) & (corner[..., None] + 8 <= starts + 12)  # (300, 2, 7)
-    steps = np.where(holds, np.abs(np.arange(7) - 3), 99).min(2).sum(1)
-    assert steps.max() == 6
-    running, moves = np.ones(300, bool), np.zeros(300, int)
+    distance, label = (env.state.corner - 3).abs().sum(1), env.state.label.clone()
+    assert distance.max() == 6
+    images = np.round(load_digits().images * 255 / 16).astype(np.uint8)
+    known = {(image.tobytes(), int(target)) for image, target in zip(images, load_digits().target, strict=True)}
+    running, moves = torch.ones(300, dtype=torch.bool), torch.zeros(300, dtype=torch.int64)
     for _ in range(7):
-        action = env.expert_action()
-        named = action.numpy() < 10
-        assert torch.equal(action[torch.from_numpy(named & running)], label[torch.from_numpy(named & running)])
+        action, seen = env.expert_action(), env.observation.numpy()
+        named = (action < 10) & running
+        assert torch.equal(action[named], label[named])
+        for row in named.nonzero()[:, 0].tolist():
+            assert (seen[row, 0].tobytes(), int(label[row])) in known
         running &= ~named
         moves += running
         env.step(action)
     assert not running.any()
-    assert moves.tolist() == steps.tolist()
+    assert torch.equal(moves, distance)
 
 
 def test_the_expert_s_return_is_one_minus_the_cost_of_its_moves():
-    """A corner is uniform on 0 to 24, so the moves an axis needs are averaged over these 25."""
-    needed = [min(abs(place - 3) for place in range(7) if 4 * place - 2 <= c <= 4 * place + 2) for c in range(25)]
+    """A digit's row and column are uniform on 0 to 6, the fovea starts at 3: 12 / 7 moves an axis on average."""
     played = measure(ID, {"cost": 0.05}, episodes=8192)
-    assert abs(played.expert - (1 - 0.05 * 2 * np.mean(needed))) < 4 * played.expert_error
+    assert abs(played.expert - (1 - 0.05 * 24 / 7)) < 4 * played.expert_error
 
 
 def test_a_random_player_s_return_is_the_one_computed():

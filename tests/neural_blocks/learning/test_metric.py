@@ -5,24 +5,25 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from palaestra.envs.classification.glyphs import DRAWING_NOISE, PROGRAM_NOISE, draw_glyphs, draw_programs
 from palaestra.neural_blocks.metric import BYOL, PrototypicalNetwork, info_nce
 from palaestra.neural_blocks.mlp import MLP
-from palaestra.tests.neural_blocks.learning.glyphs import CLASS_NOISE, SAMPLE_NOISE, draw_glyphs
 
 WAYS, SHOTS, QUERIES = 5, 5, 5
+DRAWINGS, SHAKE = 20, 1.3  # of a class; times the shakiness of the task's own drawings
 
 
 @pytest.fixture(scope="module")
 def glyphs():
     """Training glyphs of 100 classes and test glyphs of 50 others, 20 drawings each: (K, 20, 1, 16, 16)."""
     generator = torch.Generator().manual_seed(0)
-    return [
-        draw_glyphs(
-            torch.rand(classes, CLASS_NOISE, generator=generator),
-            torch.rand(classes, 20, SAMPLE_NOISE, generator=generator),
-        )
-        for classes in (100, 50)
-    ]
+    images = []
+    for classes, parity in ((100, 0), (50, 1)):
+        programs = draw_programs(torch.rand(classes, PROGRAM_NOISE, generator=generator), parity)
+        shake = SHAKE * torch.randn(classes * DRAWINGS, DRAWING_NOISE, generator=generator)
+        drawn = draw_glyphs(programs.repeat_interleave(DRAWINGS, 0), torch.special.ndtr(shake))
+        images.append(drawn.unflatten(0, (classes, DRAWINGS)).float() / 255)
+    return images
 
 
 def episodes(images, batch, generator):
