@@ -24,10 +24,16 @@ def envs() -> Lines:
 
 
 def agents() -> Lines:
-    """Every agent: name and one line about it."""
-    from ..agents import summaries
+    """Every agent: name, the spaces it serves, and one line about it."""
+    from ..agents import agent_class, summaries
+    from ..agents.agent import served
 
-    return [{"name": name, "summary": summary} for name, summary in summaries().items()]
+    lines = []
+    for name, summary in summaries().items():
+        cls = agent_class(name)
+        observations, actions = served(cls, "observation"), served(cls, "action")
+        lines.append({"name": name, "observations": observations, "actions": actions, "summary": summary})
+    return lines
 
 
 def blocks() -> Lines:

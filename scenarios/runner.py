@@ -67,7 +67,8 @@ class Plan:
 
     def folder(self, root: Path) -> Path:
         """Where the run's files are."""
-        return root / self.scenario.name / self.agent / f"{self.seed}-{self.run_id}"
+        agent = self.agent.replace(":", "-")  # "sb3:PPO": no file system minds a hyphen
+        return root / self.scenario.name / agent / f"{self.seed}-{self.run_id}"
 
 
 def run(

@@ -51,6 +51,17 @@ def test_list_names_everything_as_a_table_and_as_json(palaestra, kind: str, name
     assert name in [line.get("id", line.get("name")) for line in json.loads(text)]
 
 
+def test_list_tells_which_spaces_an_agent_serves(palaestra) -> None:
+    _, text, _ = palaestra("list", "agents", "--json")
+    served = {line["name"]: (line["observations"], line["actions"]) for line in json.loads(text)}
+    everything = "Box, Discrete, MultiDiscrete, MultiBinary or Dict"
+    assert served["ppo"] == (everything, "Discrete, MultiDiscrete, MultiBinary or Box")
+    assert served["dqn"] == (everything, "Discrete")
+    assert served["sac"] == (everything, "Box")
+    assert served["q_table"] == ("Discrete", "Discrete")
+    assert served["expert"] == ("any", "any")
+
+
 def test_train_evaluate_and_leaderboard_agree(palaestra, tiny: Path) -> None:
     code, _, told = palaestra(
         "train", tiny, "--agent", "ppo", "--seeds", 2, "--set", "learning_rate=1e-3", "--root", "here"
