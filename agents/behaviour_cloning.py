@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from ..envs.protocol import BatchedEnvironment
 from ..envs.tree import tree_map
 from .agent import Report
 from .demonstrations import Demonstration, Sequences, side_by_side
@@ -13,10 +14,30 @@ from .imitation import ImitationAgent, ImitationConfig
 
 
 class BehaviourCloning(ImitationAgent):
-    """Behaviour cloning: the expert acts and the learner is trained to do the same."""
+    """Behaviour cloning: the expert acts and the learner is trained to do the same.
+
+    Attributes:
+        demonstration: what an expert did, on the agent's device. Unless it is set before `learn`, the expert is asked.
+    """
 
     name = "behaviour_cloning"
     Config = ImitationConfig
+
+    def build(self) -> None:
+        """The parts of all imitation; no demonstration yet."""
+        super().build()
+        self.demonstration: Demonstration | None = None
+
+    def learn(self, env: BatchedEnvironment, steps: int) -> Iterator[Report]:
+        """Learns from `steps` labels in all, each pass over a demonstration counting its own anew."""
+        if self.demonstration is None:
+            yield from super().learn(env, steps)
+            return
+        self.attach(env)
+        while self.steps < steps:
+            for report in self.fit(self.demonstration, 1):
+                self.steps += self.demonstration.start.numel()
+                yield report | {"steps": float(self.steps)}
 
     def expert_share(self) -> float:
         """1: only the expert acts."""

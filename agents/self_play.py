@@ -21,7 +21,7 @@ from .distributions import DiagonalGaussian
 from .opponents import FrozenPolicy, Pool
 from .ppo import PPO, PPOConfig
 
-SHARED = {"turn", "pool", "anneal", "rival", "rollout_steps"}  # settings of the play, not of a learner
+SHARED = {"turn", "pool", "anneal", "rival", "rollout_steps"}  # settings of the play as a whole
 
 
 class SelfPlayConfig(PPOConfig):

@@ -64,6 +64,9 @@ def train(
         list[str] | None, typer.Option("--set", help="A setting of the agent, key=value; repeatable.")
     ] = None,
     track: Annotated[str | None, typer.Option(help="wandb: log to Weights & Biases too.")] = None,
+    demonstrations: Annotated[
+        Path | None, typer.Option(help="A recording (.json) for behaviour_cloning or gail to imitate.")
+    ] = None,
     root: Root = Path("runs"),
 ) -> None:
     """Train an agent on a scenario, score it, and add it to the leaderboard.
@@ -72,8 +75,8 @@ def train(
     """
     from . import progress
 
-    chosen = parse_settings(settings or [])
-    progress.train(scenario, agent, range(first_seed, first_seed + seeds), steps, chosen, device, root, track)
+    chosen, runs = parse_settings(settings or []), range(first_seed, first_seed + seeds)
+    progress.train(scenario, agent, runs, steps, chosen, device, root, track, demonstrations)
 
 
 @app.command()

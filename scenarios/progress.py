@@ -29,13 +29,15 @@ def train(
     device: str = "auto",
     root: Path = ROOT,
     track: str | None = None,
+    demonstrations: Path | None = None,
 ) -> list[Row]:
     """Runs one seed after the other, each with its progress and its line of result."""
 
     def one(seed: int) -> Callable[[OnReport], Row]:
         return lambda on_report: start_run(
             scenario, agent, seed,
-            steps=steps, settings=settings, device=device, root=root, track=track, on_report=on_report,
+            steps=steps, settings=settings, device=device, root=root, track=track, demonstrations=demonstrations,
+            on_report=on_report,
         )  # fmt: skip
 
     return [_shown(f"{scenario} · {agent or 'default agent'} · seed {seed}", one(seed)) for seed in seeds]

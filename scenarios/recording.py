@@ -12,11 +12,14 @@ import torch
 from torch import Tensor
 
 from ..agents.agent import Agent
+from ..agents.demonstrations import Demonstration
 from ..envs.actions import action_dtype
 from ..envs.batched import BatchedEnv
 from ..envs.task import Observation
+from ..envs.tree import tree_map
 from ..neural_blocks.errors import InvalidInput
 from .catalogue import Scenario
+from .environments import make_environment
 
 Choose = Callable[[Observation, Any], Tensor]
 
@@ -102,6 +105,29 @@ def replayer(recording: Recording, env: Any) -> Choose:
     actions = iter([action for episode in recording.episodes for action in episode])
     dtype = action_dtype(env.action_space)
     return lambda observation, start: torch.tensor([next(actions)], dtype=dtype, device=env.device)
+
+
+def demonstrate(recording: Recording, agent: Agent) -> Demonstration:
+    """What an agent can imitate: the recorded episodes played again, (T, 1, ...) with all their steps in a row.
+
+    Raises:
+        InvalidInput: an environment that there is not or that the agent is not for, or actions that do not fit it.
+    """
+    id, options = recording.environment, recording.options
+    scenario = Scenario(name="recorded", title="", description="", environment=id, options=options, steps=1)
+    env = make_environment(scenario, 1, device=str(agent.device), watched=True)
+    agent.attach(env)
+    choose = replayer(recording, env)
+    seen: list[tuple[Observation, Tensor, Tensor]] = []
+
+    def noted(observation: Observation, start: Tensor) -> Tensor:
+        action = choose(observation, start)
+        seen.append((observation, start, action))
+        return action
+
+    for _ in play(env, noted, recording.seed, len(recording.episodes)):
+        pass
+    return Demonstration(*tree_map(lambda *parts: torch.stack(parts), *seen))
 
 
 def play_episodes(scenario: Scenario, env: Any, agent: Agent, seed: int, episodes: int) -> Recording:

@@ -26,12 +26,13 @@ from . import catalogue
 from .board import Leaderboard, Row
 from .catalogue import Scenario
 from .environments import make_environment, score
-from .recording import Recording, play_episodes
+from .recording import Recording, demonstrate, play_episodes
 from .tracking import tracker
 
 ROOT = Path("runs")
 EVALUATION_SEED = 2**41  # evaluation plays episodes that no training run starts from
 SEED_SPAN = 2**24  # seeds between two runs, more than any batch has rows
+DEMONSTRATIONS = "demonstrations.json"  # in a run folder, what the agent imitates
 RECORDED = 3  # evaluation episodes kept in a run folder
 CHECKS = 10  # times that a run is looked at while it trains, to keep the best agent so far
 CHECK_EPISODES = 128
@@ -81,6 +82,7 @@ def run(
     device: str = "auto",
     root: str | Path = ROOT,
     track: str | None = None,
+    demonstrations: str | Path | None = None,
     on_report: OnReport | None = None,
     checkpoint_seconds: float = 10.0,
 ) -> Row:
@@ -95,6 +97,7 @@ def run(
         device: "auto" (CUDA if there is one), "cpu", "cuda", ...
         root: the folder of all runs.
         track: "wandb" to log to Weights & Biases as well.
+        demonstrations: a recording for an agent that imitates, instead of the environment's own expert.
         on_report: called after every iteration with the steps taken, the steps in all, and the agent's report.
         checkpoint_seconds: time between two checkpoints; 0 for one after every iteration.
 
@@ -123,9 +126,14 @@ def run(
         track=track,
         version=__version__,
     )
-    make_environment(scenario, 1, evaluation=True)  # a wrong option fails before anything is written
+    env = make_environment(scenario, 1, evaluation=True)  # a wrong option fails before anything is written
+    shown = None if demonstrations is None else Recording.load(demonstrations)
+    if shown is not None:
+        _show(shown, agents.make(agent, env, **plan.config))
     folder = plan.folder(Path(root))
     folder.mkdir(parents=True)
+    if shown is not None:
+        shown.save(folder / DEMONSTRATIONS)
     content = {**asdict(plan), "scenario": scenario.model_dump(mode="json")}
     _write(folder / "run.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     return _carry_out(plan, folder, on_report, checkpoint_seconds)
@@ -199,6 +207,8 @@ def _carry_out(plan: Plan, folder: Path, on_report: OnReport | None, checkpoint_
     agent = agents.make(plan.agent, env, seed=plan.seed, **plan.config)
     seconds = 0.0
     if type(agent).learn is not Agent.learn:
+        if (folder / DEMONSTRATIONS).exists():
+            _show(Recording.load(folder / DEMONSTRATIONS), agent)
         seconds = _train(plan, folder, agent, on_report, checkpoint_seconds)
     else:
         agent.save(folder / "checkpoint.pt")
@@ -207,6 +217,13 @@ def _carry_out(plan: Plan, folder: Path, on_report: OnReport | None, checkpoint_
     _write(folder / "result.json", json.dumps(asdict(row), indent=1) + "\n")
     Leaderboard(folder.parents[2] / "leaderboard.sqlite").add(row)
     return row
+
+
+def _show(recording: Recording, agent: Agent) -> None:
+    """Gives an agent that imitates what it is to imitate. Raises `InvalidInput` for another agent."""
+    if not hasattr(agent, "demonstration"):
+        raise InvalidInput(f"demonstrations are for an agent that imitates recordings; {agent.name!r} does not")
+    agent.demonstration = demonstrate(recording, agent)
 
 
 def _train(plan: Plan, folder: Path, agent: Agent, on_report: OnReport | None, checkpoint_seconds: float) -> float:
