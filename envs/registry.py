@@ -69,7 +69,13 @@ ENTRIES: dict[str, Entry] = {
     "FewShot": Entry(
         "classification.few_shot",
         "Name glyphs never seen before, each from the few times it was shown.",
-        ({"split": "test"}, {"ways": 2, "shots": 1}, {"ways": 3, "shots": 1, "episodes": 2}),
+        (
+            {"split": "test"},
+            {"shots": 1, "split": "test"},
+            {"shots": 5, "split": "test"},
+            {"ways": 2, "shots": 1},
+            {"ways": 3, "shots": 1, "episodes": 2},
+        ),
         episodes=1,
     ),
     "RepeatPrevious": Entry(
