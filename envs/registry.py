@@ -59,7 +59,12 @@ ENTRIES: dict[str, Entry] = {
     "Calibrate": Entry(
         "classification.calibrate",
         "Say how likely each class of an ambiguous digit is.",
-        ({"split": "test"}, {"score": "brier"}, {"blend": 1.0, "corruption": 0.0}),
+        (
+            {"split": "test"},
+            {"score": "brier"},
+            {"score": "brier", "split": "test"},
+            {"blend": 1.0, "corruption": 0.0},
+        ),
     ),
     "Glimpse": Entry(
         "classification.glimpse",

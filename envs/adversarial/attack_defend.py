@@ -55,8 +55,8 @@ class AttackDefend(Game[AttackDefendState]):
     that the defender sees in an episode is unchanged and does not count.
 
     As a task for one agent, ``player=`` names the one it plays and ``opponent=`` a scripted other one: for the defender
-    the attackers "pgd" (projected gradient on the shipped plain classifier), "random" (uniform changes) and "none"; for
-    the attacker the shipped classifiers "plain" and "robust", which never pass.
+    the attackers "pgd" (projected gradient on the shipped plain classifier, with four steps), "random" (uniform
+    changes) and "none"; for the attacker the shipped classifiers "plain" and "robust", which never pass.
 
     Observation: attacker a Dict of ``image`` (1, 8, 8) uint8, the digit, and ``label`` Discrete(10), its class;
         defender (1, 8, 8) uint8, the changed digit.
@@ -209,9 +209,9 @@ class Classifier(Opponent):
 
     def best_response(self, observation: Any) -> Tensor:
         """(B, 64) the change that projected gradient finds for an attacker's image and class."""
-        return self.attacked(observation, EXPERT_STEPS)
+        return self.change(observation, EXPERT_STEPS)
 
-    def attacked(self, observation: Any, steps: int) -> Tensor:
+    def change(self, observation: Any, steps: int) -> Tensor:
         """(B, 64) the change that so many steps of projected gradient find for an attacker's image and class."""
         pixels, radius = observation["image"].double() / 255, self.radius
         attacked = pgd(self.network, pixels, observation["label"], radius, step_size=2.5 * radius / steps, steps=steps)
@@ -227,7 +227,7 @@ class Gradient(Opponent):
 
     def forward(self, observation: Any, noise: Tensor) -> Tensor:
         """(B, 64) shares of the largest change."""
-        return self.surrogate.attacked(observation, SCRIPTED_STEPS)
+        return self.surrogate.change(observation, SCRIPTED_STEPS)
 
 
 class Noise(Opponent):
