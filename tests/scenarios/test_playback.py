@@ -78,7 +78,7 @@ def test_escape_ends_a_persons_game_and_keeps_what_was_played(tiny: Path, monkey
 
 def test_an_action_space_without_keys_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pendulum.yaml"
-    path.write_text("{name: pendulum, title: T, description: D, environment: Pendulum-v1, steps: 64}")
+    path.write_text("{name: swing, title: T, description: D, environment: Pendulum-v1, steps: 64}")
     with pytest.raises(InvalidInput, match="a person can play Discrete actions"):
         watch(catalogue.get(path), "human")
 
