@@ -1,6 +1,6 @@
 """Environment steps per second on one core, for every id, beside Gymnasium's CartPole in the same run.
 
-    python benchmarks/env_speed.py [--seconds 1]
+    python benchmarks/env_speed.py [ID ...] [--seconds 1]
 
 Actions are drawn before the clock starts, on both sides. Palaestra's rows step the native batch (same-step autoreset,
 final observations kept); Gymnasium's are its single environment, its SyncVectorEnv(64), and its own vector CartPole.
@@ -19,7 +19,7 @@ import torch
 import palaestra.envs as envs
 from palaestra.envs.actions import random_action
 
-BATCHES = (1, 64, 1024, 16384)
+BATCHES = (1, 64, 1024, 4096, 16384)
 ACTIONS = 16  # different batches of actions, used in turn
 
 
@@ -65,12 +65,16 @@ def cartpole_vector(size: int, mode: str, seconds: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "ids", nargs="*", choices=[[], *envs.ids()], metavar="ID", help="which; all of them if left out"
+    )
     parser.add_argument("--seconds", type=float, default=1.0, help="of measuring, a cell")
-    seconds = parser.parse_args().seconds
+    arguments = parser.parse_args()
+    seconds = arguments.seconds
     torch.set_num_threads(1)
     print(f"{'environment steps per second':34}" + "".join(f"{f'B = {size:,}':>14}" for size in BATCHES), flush=True)
     best = 0.0
-    for id in envs.ids():
+    for id in arguments.ids or envs.ids():
         rates = [palaestra_rate(id, size, seconds) for size in BATCHES]
         best = max(best, *rates)
         print(f"{id:34}" + "".join(f"{value:14,.0f}" for value in rates), flush=True)

@@ -75,13 +75,16 @@ class Denoiser(nn.Module):
         )
         self.last = nn.Sequential(nn.LayerNorm(width), orthogonal(nn.Linear(width, size * levels), 0.0))
 
-    def forward(self, x: Tensor, step: Tensor) -> Tensor:
-        """Noisy images (B, *shape) and their steps (B,) int64, 0 the least noisy, to logits (B, *shape, levels)."""
-        time = self.table[step]  # (B, width)
+    def features(self, x: Tensor, step: Tensor) -> Tensor:
+        """What the last layer reads, (B, width), of noisy images and steps as `forward` takes them."""
         hidden = self.first(x.flatten(1))
         for project, block in zip(self.time, self.blocks, strict=True):
-            hidden = hidden + block(hidden + project(time))
-        return self.last(hidden).unflatten(1, self.output_shape)
+            hidden = hidden + block(hidden + project(self.table)[step])  # T steps are fewer than B images
+        return self.last[0](hidden)
+
+    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+        """Noisy images (B, *shape) and their steps (B,) int64, 0 the least noisy, to logits (B, *shape, levels)."""
+        return self.last[1](self.features(x, step)).unflatten(1, self.output_shape)
 
 
 class Diffusion(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,10 +32,15 @@ class DigitDiffusion(Diffusion):
         The square in the pixel's own likelihood is multiplied out, which leaves less to compute for each grey.
         """
         precision = (self.signal / self.deviation).square()[step]  # (B,)
-        own = (x.flatten(1) * (precision / self.signal[step])[:, None])[..., None]  # (B, 64, 1)
-        logits = self.denoiser(x, step).flatten(1, 3).addcmul_(own, self.greys)  # (B, 64, levels)
-        logits.add_((-0.5 * precision[:, None] * self.greys.square())[:, None])
-        probabilities = logits.transpose(1, 2).contiguous().softmax(1)  # (B, levels, 64)
+        own = (x.flatten(1) * (precision / self.signal[step])[:, None])[:, None]  # (B, 1, 64)
+        last: Any = self.denoiser.last[1]  # gives pixel after pixel; here its rows are put grey after grey
+        weight, bias = (part.unflatten(0, (own.shape[2], -1)).transpose(0, 1) for part in (last.weight, last.bias))
+        logits = F.linear(self.denoiser.features(x, step), weight.flatten(0, 1), bias.flatten()).unflatten(
+            1, bias.shape
+        )
+        logits.addcmul_(own, self.greys[:, None])  # (B, levels, 64)
+        logits.add_((-0.5 * precision[:, None] * self.greys.square())[..., None])
+        probabilities = logits.softmax(1)
         moments = torch.stack([self.greys, self.greys.square()]) @ probabilities  # (B, 2, 64)
         mean, square = (part.view_as(x) for part in moments.unbind(1))
         return mean, (square - mean.square()).clamp(min=0)

@@ -31,7 +31,6 @@ class DenoiseState:
         variance: (B, 1, 8, 8) float32 how unsure the model is of that.
         request: (B,) int64 the class asked for.
         time: (B,) int64 steps taken.
-        confidence: (B,) float32 the classifier's probability of the class asked for, given `clean`.
     """
 
     noisy: Tensor
@@ -39,7 +38,6 @@ class DenoiseState:
     variance: Tensor
     request: Tensor
     time: Tensor
-    confidence: Tensor
 
 
 class Denoise(Task[DenoiseState]):
@@ -110,8 +108,19 @@ class Denoise(Task[DenoiseState]):
         mean, variance = (rounded(part) for part in self.diffusion.clean(noisy.double(), step))
         finished = (time >= self.horizon)[:, None, None, None]
         clean = torch.where(finished, noisy, mean)
-        confidence = rounded(self._log_prob(clean.double(), request).exp())
-        return DenoiseState(noisy, clean, variance, request, time, confidence)
+        return DenoiseState(noisy, clean, variance, request, time)
+
+    def _confidence(self, clean: Tensor, request: Tensor) -> Tensor:
+        """The classifier's probability (B,) of the class asked for, of images from -1 to 1."""
+        return rounded(self._log_prob(clean.double(), request).exp())
+
+    def _reward(self, state: DenoiseState, finished: Tensor) -> Tensor:
+        """(B,) the confidence in finished images; 0 for the others, which on the CPU are not judged at all."""
+        if finished.device.type != "cpu":
+            return self._confidence(state.clean, state.request) * finished
+        rows = finished.nonzero().squeeze(1)
+        judged = self._confidence(state.clean[rows], state.request[rows])
+        return torch.zeros(len(finished)).index_copy_(0, rows, judged)
 
     def _log_prob(self, clean: Tensor, request: Tensor) -> Tensor:
         """The classifier's log-probability (B,) of the class asked for, of images from -1 to 1."""
@@ -128,8 +137,8 @@ class Denoise(Task[DenoiseState]):
         finished = step <= 0
         noisy = torch.where(finished[:, None, None, None], noisy.clamp(-1, 1), noisy)
         following = self._expect(noisy, state.request, state.time + 1)
-        reward = following.confidence * finished
-        accuracy = (following.confidence > 0.5).float().masked_fill(~finished, torch.nan)
+        reward = self._reward(following, finished)
+        accuracy = (reward > 0.5).float().masked_fill(~finished, torch.nan)
         return Step(following, reward, finished, {"accuracy": accuracy})
 
     def observe(self, state: DenoiseState) -> dict[str, Tensor]:
@@ -162,7 +171,8 @@ class Denoise(Task[DenoiseState]):
         canvas.text(f"step {time} of {self.horizon}", (middle, 325), size=26, anchor="center")
         told = f"how sure a classifier is that this is a {request}"
         canvas.text(told, (middle, 365), size=24, anchor="center")
-        share = float(state.confidence)
+        clean, asked = (part[None].to(self.waves.device) for part in (state.clean, state.request))
+        share = float(self._confidence(clean, asked))
         colour = GOOD if share > 0.5 else BAD
         canvas.bars([share], (middle - 60, 380, 120, 90), colours=[colour], maximum=1.0)
 
