@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .q_table import QTable, QTableConfig, td_evaluation
     from .random import Random
     from .reinforce import REINFORCE, REINFORCEConfig
+    from .rl2 import RL2, RL2Config
     from .sac import SAC, SACConfig
     from .sb3 import SB3A2C, SB3DDPG, SB3DQN, SB3PPO, SB3SAC, SB3TD3
     from .self_play import SelfPlay, SelfPlayConfig
@@ -62,6 +63,8 @@ _HOME = {
     "QTableConfig": "q_table",
     "REINFORCE": "reinforce",
     "REINFORCEConfig": "reinforce",
+    "RL2": "rl2",
+    "RL2Config": "rl2",
     "Random": "random",
     "SAC": "sac",
     "SACConfig": "sac",
@@ -99,6 +102,7 @@ _AGENTS = {
     "q_table": ("QTable", "Tabular Q-learning, for a countable number of states and actions."),
     "random": ("Random", "Uniformly random actions: the floor."),
     "reinforce": ("REINFORCE", "Monte-Carlo policy gradient on whole episodes, with a choice of baseline."),
+    "rl2": ("RL2", "RL²: PPO with a memory that lasts a trial and learns within it."),
     "sac": ("SAC", "Soft actor-critic: continuous actions, off-policy, with automatic temperature."),
     "sb3:A2C": ("SB3A2C", "Stable-Baselines3's advantage actor-critic."),
     "sb3:DDPG": ("SB3DDPG", "Stable-Baselines3's deep deterministic policy gradient, for continuous actions."),
@@ -112,13 +116,13 @@ _AGENTS = {
 }
 
 __all__ = [
-    "A2C", "DQN", "GAIL", "MAML", "PPO", "REINFORCE", "SAC", "SB3A2C", "SB3DDPG", "SB3DQN", "SB3PPO", "SB3SAC",
+    "A2C", "DQN", "GAIL", "MAML", "PPO", "REINFORCE", "RL2", "SAC", "SB3A2C", "SB3DDPG", "SB3DQN", "SB3PPO", "SB3SAC",
     "SB3TD3", "UCB1", "A2CConfig", "Agent", "BehaviourCloning", "DAgger", "DAggerConfig", "DQNConfig", "Demonstration",
     "EpsilonGreedy", "EpsilonGreedyConfig", "Evaluation", "Expert", "GAILConfig", "Gittins", "GittinsConfig", "Greedy",
     "ImitationConfig", "MAMLConfig", "Matching", "MetricLearnerConfig", "OptimisticPlanning",
     "OptimisticPlanningConfig", "PPOConfig", "PosteriorSampling", "ProtoNet", "QTable", "QTableConfig",
-    "REINFORCEConfig", "Random", "SACConfig", "SelfPlay", "SelfPlayConfig", "TabularPlannerConfig", "Thompson",
-    "UCB1Config", "agent_class", "evaluate", "make", "names", "summaries", "td_evaluation",
+    "REINFORCEConfig", "RL2Config", "Random", "SACConfig", "SelfPlay", "SelfPlayConfig", "TabularPlannerConfig",
+    "Thompson", "UCB1Config", "agent_class", "evaluate", "make", "names", "summaries", "td_evaluation",
 ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -13,48 +13,34 @@ from torch import Tensor
 from ..envs.protocol import BatchedEnvironment
 from ..envs.task import Observation
 from ..envs.tree import leaves
-from ..neural_blocks.errors import InvalidInput
 from .agent import Agent, Memory, Report
 from .config import AgentConfig
 from .distributions import distribution
 from .network import ActorCritic
+from .network_config import MemoryConfig
 from .rollout import EpisodeStatistics, Rollout, collect, continued_statistics, generalised_advantage
 
 
-class ActorCriticConfig(AgentConfig):
-    """Settings that every actor-critic has.
+class ActorCriticConfig(MemoryConfig):
+    """Settings that every actor-critic has beside its network's.
 
     Attributes:
         learning_rate: of the optimiser.
         anneal: let the learning rate fall linearly to 0 over the run.
-        rollout_steps: T, steps of every environment between two updates.
         gamma: discount.
         gae_lambda: decay of the advantages; 1 is the plain return.
         value_coefficient: weight of the value's loss.
         entropy_coefficient: weight of the policy's entropy.
         max_grad_norm: gradients are scaled down to this norm.
-        encoder: of images, see `network.encoder`: "auto", "flat", "cnn", "lenet", "residual" or "vit".
-        memory: None, or a block of `recurrent.MEMORIES`: "gru", "lstm", "elman", "one_gate_gru" or "transformer".
-        memory_size: the memory's features.
-        sequence_length: steps an update back-propagates through; None for `rollout_steps`. Without a memory it is 1.
-        hidden: widths of the policy's and of the value's hidden layers.
-        activation: "tanh", "relu", "silu" or "gelu".
     """
 
     learning_rate: float = Field(3e-4, gt=0)
     anneal: bool = False
-    rollout_steps: int = Field(32, ge=1)
     gamma: float = Field(0.99, ge=0, le=1)
     gae_lambda: float = Field(0.95, ge=0, le=1)
     value_coefficient: float = Field(0.5, ge=0)
     entropy_coefficient: float = Field(0.01, ge=0)
     max_grad_norm: float = Field(0.5, gt=0)
-    encoder: Literal["auto", "flat", "cnn", "lenet", "residual", "vit"] = "auto"
-    memory: Literal["gru", "lstm", "elman", "one_gate_gru", "transformer"] | None = None
-    memory_size: int = Field(64, ge=1)
-    sequence_length: int | None = Field(None, ge=1)
-    hidden: tuple[int, ...] = (64, 64)
-    activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
 
 
 class ActorCriticAgent(Agent):
@@ -68,24 +54,11 @@ class ActorCriticAgent(Agent):
         """Network, distribution and optimiser."""
         config = self.config
         policy = distribution(self.action_space)
-        self.network = ActorCritic(
-            self.observation_space,
-            policy.size,
-            encoder_kind=config.encoder,
-            memory=config.memory,
-            memory_size=config.memory_size,
-            hidden=config.hidden,
-            activation=config.activation,
-        ).to(self.device)
+        self.network = ActorCritic(self.observation_space, policy.size, **config.network()).to(self.device)
         self.policy = policy.to(self.device)
         self.parameters = [*self.network.parameters(), *self.policy.parameters()]
         self.optimiser = self.make_optimiser()
-        self.chunk = 1 if config.memory is None else config.sequence_length or config.rollout_steps
-        if config.rollout_steps % self.chunk:
-            raise InvalidInput(
-                f"{type(config).__name__}: rollout_steps must be a multiple of sequence_length {self.chunk}; "
-                f"got {config.rollout_steps}"
-            )
+        self.chunk = config.chunk
         self.memory: Memory = ()
         self.statistics: EpisodeStatistics | None = None
 

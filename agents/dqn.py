@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import gymnasium.spaces as spaces
 import torch
@@ -13,23 +13,22 @@ from torch import Tensor, nn
 
 from ..envs.task import Observation
 from ..envs.tree import tree_map
-from ..neural_blocks.errors import InvalidInput
 from .agent import Memory
 from .exploration import ExplorationConfig, explore
+from .network_config import MemoryConfig
 from .off_policy import OffPolicyAgent, OffPolicyConfig
 from .q_network import QNetwork
 from .replay import Batch, Replay
 
 
-class DQNConfig(OffPolicyConfig, ExplorationConfig):
+class DQNConfig(OffPolicyConfig, MemoryConfig, ExplorationConfig):
     """Settings of DQN beside those of replay and of exploring.
 
     Attributes:
         double: the network chooses the next action and the target network values it (van Hasselt et al., 2016).
         dueling: separate heads for the state's value and the actions' advantages (Wang et al., 2016).
         n_step: rewards summed before the value that stands for the rest.
-        memory: None, or a block of `recurrent.MEMORIES`: "gru", "lstm", "elman", "one_gate_gru" or "transformer".
-        memory_size: the memory's features.
+        rollout_steps: T, steps of every environment between two rounds of updates.
         sequence_length: steps of a replayed sequence, from its stored memory (Kapturowski et al., 2019); without a
             memory it is 1.
     """
@@ -37,9 +36,8 @@ class DQNConfig(OffPolicyConfig, ExplorationConfig):
     double: bool = True
     dueling: bool = False
     n_step: int = Field(1, ge=1)
-    memory: Literal["gru", "lstm", "elman", "one_gate_gru", "transformer"] | None = None
-    memory_size: int = Field(64, ge=1)
-    sequence_length: int = Field(16, ge=1)
+    rollout_steps: int = Field(1, ge=1)
+    sequence_length: int | None = Field(16, ge=1)
 
 
 class DQN(OffPolicyAgent):
@@ -54,21 +52,12 @@ class DQN(OffPolicyAgent):
         """Network, target network and optimiser."""
         super().build()
         config = self.config
-        self.chunk = 1 if config.memory is None else config.sequence_length
-        if config.rollout_steps % self.chunk:
-            raise InvalidInput(
-                f"DQNConfig: rollout_steps must be a multiple of sequence_length {self.chunk}; "
-                f"got {config.rollout_steps}"
-            )
+        self.chunk = config.chunk
         self.network = QNetwork(
             self.observation_space,
             int(self.action_space.n),
             dueling=config.dueling,
-            encoder_kind=config.encoder,
-            memory=config.memory,
-            memory_size=config.memory_size,
-            hidden=config.hidden,
-            activation=config.activation,
+            **config.network(),
         ).to(self.device)
         self.target = copy.deepcopy(self.network)
         self.networks = nn.ModuleDict({"network": self.network, "target": self.target})

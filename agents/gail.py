@@ -63,7 +63,7 @@ class GAIL(PPO):
     """
 
     name = "gail"
-    Config = GAILConfig  # type: ignore[assignment]  # PPO's is an alias, to mypy
+    Config = GAILConfig
 
     def build(self) -> None:
         """PPO's parts, and the discriminator with its optimiser."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -14,50 +14,34 @@ from torch import Tensor
 from ..envs.protocol import BatchedEnvironment
 from ..envs.task import Observation
 from ..envs.tree import leaves, tree_map
-from ..neural_blocks.errors import InvalidInput
 from .agent import Agent, Memory, Report
 from .config import AgentConfig
 from .demonstrations import Aggregate, Sequences, side_by_side
 from .distributions import distribution
 from .expert import Expert
 from .network import Actor
+from .network_config import MemoryConfig
 from .rollout import EpisodeStatistics, continued_statistics
 
 
-class ImitationConfig(AgentConfig):
-    """Settings of learning from labels.
+class ImitationConfig(MemoryConfig):
+    """Settings of learning from labels beside the network's.
 
     Attributes:
         learning_rate: of Adam.
         anneal: let the learning rate fall linearly to 0 over the run.
-        rollout_steps: T, steps of every environment between two updates.
         updates: gradient steps after each rollout.
         minibatch_size: labels in a gradient step; with a memory, whole sequences of about as many steps.
         capacity: labels kept; the oldest are dropped.
         max_grad_norm: gradients are scaled down to this norm.
-        encoder: of images, see `network.encoder`: "auto", "flat", "cnn", "lenet", "residual" or "vit".
-        memory: None, or a block of `recurrent.MEMORIES`: "gru", "lstm", "elman", "one_gate_gru" or "transformer".
-        memory_size: the memory's features.
-        memory_layers: memory blocks on top of each other.
-        sequence_length: steps an update back-propagates through; None for `rollout_steps`. Without a memory it is 1.
-        hidden: widths of the policy's hidden layers.
-        activation: "tanh", "relu", "silu" or "gelu".
     """
 
     learning_rate: float = Field(1e-3, gt=0)
     anneal: bool = False
-    rollout_steps: int = Field(32, ge=1)
     updates: int = Field(8, ge=1)
     minibatch_size: int = Field(1024, ge=1)
     capacity: int = Field(100_000, ge=1)
     max_grad_norm: float = Field(1.0, gt=0)
-    encoder: Literal["auto", "flat", "cnn", "lenet", "residual", "vit"] = "auto"
-    memory: Literal["gru", "lstm", "elman", "one_gate_gru", "transformer"] | None = None
-    memory_size: int = Field(64, ge=1)
-    memory_layers: int = Field(1, ge=1)
-    sequence_length: int | None = Field(None, ge=1)
-    hidden: tuple[int, ...] = (64, 64)
-    activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
 
 
 @dataclass(frozen=True)
@@ -100,25 +84,11 @@ class ImitationAgent(Agent):
         """Network, distribution, optimiser and an empty data set."""
         config = self.config
         policy = distribution(self.action_space)
-        self.network = Actor(
-            self.observation_space,
-            policy.size,
-            encoder_kind=config.encoder,
-            memory=config.memory,
-            memory_size=config.memory_size,
-            memory_layers=config.memory_layers,
-            hidden=config.hidden,
-            activation=config.activation,
-        ).to(self.device)
+        self.network = Actor(self.observation_space, policy.size, **config.network()).to(self.device)
         self.policy = policy.to(self.device)
         self.parameters = [*self.network.parameters(), *self.policy.parameters()]
         self.optimiser = torch.optim.Adam(self.parameters, lr=config.learning_rate, fused=True)
-        self.chunk = 1 if config.memory is None else config.sequence_length or config.rollout_steps
-        if config.rollout_steps % self.chunk:
-            raise InvalidInput(
-                f"{type(config).__name__}: rollout_steps must be a multiple of sequence_length {self.chunk}; "
-                f"got {config.rollout_steps}"
-            )
+        self.chunk = config.chunk
         self.aggregate = Aggregate(max(1, config.capacity // self.chunk))
         self.expert = Expert(self.observation_space, self.action_space, device=self.device)
         self.queries = self.iterations = 0

@@ -110,7 +110,7 @@ def encoder(space: spaces.Space[Any], kind: str = "auto") -> Any:
 
 
 class Trunk(nn.Module):
-    """What stands before every head: the encoder and the memory, if there is one.
+    """What stands before every head: the encoder and the memory, if there is one; and how heads are made.
 
     Args:
         observation_space: what is encoded.
@@ -118,6 +118,8 @@ class Trunk(nn.Module):
         memory: None, or the name of a memory block.
         memory_size: its features.
         memory_layers: blocks on top of each other.
+        hidden: widths of each head's hidden layers.
+        activation: of each head.
     """
 
     def __init__(
@@ -128,12 +130,19 @@ class Trunk(nn.Module):
         memory: str | None = None,
         memory_size: int = 64,
         memory_layers: int = 1,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "relu",
     ) -> None:
         super().__init__()
         self.encoder = encoder(observation_space, encoder_kind)
         features = int(self.encoder.output_size)
         self.memory = None if memory is None else make_memory(memory, features, memory_size, memory_layers)
         self.output_size = features if memory is None else memory_size
+        self.hidden, self.activation = hidden, activation
+
+    def head(self, size: int, output_gain: float = 1.0) -> MLP:
+        """A perceptron from the trunk's features to that many outputs."""
+        return MLP(self.output_size, self.hidden, size, activation=self.activation, output_gain=output_gain)
 
     def initial_memory(self, batch: int) -> Memory:
         """The memory of B fresh episodes; empty without a memory block."""
@@ -153,22 +162,12 @@ class Actor(Trunk):
     Args:
         observation_space: what is encoded.
         policy_size: the policy's parameters.
-        hidden: widths of the perceptron's hidden layers.
-        activation: of the perceptron.
-        trunk: settings of `Trunk`.
+        settings: of `Trunk`.
     """
 
-    def __init__(
-        self,
-        observation_space: spaces.Space[Any],
-        policy_size: int,
-        *,
-        hidden: Sequence[int] = (64, 64),
-        activation: str = "tanh",
-        **trunk: Any,
-    ) -> None:
-        super().__init__(observation_space, **trunk)
-        self.actor = MLP(self.output_size, hidden, policy_size, activation=activation, output_gain=0.01)
+    def __init__(self, observation_space: spaces.Space[Any], policy_size: int, **settings: Any) -> None:
+        super().__init__(observation_space, **settings)
+        self.actor = self.head(policy_size, output_gain=0.01)
 
     def forward(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Memory]:
         """Policy parameters (T, B, P) and the memory after the last step."""
@@ -188,23 +187,13 @@ class ActorCritic(Trunk):
     Args:
         observation_space: what is encoded.
         policy_size: the policy's parameters.
-        hidden: widths of each perceptron's hidden layers.
-        activation: of the perceptrons.
-        trunk: settings of `Trunk`.
+        settings: of `Trunk`.
     """
 
-    def __init__(
-        self,
-        observation_space: spaces.Space[Any],
-        policy_size: int,
-        *,
-        hidden: Sequence[int] = (64, 64),
-        activation: str = "tanh",
-        **trunk: Any,
-    ) -> None:
-        super().__init__(observation_space, **trunk)
-        self.actor = MLP(self.output_size, hidden, policy_size, activation=activation, output_gain=0.01)
-        self.critic = MLP(self.output_size, hidden, 1, activation=activation)
+    def __init__(self, observation_space: spaces.Space[Any], policy_size: int, **settings: Any) -> None:
+        super().__init__(observation_space, **settings)
+        self.actor = self.head(policy_size, output_gain=0.01)
+        self.critic = self.head(1)
 
     def forward(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Tensor, Memory]:
         """Policy parameters (T, B, P), values (T, B) and the memory after the last step."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -15,12 +15,13 @@ from ..envs.task import Observation
 from ..envs.tree import leaves, tree_map
 from .agent import Agent, Memory, Report
 from .config import AgentConfig
+from .network_config import NetworkConfig
 from .replay import Batch, Replay, Transition
 from .rollout import EpisodeStatistics, continued_statistics
 
 
-class OffPolicyConfig(AgentConfig):
-    """Settings of every agent that learns from replay.
+class OffPolicyConfig(NetworkConfig):
+    """Settings of every agent that learns from replay, beside its networks'.
 
     Attributes:
         learning_rate: of the optimisers.
@@ -34,9 +35,6 @@ class OffPolicyConfig(AgentConfig):
         target_rate: how far the target network moves towards the network: 1 copies it, less is a moving average.
         target_every: updates between two such moves.
         max_grad_norm: gradients are scaled down to this norm.
-        encoder: of images, see `network.encoder`: "auto", "flat", "cnn", "lenet", "residual" or "vit".
-        hidden: widths of each perceptron's hidden layers.
-        activation: "tanh", "relu", "silu" or "gelu".
     """
 
     learning_rate: float = Field(1e-3, gt=0)
@@ -50,9 +48,6 @@ class OffPolicyConfig(AgentConfig):
     target_rate: float = Field(0.005, gt=0, le=1)
     target_every: int = Field(1, ge=1)
     max_grad_norm: float = Field(10.0, gt=0)
-    encoder: Literal["auto", "flat", "cnn", "lenet", "residual", "vit"] = "auto"
-    hidden: tuple[int, ...] = (64, 64)
-    activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
 
 
 class OffPolicyAgent(Agent):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..envs.tree import tree_map
 from .actor_critic import ActorCriticAgent, ActorCriticConfig
+from .config import AgentConfig
 from .rollout import Rollout, sequences
 
 
@@ -33,7 +34,7 @@ class PPO(ActorCriticAgent):
     """Proximal policy optimisation: several epochs of clipped policy gradient on each rollout."""
 
     name = "ppo"
-    Config = PPOConfig
+    Config: ClassVar[type[AgentConfig]] = PPOConfig
 
     def make_optimiser(self) -> torch.optim.Optimizer:
         """Adam, as in the paper."""

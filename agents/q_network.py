@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import gymnasium.spaces as spaces
@@ -10,7 +9,6 @@ from torch import Tensor
 
 from ..envs.task import Observation
 from ..envs.tree import tree_map
-from ..neural_blocks.mlp import MLP
 from .network import Memory, Trunk
 
 
@@ -24,9 +22,7 @@ class QNetwork(Trunk):
         observation_space: what is encoded.
         actions: A, how many there are.
         dueling: two perceptrons.
-        hidden: widths of each perceptron's hidden layers.
-        activation: of the perceptrons.
-        trunk: settings of `Trunk`.
+        settings: of `Trunk`.
     """
 
     def __init__(
@@ -35,13 +31,11 @@ class QNetwork(Trunk):
         actions: int,
         *,
         dueling: bool = False,
-        hidden: Sequence[int] = (64, 64),
-        activation: str = "relu",
-        **trunk: Any,
+        **settings: Any,
     ) -> None:
-        super().__init__(observation_space, **trunk)
-        self.advantage = MLP(self.output_size, hidden, actions, activation=activation)
-        self.value = MLP(self.output_size, hidden, 1, activation=activation) if dueling else None
+        super().__init__(observation_space, **settings)
+        self.advantage = self.head(actions)
+        self.value = self.head(1) if dueling else None
 
     def forward(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Memory]:
         """Values (T, B, A) and the memory after the last step."""

@@ -44,6 +44,7 @@ class TwinCritic(nn.Module):
         self,
         observation_space: spaces.Space[Any],
         action_size: int,
+        *,
         encoder_kind: str,
         hidden: Sequence[int],
         activation: str,
@@ -78,11 +79,9 @@ class SAC(OffPolicyAgent):
         self.actor = Actor(
             self.observation_space,
             2 * self.size,
-            encoder_kind=config.encoder,
-            hidden=config.hidden,
-            activation=config.activation,
+            **config.network(),
         ).to(self.device)
-        critic = TwinCritic(self.observation_space, self.size, config.encoder, config.hidden, config.activation)
+        critic = TwinCritic(self.observation_space, self.size, **config.network())
         self.critic = critic.to(self.device)
         self.target = copy.deepcopy(self.critic)
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))

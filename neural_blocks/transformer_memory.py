@@ -16,8 +16,10 @@ class TransformerMemory(Memory):
     """Pre-norm transformer layers over a window of the last W steps.
 
     Each layer keeps its keys and values of the last W - 1 steps (Transformer-XL, Dai et al., 2019), so N layers reach
-    N (W - 1) steps back. Places are told apart by a learned bias of each head for each distance (Raffel et al., 2020);
-    the norm before each sub-layer is what keeps reinforcement learning stable (Parisotto et al., 2020).
+    N (W - 1) steps back. Places are told apart by a learned bias of each head for each distance (Raffel et al., 2020).
+    It starts as a slope (Press et al., 2022), steep for the first head and four times flatter for each one after it, so
+    that some heads find the step before at once and others see far. The norm before each sub-layer is what keeps
+    reinforcement learning stable (Parisotto et al., 2020).
 
     Args:
         input_size: features in.
@@ -41,7 +43,8 @@ class TransformerMemory(Memory):
         self.shapes = [kept, kept, (window - 1,)]
         self.input = nn.Linear(input_size, hidden_size)
         self.layers: Any = nn.ModuleList(TransformerLayer(hidden_size, heads) for _ in range(layers))
-        self.bias = nn.Parameter(torch.zeros(layers, heads, window))  # of each distance back, 0 to W - 1
+        slopes = -torch.outer(0.25 ** torch.arange(heads), torch.arange(window))  # (h, W)
+        self.bias = nn.Parameter(slopes.repeat(layers, 1, 1))  # (N, h, W) of each distance back, 0 to W - 1
         self.norm = nn.LayerNorm(hidden_size)
 
     def initial_memory(self, batch: int) -> State:

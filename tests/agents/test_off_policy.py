@@ -1,16 +1,14 @@
 """The value-based agents: every space they claim, what they learn, and exact resume."""
 
-import itertools
-
 import gymnasium.spaces as spaces
 import numpy as np
 import pytest
 import torch
 
 from palaestra import agents
-from palaestra.agents.agent import read_checkpoint
 from palaestra.envs import GymnasiumBridge, make_batched
 from palaestra.neural_blocks.errors import InvalidInput
+from palaestra.tests.agents.test_resume import check_resume
 
 SMALL = {"hidden": (8,), "batch_size": 16, "warmup_steps": 10, "rollout_steps": 4, "updates": 2}
 RECURRENT = {"memory": "gru", "memory_size": 6, "sequence_length": 4}
@@ -21,47 +19,19 @@ def lake(num_envs):
     return GymnasiumBridge("FrozenLake-v1", num_envs, seed=5)
 
 
-def differ(one, other, path="state"):
-    """The places where two states are not the same, bit for bit."""
-    if isinstance(one, torch.Tensor):
-        return [] if torch.equal(one, other) else [path]
-    if isinstance(one, dict):
-        assert set(one) == set(other)
-        return [place for key in one for place in differ(one[key], other[key], f"{path}.{key}")]
-    if isinstance(one, list | tuple):
-        assert len(one) == len(other)
-        return [place for k, (a, b) in enumerate(zip(one, other, strict=True)) for place in differ(a, b, f"{path}.{k}")]
-    return [] if one == other else [path]
-
-
 @pytest.mark.parametrize(
     ("name", "config", "make_env"),
     [
-        ("dqn", SMALL | {"anneal": True, "dueling": True, "n_step": 3}, lambda uneven, acting: uneven(5)),
+        ("dqn", SMALL | {"dueling": True, "n_step": 3}, lambda uneven, acting: uneven(5)),
         ("dqn", SMALL | RECURRENT | {"n_step": 2}, lambda uneven, acting: uneven(5)),
         ("dqn", SMALL | RECURRENT | {"memory": "transformer", "memory_size": 8}, lambda uneven, acting: uneven(5)),
         ("dqn", SMALL | {"exploration": "boltzmann", "capacity": 40}, lambda uneven, acting: lake(5)),
-        ("sac", SMALL | {"anneal": True}, lambda uneven, acting: acting(5, spaces.Box(-1, 3, (2,)))),
+        ("sac", SMALL, lambda uneven, acting: acting(5, spaces.Box(-1, 3, (2,)))),
         ("q_table", TABLE, lambda uneven, acting: lake(5)),
     ],
 )
 def test_a_resumed_run_equals_the_run_that_was_not_stopped(name, config, make_env, uneven, acting):
-    env = make_env(uneven, acting)
-    agent = agents.make(name, env, seed=3, **config)
-    whole = list(agent.learn(env, 160))
-
-    first_env = make_env(uneven, acting)
-    first = agents.make(name, first_env, seed=3, **config)
-    before = list(itertools.islice(first.learn(first_env, 160), 5))
-    first.save("agent.pt", env=first_env.state_dict())
-
-    second_env = make_env(uneven, acting)
-    second = agents.agent_class(name).load("agent.pt", env.observation_space, env.action_space)
-    second_env.load_state_dict(read_checkpoint("agent.pt")["extra"]["env"])
-    assert before + list(second.learn(second_env, 160)) == whole
-    assert len(whole) == 8
-    assert second.steps == 160
-    assert differ(second.state_dict(), agent.state_dict()) == []
+    check_resume(name, lambda: make_env(uneven, acting), 160, **config)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +132,9 @@ def test_spaces_that_an_agent_does_not_serve_are_refused():
 
 
 def test_rollout_steps_that_are_no_multiple_of_the_sequence_are_refused(uneven):
-    with pytest.raises(InvalidInput, match="rollout_steps must be a multiple of sequence_length 4; got 6"):
+    with pytest.raises(
+        InvalidInput, match="rollout_steps must be a multiple of sequence_length 4; got .*'rollout_steps': 6"
+    ):
         agents.make("dqn", uneven(2), memory="gru", sequence_length=4, rollout_steps=6)
 
 
