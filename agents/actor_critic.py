@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -27,6 +28,7 @@ class ActorCriticConfig(MemoryConfig):
     Attributes:
         learning_rate: of the optimiser.
         anneal: let the learning rate fall linearly to 0 over the run.
+        reward_scale: what rewards are multiplied by before learning, so that values are not far from 1.
         gamma: discount.
         gae_lambda: decay of the advantages; 1 is the plain return.
         value_coefficient: weight of the value's loss.
@@ -36,6 +38,7 @@ class ActorCriticConfig(MemoryConfig):
 
     learning_rate: float = Field(3e-4, gt=0)
     anneal: bool = False
+    reward_scale: float = Field(1.0, gt=0)
     gamma: float = Field(0.99, ge=0, le=1)
     gae_lambda: float = Field(0.95, ge=0, le=1)
     value_coefficient: float = Field(0.5, ge=0)
@@ -103,7 +106,8 @@ class ActorCriticAgent(Agent):
             rollout, self.memory = collect(
                 env, self.network, self.policy, self.config.rollout_steps, self.memory, self.generator, self.chunk
             )
-            losses = self.update(rollout, generalised_advantage(rollout, self.config.gamma, self.config.gae_lambda))
+            scaled = replace(rollout, reward=rollout.reward * self.config.reward_scale)
+            losses = self.update(scaled, generalised_advantage(scaled, self.config.gamma, self.config.gae_lambda))
             self.steps += self.config.rollout_steps * env.num_envs
             yield self.statistics.report(self.steps, rollout, losses)
 

@@ -190,15 +190,23 @@ class Agent(ABC):
         action_space: spaces.Space[Any],
         *,
         device: torch.device | str = "cpu",
+        **settings: Any,
     ) -> Self:
         """The agent of a checkpoint, with its own configuration.
+
+        Args:
+            path: the file.
+            observation_space: of one environment.
+            action_space: of one environment.
+            device: where the agent is to live.
+            settings: of the configuration, where a checkpoint cannot hold them: blocks that were passed as modules.
 
         Raises:
             InvalidInput: the file is missing, damaged, another agent's, or of other spaces.
         """
         checkpoint = read_checkpoint(path, device)
         cls._check_agent(checkpoint, path)
-        agent = cls(observation_space, action_space, cls.Config(**checkpoint["config"]), device=device)
+        agent = cls(observation_space, action_space, cls.Config(**{**checkpoint["config"], **settings}), device=device)
         agent.restore(checkpoint, path)
         return agent
 

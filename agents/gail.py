@@ -20,7 +20,7 @@ from ..neural_blocks.gan import DenseDiscriminator
 from ..neural_blocks.gan_losses import discriminator_loss
 from .agent import Report
 from .demonstrations import Demonstration
-from .network import encoder
+from .network import make_encoder
 from .ppo import PPO, PPOConfig
 from .rollout import Rollout, generalised_advantage
 
@@ -71,7 +71,7 @@ class GAIL(PPO):
         config = self.config
         self.demonstration: Demonstration | None = None
         space = spaces.Dict({"observation": self.observation_space, "action": _raw_space(self.action_space)})
-        pairs = encoder(space, config.encoder)
+        pairs = make_encoder(space, config.encoder if isinstance(config.encoder, str) else "auto")
         judge = DenseDiscriminator((pairs.output_size,), hidden=config.discriminator_hidden)
         self.discriminator = nn.Sequential(pairs, judge).to(self.device)
         self.discriminator_optimiser = torch.optim.Adam(
@@ -114,7 +114,7 @@ class GAIL(PPO):
         losses = [self._discriminate(expert, learner) for _ in range(self.config.discriminator_updates)]
         with torch.no_grad():
             reward = -F.logsigmoid(-self.discriminator(learner)).view_as(rollout.reward)
-        judged = replace(rollout, reward=reward)
+        judged = replace(rollout, reward=reward * self.config.reward_scale)
         report = super().update(judged, generalised_advantage(judged, self.config.gamma, self.config.gae_lambda))
         return report | {"discriminator_loss": torch.stack(losses).mean(), "imitation_reward": reward.mean()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from ..envs.task import Observation
 from ..envs.tree import tree_map
 from ..neural_blocks.convolution import LeNet, SmallCNN
 from ..neural_blocks.errors import InvalidInput, unknown_name
+from ..neural_blocks.memory import Memory as MemoryBlock
 from ..neural_blocks.mlp import MLP
 from ..neural_blocks.recurrent import memory as make_memory
 from ..neural_blocks.residual import ResidualNet
@@ -76,7 +78,7 @@ class Parts(nn.Module):
 
     def __init__(self, space: spaces.Dict, kind: str) -> None:
         super().__init__()
-        parts = {name: encoder(part, kind) for name, part in space.items()}
+        parts = {name: make_encoder(part, kind) for name, part in space.items()}
         self.parts = nn.ModuleDict(parts)
         self.output_size = sum(part.output_size for part in parts.values())
 
@@ -85,14 +87,21 @@ class Parts(nn.Module):
         return torch.cat([part(x[name]) for name, part in self.parts.items()], -1)
 
 
-def encoder(space: spaces.Space[Any], kind: str = "auto") -> Any:
+def make_encoder(space: spaces.Space[Any], kind: str | nn.Module = "auto") -> Any:
     """The encoder of an observation space: a module from (N, ...) to (N, output_size).
 
     Args:
         space: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict of these.
         kind: for images (uint8 of three dimensions): "flat", an image network ("cnn", "lenet", "residual", "vit"), or
-            "auto": "cnn" from 16 pixels a side on, "flat" below.
+            "auto": "cnn" from 16 pixels a side on, "flat" below. Or a module, which is copied.
+
+    Raises:
+        InvalidInput: an unknown name, a module without `output_size`, or a space of another kind.
     """
+    if isinstance(kind, nn.Module):
+        if not isinstance(getattr(kind, "output_size", None), int):
+            raise InvalidInput(f"encoder: a module must have an integer output_size; {type(kind).__name__} has none")
+        return copy.deepcopy(kind)
     if kind not in ENCODERS:
         raise unknown_name("encoder", kind, ENCODERS)
     if isinstance(space, spaces.Dict):
@@ -114,10 +123,11 @@ class Trunk(nn.Module):
 
     Args:
         observation_space: what is encoded.
-        encoder_kind: see `encoder`.
-        memory: None, or the name of a memory block.
-        memory_size: its features.
-        memory_layers: blocks on top of each other.
+        encoder: see `make_encoder`.
+        memory: None, the name of a memory block, or one, which is copied.
+        memory_size: features of a named block.
+        memory_layers: named blocks on top of each other.
+        memory_span: steps that a named block remembers from the start; None for its own number.
         hidden: widths of each head's hidden layers.
         activation: of each head.
     """
@@ -126,18 +136,23 @@ class Trunk(nn.Module):
         self,
         observation_space: spaces.Space[Any],
         *,
-        encoder_kind: str = "auto",
-        memory: str | None = None,
+        encoder: str | nn.Module = "auto",
+        memory: str | MemoryBlock | None = None,
         memory_size: int = 64,
         memory_layers: int = 1,
+        memory_span: int | None = None,
         hidden: Sequence[int] = (64, 64),
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        self.encoder = encoder(observation_space, encoder_kind)
+        self.encoder = make_encoder(observation_space, encoder)
         features = int(self.encoder.output_size)
-        self.memory = None if memory is None else make_memory(memory, features, memory_size, memory_layers)
-        self.output_size = features if memory is None else memory_size
+        if isinstance(memory, str):
+            memory = make_memory(memory, features, memory_size, memory_layers, memory_span)
+        elif memory is not None and memory.input_size != features:
+            raise InvalidInput(f"memory: input_size must be the encoder's {features}; got {memory.input_size}")
+        self.memory = copy.deepcopy(memory)
+        self.output_size = features if memory is None else memory.output_size
         self.hidden, self.activation = hidden, activation
 
     def head(self, size: int, output_gain: float = 1.0) -> MLP:

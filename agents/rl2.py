@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import gymnasium.spaces as spaces
 from pydantic import Field
 
 from ..neural_blocks.errors import InvalidInput
+from .network_config import MemoryChoice
 from .ppo import PPO, PPOConfig
 
 SHOWN = ("previous_action", "previous_reward", "episode_start")  # what a trial adds to the task's observation
@@ -17,10 +18,10 @@ class RL2Config(PPOConfig):
     """Settings of RL²: those of PPO, with a memory.
 
     Attributes:
-        memory: a block of `recurrent.MEMORIES`: "gru", "lstm", "elman", "one_gate_gru" or "transformer".
+        memory: as in `MemoryConfig`, but never None.
     """
 
-    memory: Literal["gru", "lstm", "elman", "one_gate_gru", "transformer"] = "gru"
+    memory: MemoryChoice = "gru"
     rollout_steps: int = Field(100, ge=1)
 
 

@@ -18,7 +18,7 @@ from ..neural_blocks.errors import InvalidInput
 from ..neural_blocks.gaussian import gaussian_log_prob
 from ..neural_blocks.mlp import MLP
 from .agent import Memory
-from .network import Actor, encoder
+from .network import Actor, make_encoder
 from .off_policy import OffPolicyAgent, OffPolicyConfig
 from .replay import Batch, Replay
 
@@ -35,7 +35,7 @@ class TwinCritic(nn.Module):
     Args:
         observation_space: what is encoded.
         action_size: features of a raw action.
-        encoder_kind: see `network.encoder`.
+        encoder: see `network.make_encoder`.
         hidden: widths of each perceptron's hidden layers.
         activation: of the perceptrons.
     """
@@ -45,12 +45,12 @@ class TwinCritic(nn.Module):
         observation_space: spaces.Space[Any],
         action_size: int,
         *,
-        encoder_kind: str,
+        encoder: str | nn.Module,
         hidden: Sequence[int],
         activation: str,
     ) -> None:
         super().__init__()
-        self.encoder = encoder(observation_space, encoder_kind)
+        self.encoder = make_encoder(observation_space, encoder)
         size = int(self.encoder.output_size) + action_size
         self.heads = nn.ModuleList(MLP(size, hidden, 1, activation=activation) for _ in range(2))
 

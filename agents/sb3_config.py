@@ -32,7 +32,7 @@ class SB3Config(AgentConfig):
     """Settings of the agent beside those of its algorithm, which have Stable-Baselines3's own names.
 
     Attributes:
-        encoder: of images, see `network.encoder`: "auto", "flat", "cnn", "lenet", "residual" or "vit".
+        encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "lenet", "residual" or "vit".
         anneal: let the learning rate fall linearly to 0 over the run.
     """
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..envs.task import Observation
 from ..envs.tree import tree_map
 from ..neural_blocks.errors import InvalidInput
-from .network import encoder
+from .network import make_encoder
 from .sb3_config import SB3Config
 
 COUNTERS = (
@@ -30,11 +30,11 @@ class Encoder(BaseFeaturesExtractor):
 
     Args:
         observation_space: what is encoded; the policy one-hot encodes its discrete parts first.
-        kind: of images, see `network.encoder`.
+        kind: of images, see `network.make_encoder`.
     """
 
     def __init__(self, observation_space: spaces.Space[Any], kind: str) -> None:
-        network = encoder(_one_hot(observation_space), kind)
+        network = make_encoder(_one_hot(observation_space), kind)
         super().__init__(observation_space, network.output_size)
         self.network = network
 

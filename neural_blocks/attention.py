@@ -114,15 +114,24 @@ class MultiHeadAttention(nn.Module):
         key, value = self.key_value(context).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
         return key, value
 
-    def attend(self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Like `forward`, with the context's keys and values (B, h, S, C / h) at hand."""
+    def attend(
+        self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, bias: Tensor | None = None
+    ) -> Tensor:
+        """Like `forward`, with the context's keys and values (B, h, S, C / h) at hand.
+
+        A learned bias (h, T, S) is added to the scores; every query must then be allowed to look somewhere.
+        """
         if x.dim() != 3 or x.shape[2] != self.size or x.shape[0] != key.shape[0]:
             wanted = f"({key.shape[0]}, T, {self.size})"
             raise InvalidInput(f"MultiHeadAttention: input must have shape {wanted}; got {tuple(x.shape)}")
         query = self.query(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, h, T, C / h)
         if mask is not None:
             mask = fitting_mask(mask, (x.shape[0], self.heads, x.shape[1], key.shape[2]))
-        found = functional.scaled_dot_product_attention(query, key, value, mask)  # (B, h, T, C / h)
+        if bias is None:
+            found = functional.scaled_dot_product_attention(query, key, value, mask)  # (B, h, T, C / h)
+        else:  # the fused one has no gradient for a bias and would hold a copy of it for each row
+            scores = ((query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)).add_(bias)  # (B, h, T, S)
+            found = (scores if mask is None else scores.masked_fill_(~mask, -torch.inf)).softmax(-1) @ value
         return self.output(found.transpose(1, 2).flatten(2))
 
 

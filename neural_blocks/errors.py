@@ -55,6 +55,11 @@ def invalid_config(what: str, error: ValidationError, allowed_keys: Iterable[str
     got = _shortened(first["input"])
     alternatives = [c for c in complaints if c["loc"][:-1] == first["loc"][:-1] and c["input"] is first["input"]]
     if key not in allowed and len(alternatives) > 1:  # a union: each of its members complains about the same value
+        names = next((c["ctx"]["expected"] for c in alternatives if c["type"] == "literal_error"), None)
+        if names is not None and isinstance(first["input"], str):
+            return unknown_name(
+                f"{what}: {_dotted(first['loc'][:-1])}", first["input"], re.findall(r"'([^']*)'", names)
+            )
         wanted = " or ".join(c["msg"].removeprefix("Input should be ") for c in alternatives)
         return InvalidInput(f"{what}: {_dotted(first['loc'][:-1])} should be {wanted}; got {got}")
     if first["type"] == "literal_error" and isinstance(first["input"], str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ class Recurrent(CellMemory):
 
     gates: int
     parts: int
+    keeping: int | None = None  # which gate keeps the memory as it is
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -37,6 +39,19 @@ class Recurrent(CellMemory):
         self.shapes = [(hidden_size,)] * self.parts
         self.input_gates = orthogonal(nn.Linear(input_size, self.gates * hidden_size), 1.0)
         self.memory_gates = orthogonal(nn.Linear(hidden_size, self.gates * hidden_size), 1.0)
+
+    def span(self, steps: int) -> None:
+        """Biases of the keeping gate with which the features fade within 2 to about that many steps.
+
+        Without it a feature starts by fading within two steps, and what lies further back is slow to be discovered
+        (Tallec and Ollivier, 2018, who draw the times at random).
+        """
+        if self.keeping is None:
+            raise InvalidInput(f"{type(self).__name__}: has no gate that keeps, so its span cannot be {steps}")
+        with torch.no_grad():
+            self.input_gates.bias.view(self.gates, -1)[self.keeping] = torch.linspace(
+                0, math.log(steps), self.hidden_size
+            )
 
     def initial_memory(self, batch: int) -> State:
         """Zeros, (B, H) for each part of the memory."""
@@ -69,7 +84,7 @@ class Elman(Recurrent):
 class OneGateGRU(Recurrent):
     """Gated recurrent unit with the update gate alone (Ravanelli et al., 2018, with tanh): a reset gate of always 1."""
 
-    gates, parts = 2, 1
+    gates, parts, keeping = 2, 1, 0
 
     def remember(self, gates: Tensor, memory: State) -> State:
         """h' = (1 - z) n + z h with n = tanh(Wx + Uh)."""
@@ -81,7 +96,7 @@ class OneGateGRU(Recurrent):
 class GRU(Recurrent):
     """Gated recurrent unit (Cho et al., 2014), in PyTorch's form: the reset gate acts on the memory's projection."""
 
-    gates, parts = 3, 1
+    gates, parts, keeping = 3, 1, 1
 
     def remember(self, gates: Tensor, memory: State) -> State:
         """h' = (1 - z) n + z h with n = tanh(Wx + r Uh)."""
@@ -96,7 +111,7 @@ class GRU(Recurrent):
 class LSTM(Recurrent):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997) with forget gate (Gers et al., 2000), bias 1."""
 
-    gates, parts = 4, 2
+    gates, parts, keeping = 4, 2, 1
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
@@ -120,13 +135,29 @@ MEMORIES: dict[str, type[Recurrent] | type[TransformerMemory]] = {
 }
 
 
-def memory(name: str, input_size: int, hidden_size: int, layers: int = 1) -> Memory:
-    """One memory block of a name, or several layers of it. Raises `InvalidInput` with the nearest right name."""
+def memory(name: str, input_size: int, hidden_size: int, layers: int = 1, span: int | None = None) -> Memory:
+    """One memory block of a name, or several layers of it.
+
+    Args:
+        name: of `MEMORIES`.
+        input_size: features in.
+        hidden_size: features out.
+        layers: blocks on top of each other.
+        span: steps that are remembered from the start: a transformer's window, or the longest time of `Recurrent.span`;
+            None for the block's own.
+
+    Raises:
+        InvalidInput: an unknown name (with the nearest right one), a size below 1, or a span for a block without gates.
+    """
     if name not in MEMORIES:
         raise unknown_name("memory", name, MEMORIES)
     if name == "transformer":
-        return TransformerMemory(input_size, hidden_size, layers=layers)
-    return MEMORIES[name](input_size, hidden_size) if layers == 1 else Deep(name, input_size, hidden_size, layers)
+        return TransformerMemory(input_size, hidden_size, **({} if span is None else {"window": span}), layers=layers)
+    block: Any = MEMORIES[name](input_size, hidden_size) if layers == 1 else Deep(name, input_size, hidden_size, layers)
+    for part in block.modules() if span is not None else ():
+        if isinstance(part, Recurrent):
+            part.span(span)
+    return block
 
 
 class Deep(Memory):

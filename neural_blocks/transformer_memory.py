@@ -39,8 +39,8 @@ class TransformerMemory(Memory):
             raise InvalidInput(f"TransformerMemory: sizes, window and layers must be at least 1; got {sizes}")
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
         self.window, self.heads = window, heads
-        kept = (layers, heads, window - 1, hidden_size // heads)
-        self.shapes = [kept, kept, (window - 1,)]
+        kept = (heads, window - 1, hidden_size // heads)
+        self.shapes = [kept] * (2 * layers) + [(window - 1,)]
         self.input = nn.Linear(input_size, hidden_size)
         self.layers: Any = nn.ModuleList(TransformerLayer(hidden_size, heads) for _ in range(layers))
         slopes = -torch.outer(0.25 ** torch.arange(heads), torch.arange(window))  # (h, W)
@@ -48,11 +48,10 @@ class TransformerMemory(Memory):
         self.norm = nn.LayerNorm(hidden_size)
 
     def initial_memory(self, batch: int) -> State:
-        """Keys and values (B, N, h, W - 1, H / h) of nothing yet, and which are of this episode, (B, W - 1) bool."""
-        some, (keys, values, known) = self.input.weight, self.shapes
+        """Keys and values (B, h, W - 1, H / h) of each layer, of nothing yet, and which are known, (B, W - 1) bool."""
+        some, (*kept, known) = self.input.weight, self.shapes
         return (
-            some.new_zeros(batch, *keys),
-            some.new_zeros(batch, *values),
+            *(some.new_zeros(batch, *part) for part in kept),
             some.new_zeros(batch, *known, dtype=torch.bool),
         )
 
@@ -63,25 +62,35 @@ class TransformerMemory(Memory):
             InvalidInput: shapes that do not fit each other.
         """
         self.check(x, memory, start)
-        keys, values, known = memory
-        kept, steps, device = self.window - 1, x.shape[0], x.device
+        *kept, known = memory
+        before, steps, device = self.window - 1, x.shape[0], x.device
         ahead = torch.arange(steps, device=device)
         # (B, T), 0 for the episode that the memory is of
         episode = ahead.new_zeros(x.shape[1], steps) if start is None else start.T.cumsum(1)
         of = torch.cat([torch.where(known, 0, -1), episode], 1)  # (B, W - 1 + T), -1 for no episode at all
-        distance = ahead.unsqueeze(1) + kept - torch.arange(kept + steps, device=device)  # (T, W - 1 + T)
-        near = (distance >= 0) & (distance <= kept)
-        seen = near & (episode.unsqueeze(2) == of.unsqueeze(1))  # (B, T, W - 1 + T)
-        bias = self.bias[:, :, distance.clamp(0, kept)]  # (N, h, T, W - 1 + T)
+        distance = ahead.unsqueeze(1) + before - torch.arange(before + steps, device=device)  # (T, W - 1 + T)
+        near = (distance >= 0) & (distance <= before)
+        seen = (near & (episode.unsqueeze(2) == of.unsqueeze(1))).unsqueeze(1)  # (B, 1, T, W - 1 + T)
+        bias = self.bias[:, :, distance.clamp(0, before)]  # (N, h, T, W - 1 + T)
+        # A sequence that starts afresh sees nothing before it; asking a GPU whether it does would take longer.
+        afresh = device.type == "cpu" and not torch.compiler.is_compiling() and not bool(known.any())
+        first = before if afresh else 0
+        seen, bias = seen[..., first:], bias[..., first:]
         x = self.input(x).transpose(0, 1)  # (B, T, H)
-        new_keys, new_values = [], []
+        later: list[Tensor] = []
         for index, layer in enumerate(self.layers):
             y = layer.before(0, x)
-            key, value = layer.attention.keys_values(y)  # (B, h, T, H / h)
-            key, value = torch.cat([keys[:, index], key], 2), torch.cat([values[:, index], value], 2)
-            mask = bias[index].masked_fill(~seen.unsqueeze(1), -torch.inf)  # (B, h, T, W - 1 + T)
-            x = layer.rest(layer.after(0, x, layer.attention.attend(y, key, value, mask)), None, None)
-            new_keys.append(key[:, :, steps:])
-            new_values.append(value[:, :, steps:])
-        known = of[:, steps:] == episode[:, -1:]
-        return self.norm(x).transpose(0, 1), (torch.stack(new_keys, 1), torch.stack(new_values, 1), known)
+            old, new = (
+                kept[2 * index : 2 * index + 2],
+                layer.attention.keys_values(y),
+            )  # keys and values (B, h, ., H / h)
+            key, value = (torch.cat([past[:, :, first:], now], 2) for past, now in zip(old, new, strict=True))
+            x = layer.rest(layer.after(0, x, layer.attention.attend(y, key, value, seen, bias[index])), None, None)
+            later += [_last(before, past, whole) for past, whole in zip(old, (key, value), strict=True)]
+        return self.norm(x).transpose(0, 1), (*later, of[:, steps:] == episode[:, -1:])
+
+
+def _last(count: int, past: Tensor, whole: Tensor) -> Tensor:
+    """The last places of (B, h, S, H / h); where there are too few, what fills them up is not known anyway."""
+    length = whole.shape[2]
+    return whole[:, :, length - count :] if length >= count else torch.cat([past[:, :, length:], whole], 2)

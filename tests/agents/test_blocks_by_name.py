@@ -4,12 +4,13 @@ import math
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 import palaestra.agents as agents
 import palaestra.envs as envs
 from palaestra.agents.network import ENCODERS
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.recurrent import MEMORIES
+from palaestra.neural_blocks.recurrent import GRU, LSTM, MEMORIES
 
 
 def learned(id: str, options: dict, **config: object) -> tuple[agents.Agent, envs.BatchedEnv]:
@@ -69,3 +70,45 @@ def test_the_config_lists_the_blocks_that_there_are() -> None:
     fields = agents.PPOConfig.model_json_schema()["properties"]
     assert set(fields["encoder"]["enum"]) == set(ENCODERS)
     assert set(fields["memory"]["anyOf"][0]["enum"]) == set(MEMORIES)
+
+
+class Half(nn.Module):
+    """An encoder of a user's own: every second pixel of a digit, through a layer."""
+
+    output_size = 12
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(32, 12)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.layer(image.flatten(1)[:, ::2] / 255)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("ppo", {"memory": GRU(12, 8)}), ("behaviour_cloning", {"memory": LSTM(12, 8)}), ("dqn", {})],
+)
+def test_blocks_may_be_modules(name: str, settings: dict[str, nn.Module]) -> None:
+    env = envs.make_batched("palaestra/DigitBandit-v0", 8)
+    blocks = {"encoder": Half(), **settings}
+    before = blocks["encoder"].layer.weight.clone()
+    agent = agents.make(name, env, hidden=(8,), **({"warmup_steps": 8} if name == "dqn" else {}), **blocks)
+    list(agent.learn(env, 512))
+    assert torch.equal(blocks["encoder"].layer.weight, before)  # the agent learned in a copy
+    assert not torch.equal(agent.network.encoder.layer.weight, before)
+    agent.save("agent.pt")
+    cls, start = agents.agent_class(name), torch.ones(8, dtype=torch.bool)
+    again = cls.load("agent.pt", env.observation_space, env.action_space, **blocks)
+    ours, theirs = (a.act(env.observation, a.initial_memory(8), start, greedy=True)[0] for a in (agent, again))
+    assert torch.equal(ours, theirs)
+    with pytest.raises(InvalidInput, match=r"encoder must be one of .*; got 'Half'"):
+        cls.load("agent.pt", env.observation_space, env.action_space)
+
+
+def test_a_module_that_does_not_fit_is_refused() -> None:
+    env = envs.make_batched("palaestra/DigitBandit-v0", 2)
+    with pytest.raises(InvalidInput, match="a module must have an integer output_size; Linear has none"):
+        agents.make("ppo", env, encoder=nn.Linear(64, 8))
+    with pytest.raises(InvalidInput, match="memory: input_size must be the encoder's 12; got 64"):
+        agents.make("ppo", env, encoder=Half(), memory=GRU(64, 8))

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from palaestra.agents.network import ActorCritic, Flat, Image, OneHot, encoder
+from palaestra.agents.network import ActorCritic, Flat, Image, OneHot, make_encoder
 from palaestra.envs import make_batched
 from palaestra.neural_blocks.errors import InvalidInput
 
@@ -50,7 +50,7 @@ def batch(space, *lead):
     ],
 )
 def test_every_observation_is_encoded_to_the_announced_size(space, kind, size):
-    module = encoder(space, kind)
+    module = make_encoder(space, kind)
     encoded = module(batch(space, 9))
     assert encoded.shape == (9, size)
     assert module.output_size == size
@@ -59,16 +59,16 @@ def test_every_observation_is_encoded_to_the_announced_size(space, kind, size):
 
 
 def test_the_convolution_is_taken_from_sixteen_pixels_on():
-    assert isinstance(encoder(LARGE), Image)
-    assert isinstance(encoder(SMALL), Flat)
-    assert isinstance(encoder(spaces.Box(0, 1, (3, 20, 16), np.float32)), Flat)
+    assert isinstance(make_encoder(LARGE), Image)
+    assert isinstance(make_encoder(SMALL), Flat)
+    assert isinstance(make_encoder(spaces.Box(0, 1, (3, 20, 16), np.float32)), Flat)
 
 
 def test_pixels_are_scaled_to_one():
     full = torch.full((2, 1, 8, 8), 255, dtype=torch.uint8)
-    assert torch.equal(encoder(SMALL)(full), torch.ones(2, 64))
+    assert torch.equal(make_encoder(SMALL)(full), torch.ones(2, 64))
     values = torch.tensor([[0.5, -3.0, 700.0]])
-    assert torch.equal(encoder(VECTOR)(values), values)
+    assert torch.equal(make_encoder(VECTOR)(values), values)
 
 
 @pytest.mark.parametrize("start", [0, -2, 5])
@@ -87,7 +87,7 @@ def test_several_one_hot_vectors_stand_side_by_side():
 
 def test_an_unknown_encoder_is_refused_with_the_nearest_name():
     with pytest.raises(InvalidInput, match=r"encoder must be one of 'auto', 'flat', 'cnn', .*; got 'cn'.*'cnn'"):
-        encoder(VECTOR, "cn")
+        make_encoder(VECTOR, "cn")
 
 
 @pytest.mark.parametrize("memory", [None, "gru", "lstm"])

@@ -133,7 +133,7 @@ def test_spaces_that_an_agent_does_not_serve_are_refused():
 
 def test_rollout_steps_that_are_no_multiple_of_the_sequence_are_refused(uneven):
     with pytest.raises(
-        InvalidInput, match="rollout_steps must be a multiple of sequence_length 4; got .*'rollout_steps': 6"
+        InvalidInput, match=r"rollout_steps must be a multiple of sequence_length 4; got .*'rollout_steps': 6"
     ):
         agents.make("dqn", uneven(2), memory="gru", sequence_length=4, rollout_steps=6)
 

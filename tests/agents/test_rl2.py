@@ -59,7 +59,7 @@ def test_a_task_that_is_no_trial_is_refused():
     with pytest.raises(InvalidInput, match="rl2: observation space must be Dict"):
         agents.make("rl2", env)
     shown = spaces.Dict({"observation": spaces.Discrete(2), "previous_action": spaces.Discrete(2)})
-    with pytest.raises(InvalidInput, match="rl2: observation must be that of a Trial, .* no previous_reward"):
+    with pytest.raises(InvalidInput, match=r"Trial, with .*; no previous_reward"):
         agents.RL2(shown, spaces.Discrete(2))
 
 

@@ -1,6 +1,7 @@
 """Elman, one-gate GRU, deep and bidirectional networks against PyTorch's own."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -150,3 +151,26 @@ def test_bad_input_is_named():
     for refused, told in refusals:
         with pytest.raises(InvalidInput, match=told):
             refused()
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm", "one_gate_gru"])
+def test_a_span_makes_features_fade_within_as_many_steps(name):
+    torch.manual_seed(0)
+    block = memory(name, 3, 16, span=64)
+    nn.init.zeros_(block.memory_gates.weight)
+    state = tuple(torch.ones(1, 16) for _ in block.initial_memory(1))
+    with torch.no_grad():
+        _, (*_, after) = block(torch.zeros(64, 1, 3), state)  # the last part is what the gate keeps
+    wanted = (1 - 1 / (1 + 64.0 ** torch.linspace(0, 1, 16))) ** 64  # the gate is open to the share 1 / (1 + s)
+    torch.testing.assert_close(after[0], wanted, atol=1e-5, rtol=1e-4)
+    assert after[0, 0] < 1e-6
+    assert after[0, -1] == pytest.approx(math.exp(-1), abs=0.01)
+
+
+def test_a_span_is_a_transformers_window_and_is_refused_where_no_gate_keeps():
+    assert memory("transformer", 3, 8, span=50).window == 50
+    assert all(
+        float(part.input_gates.bias[15]) == pytest.approx(math.log(9)) for part in memory("gru", 3, 8, 2, 9).layers
+    )
+    with pytest.raises(InvalidInput, match="Elman: has no gate that keeps, so its span cannot be 9"):
+        memory("elman", 3, 8, span=9)
