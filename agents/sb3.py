@@ -29,6 +29,7 @@ from .sb3_config import config_of
 from .sb3_model import learned_state, load_learned_state, load_replay_state, make_model, replay_state
 from .sb3_random import OwnRandomness
 
+LOSSES = {"policy_gradient_loss": "policy_loss", "actor_loss": "policy_loss", "critic_loss": "value_loss"}
 REPORT_STEPS = 1000  # environment steps between two reports of an algorithm that learns from replay
 
 
@@ -165,15 +166,16 @@ class SB3Agent(Agent):
 
     def _read_losses(self) -> Report:
         """What the last update recorded, under the names of the other agents."""
-        values, found = self.model.logger.name_to_value, {}
-        for key, value in values.items():
-            name = key.rpartition("/")[2].replace("policy_gradient_loss", "policy_loss")
-            if name == "entropy_loss":
-                name, value = "entropy", -value
-            if name != "n_updates" and math.isfinite(value):
-                found[name] = float(value)
+        values: dict[str, Any] = self.model.logger.name_to_value
+        named = ((key.rpartition("/")[2], float(value)) for key, value in values.items() if math.isfinite(value))
+        told = {LOSSES.get(name, name): value for name, value in named}
         values.clear()
-        return found
+        told.pop("n_updates", None)
+        if "entropy_loss" in told:
+            told["entropy"] = -told.pop("entropy_loss")
+        if "loss" in told and "value_loss" not in told:  # the only one of deep Q-learning
+            told["value_loss"] = told.pop("loss")
+        return told
 
     def _interrupt_replay(self, start: NDArray[np.bool_]) -> None:
         """Cuts replayed episodes (B,) that do not go on: somebody has reset those environments."""

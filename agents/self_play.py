@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium.spaces as spaces
 import torch
@@ -62,6 +62,7 @@ class SelfPlay(Agent):
 
     name = "self_play"
     Config = SelfPlayConfig
+    action_spaces: ClassVar = (spaces.Discrete, spaces.Box)
 
     def build(self) -> None:
         """The own learner; the other player's spaces are known when it is attached."""

@@ -123,7 +123,7 @@ ENTRIES: dict[str, Entry] = {
     ),
     "GANGame": Entry(
         "adversarial.gan_game",
-        "Forge points that pass for real, or tell the forged ones apart.",
+        "Forge points or digits that pass for real, or tell the forged ones apart.",
         (
             {"opponent": "against-blurred"},
             {"player": "discriminator"},
@@ -131,6 +131,8 @@ ENTRIES: dict[str, Entry] = {
             {"player": "discriminator", "opponent": "blurred"},
             {"player": "discriminator", "opponent": "uniform"},
             {"modes": 8, "spread": 0.08, "points": 16},
+            {"dataset": "digits"},
+            {"dataset": "digits", "player": "discriminator", "opponent": "blurred", "split": "test"},
         ),
         player="generator",
     ),

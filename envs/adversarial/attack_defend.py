@@ -19,6 +19,7 @@ from ..frozen.classifiers import classifier
 from ..game import Game, Opponent
 from ..options import choice, integer, number
 from ..task import Step
+from .lookup import Lookup
 
 EXPERT_STEPS = 10  # of projected gradient
 SCRIPTED_STEPS = 4  # of the scripted attacker: as strong against the plain classifier, and quicker
@@ -148,7 +149,7 @@ class AttackDefend(Game[AttackDefendState]):
             return {kind: partial(Classifier, kind, self.reach) for kind in ("plain", "robust")}
         pixels = self.images[0].numel()
         attackers: dict[str, Callable[[], Opponent]] = {
-            "pgd": partial(Gradient, self.reach),
+            "pgd": partial(Gradient, self.reach, self.images, self.labels),
             "random": partial(Noise, pixels),
             "none": partial(Idle, pixels),
         }
@@ -219,15 +220,29 @@ class Classifier(Opponent):
 
 
 class Gradient(Opponent):
-    """An attacker that changes digits by projected gradient on the shipped plain classifier, whoever defends."""
+    """An attacker that changes digits by projected gradient on the shipped plain classifier, whoever defends.
 
-    def __init__(self, reach: int) -> None:
+    Its change depends on the digit alone, so it is worked out once for each and recalled from then on. An image that
+    is none of the digits stays as it is.
+
+    Args:
+        reach: the largest change of a pixel, in grey levels.
+        images: (N, 1, 8, 8) uint8 the digits.
+        labels: (N,) int64 their classes.
+    """
+
+    changes: Tensor
+
+    def __init__(self, reach: int, images: Tensor, labels: Tensor) -> None:
         super().__init__()
-        self.surrogate = Classifier("plain", reach)
+        self.lookup = Lookup(images)
+        changes = Classifier("plain", reach).change({"image": images, "label": labels}, SCRIPTED_STEPS)
+        none = torch.zeros_like(changes[:1])  # the last row, that of images which are not found
+        self.register_buffer("changes", torch.cat([changes, none]), persistent=False)  # (N + 1, 64)
 
     def forward(self, observation: Any, noise: Tensor) -> Tensor:
         """(B, 64) shares of the largest change."""
-        return self.surrogate.change(observation, SCRIPTED_STEPS)
+        return self.changes[self.lookup(observation["image"])]
 
 
 class Noise(Opponent):

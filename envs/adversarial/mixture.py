@@ -1,11 +1,25 @@
-"""Where points of the plane come from: a ring of Gaussians, or a disc; and how well the two can be told apart."""
+"""Points of the plane to forge: Gaussians on a ring are real, a disc is the noise; how well they can be told apart."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
+import gymnasium.spaces as spaces
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from ..canvas import ACCENT, BAD, PANEL, Canvas
+from ..game import Opponent
+from .source import Source
+
+BLUR = 0.4  # deviation of the one Gaussian of the blurred generator
+RADIUS = 0.65  # of the ring
+DISC = (190, 188, 182)  # colour of a Gaussian's middle
+NEAR = 3.0  # deviations within which a point counts as one of a mode
 
 
 class Ring(nn.Module):
@@ -62,3 +76,103 @@ class Disc(nn.Module):
 def chance(first: Ring, second: Ring | Disc, points: Tensor) -> Tensor:
     """(B, 1) how likely points (B, 2) come from the first of two sources that are equally likely a priori."""
     return 1 / (1 + (second.log_density(points) - first.log_density(points)).exp())[:, None]
+
+
+class Mixture(Source):
+    """Points of a mixture of equally likely Gaussians on a ring, to be made by moving points of a disc.
+
+    Args:
+        modes: how many Gaussians.
+        spread: the deviation of each.
+    """
+
+    noun = "point"
+    real_uniforms, noise_uniforms = 2, 2
+
+    def __init__(self, modes: int, spread: float) -> None:
+        super().__init__()
+        self.modes, self.spread = modes, spread
+        self.ring, self.disc = Ring(modes, spread, modes, RADIUS), Disc()
+        self.noise_space = self.action_space = self.sample_space = spaces.Box(-1, 1, (2,), np.float32)
+        self.register_buffer("blank", torch.full((2,), torch.nan), persistent=False)
+
+    def real(self, uniforms: Tensor) -> Tensor:
+        """Points (B, 2) of the ring."""
+        return self.ring.sample(uniforms)
+
+    def noise(self, uniforms: Tensor) -> Tensor:
+        """Points (B, 2) of the disc."""
+        return self.disc.sample(uniforms)
+
+    def make(self, noise: Tensor, action: Tensor) -> Tensor:
+        """Points (B, 2) moved, at most to the edge of the square."""
+        return (noise + action).clamp(-1, 1)
+
+    def near(self, samples: Tensor) -> Tensor:
+        """(B, modes) bool: which Gaussians are within three deviations."""
+        return (samples[:, None] - self.ring.centres).square().sum(2) <= (NEAR * self.spread) ** 2
+
+    def expert(self, noise: Tensor) -> Tensor:
+        """(B, 2) the moves onto the ring."""
+        return moved(noise, self.disc, self.ring)
+
+    def opponents(self, player: str) -> dict[str, Callable[[], Opponent]]:
+        """Generators of known density, and the discriminators that are best against them."""
+        sources: dict[str, Ring | Disc] = {
+            "true": self.ring,
+            "collapsed": Ring(self.modes, self.spread, 1, RADIUS),
+            "blurred": Ring(1, BLUR, 1, 0.0),
+            "uniform": self.disc,
+        }
+        if player == "generator":
+            return {name: partial(Forger, self.ring, self.disc, source) for name, source in sources.items()}
+        return {f"against-{name}": partial(Judge, self.ring, sources[name]) for name in ("uniform", "blurred")}
+
+    def draw(self, made: Tensor, shown: Tensor, canvas: Canvas) -> None:
+        """The plane with the real Gaussians, all points made and the one shown."""
+        side = 330
+        area, limits = ((canvas.width - side) // 2, 66, side, side), (-1.0, 1.0, -1.0, 1.0)
+        for word, colour, left in (
+            ("where real points lie", DISC, 60),
+            ("forged", ACCENT, 250),
+            ("on trial", BAD, 345),
+        ):
+            canvas.points([[0.0, 0.0]], (left - 20, 42, 12, 12), [colour], 5, limits)
+            canvas.text(word, (left, 48), size=22, anchor="midleft")
+        canvas.points(self.ring.centres, area, [PANEL], round(NEAR * self.spread * side / 2), limits)
+        canvas.points(self.ring.centres, area, [DISC], round(self.spread * side / 2), limits)
+        canvas.points(made, area, [ACCENT], 4, limits)
+        canvas.points(shown[None], area, [BAD], 8, limits)
+
+
+def moved(noise: Tensor, disc: Disc, source: Ring | Disc) -> Tensor:
+    """(B, 2) how far points of the disc (B, 2) must be moved to become samples of the source, 1 at most."""
+    return (source.sample(disc.uniforms(noise)) - noise).clamp(-1, 1)
+
+
+class Forger(Opponent):
+    """A generator that draws from a source of known density."""
+
+    def __init__(self, truth: Ring, disc: Disc, source: Ring | Disc) -> None:
+        super().__init__()
+        self.truth, self.disc, self.source = truth, disc, source
+
+    def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
+        """(B, 2) how far to move the points of noise (B, 2)."""
+        return moved(observation, self.disc, self.source)
+
+    def best_response(self, observation: Any) -> Tensor:
+        """(B, 1) the best discriminator's probability that the points (B, 2) are real."""
+        return chance(self.truth, self.source, observation)
+
+
+class Judge(Opponent):
+    """The best discriminator against a generator that draws from a source of known density."""
+
+    def __init__(self, truth: Ring, source: Ring | Disc) -> None:
+        super().__init__()
+        self.truth, self.source = truth, source
+
+    def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
+        """(B, 1) the probability that the points (B, 2) are real."""
+        return chance(self.truth, self.source, observation)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from palaestra.envs import BatchedEnv, Step, Task
+from palaestra.envs.actions import action_dtype, bounds
+from palaestra.envs.task import ProblemTask
 
 
 @dataclass(frozen=True)
@@ -72,33 +74,45 @@ class Clock(Task[ClockState]):
     def draw(self, state: ClockState, canvas: Any) -> None: ...
 
 
+def value_of(space: spaces.Space[Any], sign: Tensor) -> Any:
+    """Values (B, ...) of a space that tell the signs (B,): its highest where the sign is 1, its lowest elsewhere."""
+    if isinstance(space, spaces.Dict):
+        return {name: value_of(part, sign) for name, part in space.items()}
+    low, high = (0, 1) if isinstance(space, spaces.Box) else bounds(space)
+    low, high = (torch.as_tensor(bound).expand(space.shape) for bound in (low, high))
+    return torch.where(sign.view(-1, *[1] * low.ndim) > 0.5, high, low).to(action_dtype(space))
+
+
 @dataclass(frozen=True)
 class ActState:
     sign: Tensor
 
 
-class Act(Task[ActState]):
-    """Shows a sign, 0 or 1, and pays for an action whose mean is near it, in any action space; one step."""
+class Act(ProblemTask[ActState, Tensor]):
+    """Shows a sign, 0 or 1, and pays for an action whose mean is near it, in any spaces; one step."""
 
-    horizon, reset_noise = 1, 1
-    observation_space = spaces.Box(0, 1, (1,), np.float32)
+    horizon, sample_noise = 1, 1
 
-    def __init__(self, action_space: spaces.Space[Any]) -> None:
+    def __init__(self, action_space: spaces.Space[Any], observation_space: spaces.Space[Any] | None = None) -> None:
         super().__init__()
         self.action_space = action_space
+        self.observation_space = observation_space or spaces.Box(0, 1, (1,), np.float32)
 
-    def reset(self, noise: Tensor) -> ActState:
-        return ActState((noise[:, 0] < 0.5).float())
+    def sample(self, noise: Tensor) -> Tensor:
+        return (noise[:, 0] < 0.5).float()
+
+    def begin(self, problem: Tensor, noise: Tensor) -> ActState:
+        return ActState(problem)
 
     def step(self, state: ActState, action: Tensor, noise: Tensor) -> Step[ActState]:
         missed = (action.float().reshape(len(action), -1).mean(1) - state.sign).abs()
         return Step(state, 1 - missed, torch.ones_like(missed, dtype=torch.bool))
 
-    def observe(self, state: ActState) -> Tensor:
-        return state.sign[:, None]
+    def observe(self, state: ActState) -> Any:
+        return value_of(self.observation_space, state.sign)
 
     def expert(self, state: ActState) -> Tensor:
-        return state.sign.long()
+        return value_of(self.action_space, state.sign)
 
     def draw(self, state: ActState, canvas: Any) -> None: ...
 
@@ -117,5 +131,7 @@ def clock() -> Any:
 
 @pytest.fixture
 def acting() -> Any:
-    """Makes batches of the task for any action space."""
-    return lambda num_envs, action_space, seed=0: BatchedEnv(Act(action_space), num_envs, seed=seed)
+    """Makes batches of the task for any spaces."""
+    return lambda num_envs, action_space, observation_space=None, seed=0: BatchedEnv(
+        Act(action_space, observation_space), num_envs, seed=seed
+    )

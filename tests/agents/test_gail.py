@@ -9,10 +9,9 @@ import torch
 
 from palaestra import agents
 from palaestra.agents.rollout import collect, generalised_advantage
-from palaestra.envs import BatchedEnv, make_batched
+from palaestra.envs import make_batched
 from palaestra.envs.task import NoExpert
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.tests.agents.conftest import Act
 from palaestra.tests.agents.test_imitation import BOXES, SPACES, by_sign
 from palaestra.tests.agents.test_loss import differences
 from palaestra.tests.agents.test_resume import check_resume
@@ -102,14 +101,9 @@ def test_every_action_space_is_imitated_on(space, acting):
     assert names <= set(reports[0])
 
 
-def test_a_dict_observation_is_imitated_on():
-    class Told(Act):
-        observation_space = spaces.Dict({"sign": Act.observation_space, "idle": spaces.Discrete(2)})
-
-        def observe(self, state):
-            return {"sign": state.sign[:, None], "idle": torch.zeros_like(state.sign, dtype=torch.int64)}
-
-    env = BatchedEnv(Told(spaces.Discrete(2)), 32)
+def test_a_dict_observation_is_imitated_on(acting):
+    seen = spaces.Dict({"sign": spaces.Box(0, 1, (1,)), "copy": spaces.Discrete(2)})
+    env = acting(32, spaces.Discrete(2), seen)
     agent = agents.make("gail", env, rollout_steps=8, learning_rate=3e-3, gamma=0)
     list(agent.learn(env, 10_000))
     agent.save("agent.pt")

@@ -12,9 +12,10 @@ from palaestra import agents
 from palaestra.agents.demonstrations import Aggregate, Sequences
 from palaestra.agents.distributions import distribution
 from palaestra.envs import make_batched
-from palaestra.envs.actions import action_dtype, random_action
+from palaestra.envs.actions import random_action
 from palaestra.envs.task import NoExpert
 from palaestra.neural_blocks.errors import InvalidInput
+from palaestra.tests.agents.conftest import value_of
 from palaestra.tests.agents.test_loss import differences, perceptron
 from palaestra.tests.agents.test_resume import check_resume
 
@@ -29,17 +30,8 @@ def repeating(num_envs, seed=0):
 
 
 def by_sign(env):
-    """An expert for any action space: the highest value where the sign shown is 1, the lowest elsewhere."""
-    space = env.action_space
-    if isinstance(space, spaces.Discrete):
-        low, high = torch.tensor(space.start), torch.tensor(space.start + space.n - 1)
-    elif isinstance(space, spaces.MultiDiscrete):
-        low = torch.as_tensor(space.start)
-        high = low + torch.as_tensor(space.nvec) - 1
-    else:
-        low, high = torch.zeros(space.shape), torch.ones(space.shape)
-    sign = env.observation.view(-1, *[1] * low.ndim)
-    return torch.where(sign > 0.5, high, low).to(action_dtype(space))
+    """An expert for any action space."""
+    return value_of(env.action_space, env.observation[:, 0])
 
 
 @pytest.mark.parametrize("space", SPACES + BOXES)

@@ -99,12 +99,13 @@ def reference_ppo(parameters, rollout, advantage, config):
 
 
 def reference_a2c(parameters, rollout, advantage, config):
-    """Mnih et al. (2016), section 4: policy gradient, value error and entropy."""
-    loss = 0.0
-    for t, b, log_prob, error, entropy in reference_parts(parameters, rollout, advantage):
-        loss -= log_prob * float(advantage[t, b])
-        loss += config.value_coefficient * 0.5 * error - config.entropy_coefficient * entropy
-    return loss / (T * B)
+    """Mnih et al. (2016), section 4: policy gradient, value error and entropy; their sum, and their means."""
+    policy = value = entropy = 0.0
+    for t, b, log_prob, error, own_entropy in reference_parts(parameters, rollout, advantage):
+        policy -= log_prob * float(advantage[t, b]) / (T * B)
+        value += 0.5 * error / (T * B)
+        entropy += own_entropy / (T * B)
+    return policy + config.value_coefficient * value - config.entropy_coefficient * entropy, [policy, value, entropy]
 
 
 def differences(function, parameters, step=1e-6):
@@ -145,17 +146,21 @@ def test_ppo_loss_and_gradient_are_those_of_the_paper():
         torch.testing.assert_close(mine, reference, rtol=1e-5, atol=1e-8)
 
 
-def test_a2c_gradient_is_that_of_the_paper():
+def test_a2c_loss_and_gradient_are_those_of_the_paper(monkeypatch):
     config = A2CConfig(
         hidden=(4,), activation="tanh", value_coefficient=0.7, entropy_coefficient=0.05, max_grad_norm=1e9
     )
     agent = make(A2C, config)
     rollout = make_rollout(agent)
-    wanted = differences(lambda: reference_a2c(agent.parameters, rollout, ADVANTAGE, config), agent.parameters)
+    expected, parts = reference_a2c(agent.parameters, rollout, ADVANTAGE, config)
+    wanted = differences(lambda: reference_a2c(agent.parameters, rollout, ADVANTAGE, config)[0], agent.parameters)
+    minimised, original = [], agent.minimise
+    monkeypatch.setattr(agent, "minimise", lambda loss: minimised.append(loss.item()) or original(loss))
     report = agent.update(rollout, ADVANTAGE)
+    assert minimised == [pytest.approx(expected, rel=1e-10)]
+    assert [report[name].item() for name in ("policy_loss", "value_loss", "entropy")] == pytest.approx(parts, rel=1e-10)
     for parameter, reference in zip(agent.parameters, wanted, strict=True):
         torch.testing.assert_close(parameter.grad, reference, rtol=1e-5, atol=1e-8)
-    assert set(report) == {"policy_loss", "value_loss", "entropy"}
 
 
 def test_a_ppo_update_moves_the_parameters_as_adam_does():

@@ -3,36 +3,53 @@
 import itertools
 
 import gymnasium.spaces as spaces
+import numpy as np
 import pytest
 import torch
 
 from palaestra import agents
 from palaestra.agents.agent import read_checkpoint
-from palaestra.envs import GymnasiumBridge, make_batched
+from palaestra.envs import GymnasiumBridge
+
+
+def differ(one, other, path="state"):
+    """The places where two states are not the same, bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return [] if np.array_equal(one, other, equal_nan=True) else [path]
+    if isinstance(one, dict):
+        assert set(one) == set(other)
+        return [place for key in one for place in differ(one[key], other[key], f"{path}.{key}")]
+    if isinstance(one, list | tuple):
+        assert len(one) == len(other)
+        return [place for k, (a, b) in enumerate(zip(one, other, strict=True)) for place in differ(a, b, f"{path}.{k}")]
+    return [] if one == other else [path]
 
 
 def check_resume(name, make_env, steps, **config):
-    """Learns to the end in one go; then again with a stop after two iterations; compares everything."""
+    """Learns to the end in one go; then again with a stop after two reports; compares everything, gives the agent."""
+    cls = agents.agent_class(name)
+    if "anneal" in cls.Config.model_fields:
+        config = {"anneal": True} | config
     env = make_env()
-    agent = agents.make(name, env, seed=3, anneal=True, **config)
+    agent = agents.make(name, env, seed=3, **config)
     whole = list(agent.learn(env, steps))
 
     first_env = make_env()
-    first = agents.make(name, first_env, seed=3, anneal=True, **config)
+    first = agents.make(name, first_env, seed=3, **config)
     before = list(itertools.islice(first.learn(first_env, steps), 2))
     first.save("agent.pt", env=first_env.state_dict())
 
     second_env = make_env()
-    second = agents.agent_class(name).load("agent.pt", env.observation_space, env.action_space)
+    second = cls.load("agent.pt", env.observation_space, env.action_space)
     second_env.load_state_dict(read_checkpoint("agent.pt")["extra"]["env"])
     after = list(second.learn(second_env, steps))
 
     assert len(after) >= 2
     assert before + after == whole
-    for mine, theirs in zip(second.parameters, agent.parameters, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
-    assert torch.equal(second.generator.get_state(), agent.generator.get_state())
     assert second.steps == agent.steps >= steps
+    assert differ(second.state_dict(), agent.state_dict()) == []
+    assert differ(second_env.state_dict(), env.state_dict()) == []
+    return agent
 
 
 @pytest.mark.parametrize("memory", [None, "gru", "lstm"])
@@ -100,15 +117,3 @@ def test_restoring_also_works_into_an_agent_that_has_learned(uneven):
     first = list(agent.learn(env, 40))
     agent.restore(read_checkpoint("fresh.pt"), "fresh.pt")
     assert list(agent.learn(uneven(4), 40)) == first
-
-
-@pytest.mark.parametrize("name", ["random", "expert"])
-def test_agents_that_do_not_learn_are_saved_too(name):
-    env = make_batched("palaestra/RepeatPrevious-v0", 3)
-    agent = agents.make(name, env, seed=4)
-    agent.save("folder/agent.pt")
-    again = type(agent).load("folder/agent.pt", env.observation_space, env.action_space)
-    again.attach(env)
-    observation = env.reset()
-    assert torch.equal(again.act(observation)[0], agent.act(observation)[0])
-    assert list(agent.learn(env, 10)) == []

@@ -191,10 +191,12 @@ def test_the_policys_loss_is_that_of_the_paper(soft):
 
 
 def test_the_temperature_rises_where_the_entropy_is_too_low(soft):
+    """Haarnoja et al. (2018, algorithms and applications), by the logarithm of the temperature."""
     agent, _ = soft
     for log_prob, sign in ((5.0, -1), (-5.0, 1)):  # the wanted entropy is -2 nats: log-densities of 2
         loss = agent.temperature_loss(torch.full((4,), log_prob, dtype=torch.float64))
         (gradient,) = torch.autograd.grad(loss, agent.log_temperature)
+        assert loss.item() == pytest.approx(-0.4 * -(log_prob - 2))
         assert gradient.item() == pytest.approx(-(log_prob - 2))
         assert math.copysign(1, gradient) == sign
 

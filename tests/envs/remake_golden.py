@@ -41,6 +41,7 @@ GOLDEN = {
     "evade": ("Evade", {}, [[0.5, -0.5] * 32] * 3),
     "attack_defend": ("AttackDefend", {}, [[0.5] * 64] * 3),
     "gan_game": ("GANGame", {}, [[0.1, 0.2]] * 6),
+    "gan_game_digits": ("GANGame", {"dataset": "digits"}, [([0.9] * 8 + [0.1] * 8) * 4] * 6),
     "bernoulli_bandit": ("BernoulliBandit", {}, [0, 1, 2, 3]),
     "bernoulli_bandit_pull": ("BernoulliBandit", {"episodes": 1}, [1]),
     "point_goal": ("PointGoal", {}, [[0.1, 0.0], [0.05, -0.1], [-0.1, -0.1], [0.0, 0.1]]),

@@ -234,7 +234,10 @@ GAN = "palaestra/GANGame-v0"
         ({"player": "judge"}, "GANGame: player must be one of 'generator', 'discriminator'; got 'judge'"),
         ({"opponent": "true"}, "GANGame: opponent must be one of 'against-uniform', 'against-blurred'; got 'true'"),
         ({"player": "discriminator", "opponent": "tru"}, "got 'tru' (did you mean 'true'?)"),
-        ({"plyer": "generator"}, "GANGame: option must be one of 'modes', 'spread', 'points', 'player', 'opponent'"),
+        (
+            {"plyer": "generator"},
+            "GANGame: option must be one of 'dataset', 'modes', 'spread', 'points', 'split', 'player',",
+        ),
     ],
 )
 def test_wrong_names_of_a_registered_games_task_are_refused(options, expected):
@@ -246,10 +249,13 @@ def test_wrong_names_of_a_registered_games_task_are_refused(options, expected):
 def test_a_registered_game_comes_whole_or_as_one_players_task():
     game = make_game(GAN, modes=4)
     assert isinstance(game, Game)
-    assert game.modes == 4
+    assert game.source.modes == 4
     task = make_task(GAN, modes=4, player="discriminator")
-    assert (task.player, list(task.opponents), task.game.modes) == ("discriminator", ["generator"], 4)
+    assert (task.player, list(task.opponents), task.game.source.modes) == ("discriminator", ["generator"], 4)
     with pytest.raises(InvalidInput, match=r"game id must be one of .*; got 'palaestra/Copy-v0'"):
         make_game("palaestra/Copy-v0")
-    with pytest.raises(InvalidInput, match="GANGame: option must be one of 'modes', 'spread', 'points'; got 'player'"):
+    with pytest.raises(
+        InvalidInput,
+        match="option must be one of 'dataset', 'modes', 'spread', 'points', 'split'; got 'player'",
+    ):
         make_game(GAN, player="generator")

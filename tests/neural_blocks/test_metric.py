@@ -43,12 +43,13 @@ def test_prototypes_choose_as_scikit_learns_nearest_centroid(episode):
         torch.testing.assert_close(logits[row], -distance.square(), atol=1e-4, rtol=1e-4)
 
 
-def test_matching_adds_the_attention_on_each_class(episode):
+@pytest.mark.parametrize("scale", [1.0, 7.0])
+def test_matching_adds_the_attention_on_each_class(episode, scale):
     support, labels, query = episode
-    probabilities = matching_logits(support, labels, query, 4).exp()
+    probabilities = matching_logits(support, labels, query, 4, scale).exp()
     for row, place in np.ndindex(2, 5):
         cosine = torch.cosine_similarity(query[row, place].expand(9, -1), support[row], dim=1)
-        attention = torch.softmax(cosine, 0)
+        attention = torch.softmax(scale * cosine, 0)
         wanted = torch.stack([attention[labels[row] == way].sum() for way in range(4)])
         torch.testing.assert_close(probabilities[row, place], wanted)
     assert (probabilities[..., 3] == 0).all()  # no example of it
@@ -59,10 +60,12 @@ def test_networks_embed_every_example_by_itself(episode):
     support, query = torch.randn(2, 9, 1, 2, 3), torch.randn(2, 5, 1, 2, 3)
     network = encoder()
     embedded = [torch.stack([network(one) for one in examples]) for examples in (support, query)]
-    for block, function in ((PrototypicalNetwork, prototypical_logits), (MatchingNetwork, matching_logits)):
-        torch.testing.assert_close(
-            block(network)(support, labels, query, 3), function(embedded[0], labels, embedded[1], 3)
-        )
+    for block, function, scale in (
+        (PrototypicalNetwork, prototypical_logits, ()),
+        (MatchingNetwork, matching_logits, (10.0,)),
+    ):
+        wanted = function(embedded[0], labels, embedded[1], 3, *scale)
+        torch.testing.assert_close(block(network)(support, labels, query, 3), wanted)
 
 
 def test_the_siamese_loss_pulls_equals_and_pushes_others_to_the_margin():

@@ -149,6 +149,19 @@ def test_two_seeds_play_different_episodes(tiny: Path) -> None:
     assert first.episodes != second.episodes
 
 
+def test_a_scenario_s_settings_reach_an_agent_of_stable_baselines3(tiny: Path) -> None:
+    settings = {"n_steps": 8, "batch_size": 64, "n_epochs": 2, "policy_kwargs": {"net_arch": [24]}}
+    tiny.write_text(yaml.safe_dump(yaml.safe_load(tiny.read_text()) | {"agents": {"sb3:PPO": settings}}))
+    row = runner.run(tiny, "sb3:PPO", root="runs", steps=512, settings={"n_epochs": 3})
+    folder = Path(row.folder)
+    config = yaml.safe_load((folder / "run.yaml").read_text())["config"]
+    assert {name: config[name] for name in settings} == settings | {"n_epochs": 3}
+    assert [report["steps"] for report in reports(folder)] == [128, 256, 384, 512]  # 8 steps of 16 environments each
+    model = runner.load_agent(folder, make_environment(catalogue.get(tiny), 16)).model
+    assert model.policy.mlp_extractor.policy_net[0].out_features == 24
+    assert model.n_epochs == 3
+
+
 def test_a_bridged_environment_is_a_scenario_too(tmp_path: Path) -> None:
     path = tmp_path / "cartpole.yaml"
     path.write_text(

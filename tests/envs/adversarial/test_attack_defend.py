@@ -69,6 +69,20 @@ def test_projected_gradient_is_the_experts_attack():
     assert float((shown / 255 - attacked).abs().max()) <= 0.5 / 255 + 1e-6
 
 
+def test_the_gradient_attacker_recalls_what_projected_gradient_finds():
+    game = make_game(GAME, split="test")
+    attacker, surrogate = (
+        game.opponents(player)[name]() for player, name in (("attacker", "pgd"), ("defender", "plain"))
+    )
+    rows = torch.arange(0, 360, 7)
+    seen = {"image": game.images[rows], "label": game.labels[rows]}
+    change = attacker(seen, torch.empty(len(rows), 0))
+    assert torch.equal(change, surrogate.change(seen, steps=4))
+    assert float(change.abs().amax(1).min()) == 1
+    strange = {"image": 255 - game.images[:3], "label": game.labels[:3]}  # none of the game's digits
+    assert not bool(attacker(strange, torch.empty(3, 0)).any())
+
+
 def test_the_scripted_players_are_as_strong_as_they_should_be():
     expert = play("plain", "attacker", lambda env: env.expert_action())
     assert expert < 0.2

@@ -76,7 +76,7 @@ def test_the_payoff_is_the_logarithm_of_what_the_truth_was_given():
     assert second.metrics["accuracy"].tolist() == [1, 0, 0.5]
     assert not bool(second.terminated.any())
     shown = game.observe(second.state)["discriminator"]
-    assert torch.equal(shown, game.ring.sample(heads[:, 1:3]))  # a real one this time
+    assert torch.equal(shown, game.source.real(heads[:, 1:3]))  # a real one this time
     third = game.step(second.state, {"generator": made, "discriminator": belief}, heads)
     expected = [math.log(0.2) / 2, math.log(0.99) / 2, math.log(0.5) / 2]
     assert third.reward["discriminator"].tolist() == pytest.approx(expected)
@@ -117,7 +117,9 @@ def test_the_generators_expert_covers_the_ring():
     assert float(step.metrics["quality"].mean()) > 0.95  # 1 - exp(-9 / 2) on average
 
 
-@pytest.mark.parametrize("options", [{"modes": 0}, {"spread": 0.5}, {"points": 0}])
+@pytest.mark.parametrize(
+    "options", [{"modes": 0}, {"spread": 0.5}, {"points": 0}, {"dataset": "faces"}, {"split": "tset"}]
+)
 def test_wrong_options_are_refused(options):
     with pytest.raises(InvalidInput, match=f"GANGame: {next(iter(options))} must be"):
         make_game(GAN, **options)

@@ -12,20 +12,10 @@ from scipy.integrate import solve_ivp
 from palaestra.envs import BatchedEnv, make_task
 from palaestra.envs.control.hodgkin_huxley import CURRENTS, RATES, SUBSTEP, runge_kutta
 from palaestra.neural_blocks.spiking import settled_axon
+from palaestra.tests.neural_blocks.test_spiking import squid_axon
 
 ID = "palaestra/HodgkinHuxley-v0"
 REST = [-65.0, 0.0529325, 0.5961208, 0.3176769]  # where the gates settle at -65 mV
-
-
-def squid_axon(_, state, current):
-    """Written from the tables of Dayan and Abbott (2001), chapter 5."""
-    v, m, h, n = state
-    alpha_n, beta_n = 0.01 * (v + 55) / (1 - np.exp(-0.1 * (v + 55))), 0.125 * np.exp(-0.0125 * (v + 65))
-    alpha_m, beta_m = 0.1 * (v + 40) / (1 - np.exp(-0.1 * (v + 40))), 4 * np.exp(-(v + 65) / 18)
-    alpha_h, beta_h = 0.07 * np.exp(-0.05 * (v + 65)), 1 / (1 + np.exp(-0.1 * (v + 35)))
-    ionic = 0.3 * (v + 54.387) + 36 * n**4 * (v + 77) + 120 * m**3 * h * (v - 50)
-    gates = [(alpha_m, beta_m, m), (alpha_h, beta_h, h), (alpha_n, beta_n, n)]
-    return [current - ionic, *(a * (1 - x) - b * x for a, b, x in gates)]
 
 
 @cache
