@@ -12,7 +12,9 @@ from ..neural_blocks.memory import Memory
 from .config import AgentConfig
 
 EncoderChoice = Literal["auto", "flat", "cnn", "lenet", "residual", "vit"] | SkipJsonSchema[InstanceOf[nn.Module]]
-MemoryChoice = Literal["gru", "lstm", "elman", "one_gate_gru", "transformer"] | SkipJsonSchema[InstanceOf[Memory]]
+MemoryChoice = (
+    Literal["gru", "lstm", "elman", "one_gate_gru", "fast_weights", "transformer"] | SkipJsonSchema[InstanceOf[Memory]]
+)
 
 
 class NetworkConfig(AgentConfig):
@@ -42,8 +44,8 @@ class MemoryConfig(NetworkConfig):
     """Settings of a network that may have a memory, and of the sequences it learns from.
 
     Attributes:
-        memory: None, or a block of `recurrent.MEMORIES`: "gru", "lstm", "elman", "one_gate_gru" or "transformer"; or a
-            `Memory` that reads what the encoder gives, of which every network gets a copy.
+        memory: None, or a block of `recurrent.MEMORIES`: "gru", "lstm", "elman", "one_gate_gru", "fast_weights" or
+            "transformer"; or a `Memory` that reads what the encoder gives, of which every network gets a copy.
         memory_size: the memory's features, where it is named.
         memory_layers: memory blocks on top of each other, where it is named.
         memory_span: steps that a named memory remembers from the start, see `recurrent.memory`; None for its own.

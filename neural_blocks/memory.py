@@ -29,6 +29,10 @@ class Memory(nn.Module):
         """The memory of B fresh episodes."""
         raise NotImplementedError
 
+    def span(self, steps: int) -> None:
+        """Makes a fresh block remember about that many steps. Raises `InvalidInput` where it has no such number."""
+        raise InvalidInput(f"{type(self).__name__}: has nothing that fades at a rate, so its span cannot be {steps}")
+
     def step(self, x: Tensor, memory: State, start: Tensor | None = None) -> tuple[Tensor, State]:
         """One step: input (B, D), memory, starts (B,) bool, to output (B, H) and memory."""
         output, memory = self(x.unsqueeze(0), memory, None if start is None else start.unsqueeze(0))

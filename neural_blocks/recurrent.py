@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import InvalidInput, unknown_name
+from .fast_weights import FastWeights
 from .memory import CellMemory, Memory, State
 from .mlp import orthogonal
 from .transformer_memory import TransformerMemory
@@ -47,7 +48,7 @@ class Recurrent(CellMemory):
         (Tallec and Ollivier, 2018, who draw the times at random).
         """
         if self.keeping is None:
-            raise InvalidInput(f"{type(self).__name__}: has no gate that keeps, so its span cannot be {steps}")
+            super().span(steps)
         with torch.no_grad():
             self.input_gates.bias.view(self.gates, -1)[self.keeping] = torch.linspace(
                 0, math.log(steps), self.hidden_size
@@ -126,11 +127,12 @@ class LSTM(Recurrent):
         return torch.sigmoid(output) * torch.tanh(cell), cell
 
 
-MEMORIES: dict[str, type[Recurrent] | type[TransformerMemory]] = {
+MEMORIES: dict[str, type[Recurrent] | type[FastWeights] | type[TransformerMemory]] = {
     "gru": GRU,
     "lstm": LSTM,
     "elman": Elman,
     "one_gate_gru": OneGateGRU,
+    "fast_weights": FastWeights,
     "transformer": TransformerMemory,
 }
 
@@ -143,20 +145,19 @@ def memory(name: str, input_size: int, hidden_size: int, layers: int = 1, span: 
         input_size: features in.
         hidden_size: features out.
         layers: blocks on top of each other.
-        span: steps that are remembered from the start: a transformer's window, or the longest time of `Recurrent.span`;
-            None for the block's own.
+        span: steps that are remembered from the start: a transformer's window, else see the block's `span`; None for
+            the block's own.
 
     Raises:
-        InvalidInput: an unknown name (with the nearest right one), a size below 1, or a span for a block without gates.
+        InvalidInput: an unknown name (with the nearest right one), a size below 1, or a span for a block without one.
     """
     if name not in MEMORIES:
         raise unknown_name("memory", name, MEMORIES)
     if name == "transformer":
         return TransformerMemory(input_size, hidden_size, **({} if span is None else {"window": span}), layers=layers)
-    block: Any = MEMORIES[name](input_size, hidden_size) if layers == 1 else Deep(name, input_size, hidden_size, layers)
-    for part in block.modules() if span is not None else ():
-        if isinstance(part, Recurrent):
-            part.span(span)
+    block = MEMORIES[name](input_size, hidden_size) if layers == 1 else Deep(name, input_size, hidden_size, layers)
+    if span is not None:
+        block.span(span)
     return block
 
 
@@ -183,6 +184,11 @@ class Deep(Memory):
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
         self.parts = len(blocks[0].shapes)
         self.shapes = [shape for block in blocks for shape in block.shapes]
+
+    def span(self, steps: int) -> None:
+        """That of each block."""
+        for layer in self.layers:
+            layer.span(steps)
 
     def initial_memory(self, batch: int) -> State:
         """The parts of each block's memory, the lowest block's first."""

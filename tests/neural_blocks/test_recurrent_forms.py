@@ -172,5 +172,5 @@ def test_a_span_is_a_transformers_window_and_is_refused_where_no_gate_keeps():
     assert all(
         float(part.input_gates.bias[15]) == pytest.approx(math.log(9)) for part in memory("gru", 3, 8, 2, 9).layers
     )
-    with pytest.raises(InvalidInput, match="Elman: has no gate that keeps, so its span cannot be 9"):
+    with pytest.raises(InvalidInput, match="Elman: has nothing that fades at a rate, so its span cannot be 9"):
         memory("elman", 3, 8, span=9)
