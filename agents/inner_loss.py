@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import gymnasium.spaces as spaces
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..envs.task import Observation
 from .answers import OF_THE_TRIAL, answers
@@ -19,10 +19,10 @@ RIDGE = 1e-3  # keeps the linear baseline's equations solvable
 
 @dataclass(frozen=True)
 class Block:
-    """S steps of B trials between two adaptations: whole episodes.
+    """S steps of B trials between two adaptations.
 
     Attributes:
-        inputs: (B, S, ...) what the network saw.
+        inputs: (B, S, ...) what the network saw, or its encoding (B, S, F), which for vectors is the same.
         action: (B, S, n) or (B, S) its raw actions.
         outcome: (B, S, O) what the observation after each step told of it.
         start: (B, S) bool, the first step of an episode.
@@ -55,7 +55,7 @@ class Supervised:
         self.answers = answers("maml", observation_space, action_space)
         self.input_space, self.output_size = self.answers.question_space, self.answers.size
         self.outcome_size = self.output_size + 1
-        self.parameters: list[Tensor] = []
+        self.parameters: list[nn.Parameter] = []
 
     def inputs(self, observation: Observation) -> Observation:
         """(B, ...) the question."""
@@ -114,6 +114,7 @@ class PolicyGradient:
         require_trial("maml", observation_space)
         parts = {name: part for name, part in observation_space.items() if name not in OF_THE_TRIAL}
         self.input_space = parts.get("observation", spaces.Dict(parts))
+        self.vectors = isinstance(self.input_space, spaces.Box) and len(self.input_space.shape) == 1
         self.policy = distribution(action_space).to(device)
         self.output_size, self.gamma = self.policy.size, gamma
         self.parameters = [*self.policy.parameters()]
@@ -143,7 +144,7 @@ class PolicyGradient:
         """Each action weighs its advantage."""
         reward = block.outcome[..., 0]  # (B, S)
         to_go = _reward_to_go(reward, block.start, self.gamma)
-        advantage = to_go - _linear_baseline(block.inputs, block.start, to_go)
+        advantage = to_go - _linear_baseline(block.inputs if self.vectors else None, block.start, to_go)
         centred = advantage - advantage.mean(-1, keepdim=True)
         deviation = centred.square().mean(-1, keepdim=True).sqrt()
         return Lesson(block.inputs, block.action, centred / (deviation + 1e-6))
@@ -163,14 +164,14 @@ def _reward_to_go(reward: Tensor, start: Tensor, gamma: float) -> Tensor:
     return torch.stack(sums[::-1], 1)
 
 
-def _linear_baseline(inputs: Any, start: Tensor, to_go: Tensor) -> Tensor:
-    """(B, S) least squares of the rewards to go on powers of the time in the episode and, if vectors, the inputs."""
+def _linear_baseline(vectors: Tensor | None, start: Tensor, to_go: Tensor) -> Tensor:
+    """(B, S) least squares of the rewards to go on powers of the time in the episode and of vectors (B, S, F)."""
     steps = torch.arange(start.shape[1], device=start.device).expand(start.shape)
     time = (steps - (steps * start).cummax(1).values) / start.shape[1]  # (B, S) in [0, 1)
     features = [torch.ones_like(time), time, time**2, time**3]
-    if isinstance(inputs, Tensor) and inputs.ndim == 3:
-        vectors = inputs.to(time.dtype).unbind(-1)
-        features += [*vectors, *(part.square() for part in vectors)]
+    if vectors is not None:
+        each = vectors.to(time.dtype).unbind(-1)
+        features += [*each, *(part.square() for part in each)]
     x = torch.stack(features, -1)  # (B, S, F)
     x = x / x.abs().amax(1, keepdim=True).clamp(min=1e-6)  # of one size, whatever their units
     normal = x.mT @ x + RIDGE * torch.eye(x.shape[-1], device=x.device)

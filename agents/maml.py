@@ -2,57 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import gymnasium.spaces as spaces
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 
-from ..envs.protocol import BatchedEnvironment
+from ..envs.protocol import BatchedEnvironment, TimeStep
 from ..envs.task import Observation
-from ..envs.tree import leaves, take, tree_map, where
+from ..envs.tree import tree_map, where
 from ..neural_blocks.errors import InvalidInput
 from ..neural_blocks.mlp import MLP
-from .agent import Agent, Memory, Report
-from .config import AgentConfig
-from .episodes import Episodes, at_the_start, whole_episodes
+from .agent import Memory
+from .episodes import EpisodeLearner, EpisodeLearnerConfig
 from .inner_loss import Block, Lesson, PolicyGradient, Supervised
-from .network import encoder
-from .rollout import EpisodeStatistics
+from .network import make_encoder
 
 Weights = dict[str, Tensor]
 
 
-class MAMLConfig(AgentConfig):
-    """Settings of MAML; the defaults are those of the paper's sine waves.
+class MAMLConfig(EpisodeLearnerConfig):
+    """Settings of MAML beside those of every learner from whole episodes. The defaults are for the paper's sine waves.
 
     Attributes:
         inner_loss: "supervised", of the answers that the task shows, or "policy_gradient", of a trial's rewards.
         inner_rate: step size of an adaptation.
         first_order: leave away the adaptation's own derivative.
-        learning_rate: of Adam on the weights that adaptation starts from.
-        tasks: in a gradient step of Adam.
-        support_steps: S, steps between two adaptations: whole episodes.
-        rollout_steps: steps of a trial; the last block of S is not adapted to.
+        objective: what is learned from: the loss after the "last" adaptation, or the mean of those after "each".
+        support_steps: S, steps between two adaptations: for a policy, whole episodes.
+        rollout_steps: steps of a trial; the last block of S is what adaptation is for.
         gamma: discount of the policy gradient.
-        encoder: of images, see `network.encoder`: "auto", "flat", "cnn", "lenet" or "residual"; attention has no second
-            derivative.
-        hidden: widths of the hidden layers.
+        encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "lenet", "residual" or "vit". It is
+            learned, and the same for all tasks.
+        hidden: widths of the hidden layers, which adapt.
         activation: "tanh", "relu", "silu" or "gelu".
     """
 
     inner_loss: Literal["supervised", "policy_gradient"] = "supervised"
     inner_rate: float = Field(0.01, gt=0)
     first_order: bool = False
-    learning_rate: float = Field(1e-3, gt=0)
-    tasks: int = Field(25, ge=1)
+    objective: Literal["last", "each"] = "last"
     support_steps: int = Field(10, ge=1)
     rollout_steps: int = Field(20, ge=1)
     gamma: float = Field(0.99, ge=0, le=1)
-    encoder: Literal["auto", "flat", "cnn", "lenet", "residual"] = "auto"
+    encoder: Literal["auto", "flat", "cnn", "lenet", "residual", "vit"] = "auto"
     hidden: tuple[int, ...] = (40, 40)
     activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
 
@@ -62,27 +57,28 @@ class Adapted(NamedTuple):
 
     Attributes:
         time: (B,) int64 steps of the trial.
-        inputs: (B, S, ...) what the network saw.
+        inputs: (B, S, F) encoded, what the head saw.
         action: (B, S, ...) its raw actions.
         outcome: (B, S, O) what came of them.
         start: (B, S) bool, the first step of an episode.
-        weights: the network's parameters, each (B, ...).
+        weights: the head's parameters, each (B, ...).
     """
 
     time: Tensor
-    inputs: Any
+    inputs: Tensor
     action: Tensor
     outcome: Tensor
     start: Tensor
     weights: Any
 
 
-class MAML(Agent):
+class MAML(EpisodeLearner):
     """Weights from which one gradient step on a trial's first episodes makes its later ones good.
 
     Every S steps of a trial each environment's own weights take a step down the gradient of the inner loss on these
-    steps. What is learned is where they start: the loss after adaptation, differentiated through it. While there is an
-    adaptation to come, a policy explores, greedy or not.
+    steps. What is learned is where they start, from the loss after adaptation, differentiated through it. What encodes
+    an image is learned too, but does not adapt (Raghu et al., 2020). While there is an adaptation to come, a policy
+    explores, greedy or not.
 
     Raises:
         InvalidInput: spaces that do not show what the inner loss needs, or a trial that is not two blocks or more.
@@ -108,35 +104,26 @@ class MAML(Agent):
         else:
             trial = seen if isinstance(seen, spaces.Dict) else spaces.Dict({"observation": seen})
             self.inner = PolicyGradient(trial, actions, config.gamma, self.device)
-        first: Any = encoder(self.inner.input_space, config.encoder).to(self.device)
-        body = MLP(first.output_size, config.hidden, self.inner.output_size, activation=config.activation)
-        adapts = bool([*first.parameters()])
-        self.encode = nn.Identity() if adapts else first  # what has no weights need not be vectorised over tasks
-        self.network = (nn.Sequential(first, body) if adapts else body).to(self.device)
-        self.parameters = [*self.network.parameters(), *self.inner.parameters]
-        self.optimiser = torch.optim.Adam(self.parameters, lr=config.learning_rate, fused=True)
-        self.statistics: EpisodeStatistics | None = None
+        self.encode = make_encoder(self.inner.input_space, config.encoder)
+        features = int(self.encode.output_size)
+        self.head = MLP(features, config.hidden, self.inner.output_size, activation=config.activation)
+        self.optimise(nn.Sequential(self.encode, self.head), self.inner.parameters)
 
-    def _blank(self, inputs: Any) -> Adapted:
-        """Fresh trials, for inputs (B, ...): the weights that adaptation starts from, and an empty block."""
-        start = leaves(inputs)[0]
-        room = (len(start), self.config.support_steps)
+    def _blank(self, count: int) -> Adapted:
+        """Fresh trials: the weights that adaptation starts from, and an empty block."""
+        room = (count, self.config.support_steps)
         action = self.inner.mode(torch.zeros(1, self.inner.output_size, device=self.device))
         return Adapted(
-            time=torch.zeros(room[0], dtype=torch.int64, device=self.device),
-            inputs=tree_map(lambda part: part.new_zeros(*room, *part.shape[1:]), inputs),
+            time=torch.zeros(count, dtype=torch.int64, device=self.device),
+            inputs=torch.zeros(*room, self.encode.output_size, device=self.device),
             action=action.new_zeros(*room, *action.shape[1:]),
             outcome=torch.zeros(*room, self.inner.outcome_size, device=self.device),
             start=torch.zeros(room, dtype=torch.bool, device=self.device),
-            weights=tree_map(lambda part: part.detach().expand(room[0], *part.shape), self._weights()),
+            weights=tree_map(lambda part: part.detach().expand(count, *part.shape), self._weights()),
         )
 
     def _weights(self) -> Weights:
-        return dict(self.network.named_parameters())
-
-    def _inputs(self, observation: Observation) -> Any:
-        """(B, ...) what the network sees."""
-        return self.encode(self.inner.inputs(observation))
+        return dict(self.head.named_parameters())
 
     def act(
         self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False
@@ -149,21 +136,22 @@ class MAML(Agent):
     def _decide(
         self, observation: Observation, memory: Memory, start: Tensor | None, greedy: bool
     ) -> tuple[Tensor, Memory]:
-        """Raw actions: notes what came of the last ones, adapts where a block is full, and asks the network."""
-        inputs = self._inputs(observation)
-        trial = Adapted(*memory) if memory else self._blank(inputs)
+        """Raw actions: notes what came of the last ones, adapts where a block is full, and asks the head."""
+        inputs = self.encode(self.inner.inputs(observation))  # (B, F)
+        trial = Adapted(*memory) if memory else self._blank(len(inputs))
         if memory and start is not None and (self.device.type != "cpu" or bool(start.any())):
-            trial = Adapted(*where(start, self._blank(inputs), trial))
+            trial = Adapted(*where(start, self._blank(len(inputs)), trial))
         rows, length = torch.arange(len(trial.time), device=self.device), self.config.support_steps
         before = rows, (trial.time - 1) % length  # in a fresh trial this is a slot that will be written again
         trial = trial._replace(outcome=trial.outcome.index_put(before, self.inner.outcome(observation)))
         full = (trial.time > 0) & (trial.time % length == 0)
         if self.device.type != "cpu" or bool(full.any()):  # asking another device would wait for it
             block = Block(trial.inputs, trial.action, trial.outcome, trial.start)
-            adapted = vmap(self._adapt)(trial.weights, self.inner.lesson(block))
-            trial = trial._replace(weights=where(full, adapted, trial.weights))
-        one = tree_map(lambda part: part.unsqueeze(1), inputs)
-        output = vmap(self._forward)(trial.weights, one).squeeze(1)  # (B, outputs)
+            with torch.enable_grad():
+                apart = {name: weight.detach().requires_grad_() for name, weight in trial.weights.items()}
+                adapted = self._adapt(apart, self.inner.lesson(block))
+            trial = trial._replace(weights=where(full, tree_map(torch.Tensor.detach, adapted), trial.weights))
+        output = self.head.each(trial.weights, inputs.unsqueeze(1)).squeeze(1)  # (B, outputs)
         raw = self.inner.sample(output, self.generator)
         if greedy:
             exploring = trial.time < self.config.rollout_steps - length
@@ -171,7 +159,7 @@ class MAML(Agent):
         now = rows, trial.time % length
         return raw, trial._replace(
             time=trial.time + 1,
-            inputs=tree_map(lambda kept, new: kept.index_put(now, new), trial.inputs, inputs),
+            inputs=trial.inputs.index_put(now, inputs),
             action=trial.action.index_put(now, raw),
             start=trial.start.index_put(now, self._episode_start(observation, trial.time)),
         )
@@ -182,59 +170,39 @@ class MAML(Agent):
             return observation["episode_start"][:, 0] > 0
         return time == 0
 
-    def _forward(self, weights: Weights, inputs: Any) -> Tensor:
-        """One task's inputs (S, ...) to outputs (S, n)."""
-        return functional_call(self.network, weights, (inputs,))
-
     def _loss(self, weights: Weights, lesson: Lesson) -> Tensor:
-        """One task's loss on one block."""
-        return (lesson.weight * self.inner.loss(self._forward(weights, lesson.inputs), lesson.target)).mean()
+        """(N,) the tasks' losses on a block (N, S, ...)."""
+        loss = self.inner.loss(self.head.each(weights, lesson.inputs), lesson.target)
+        return (lesson.weight * loss).mean(-1)
 
     def _adapt(self, weights: Weights, lesson: Lesson) -> Weights:
-        """One task's weights after a step down the gradient of a block's loss."""
-        slope = grad(self._loss)(weights, lesson)
-        if self.config.first_order:
-            slope = tree_map(torch.Tensor.detach, slope)
-        return {name: weight - self.config.inner_rate * slope[name] for name, weight in weights.items()}
+        """Each task's weights (N, ...) after a step down the gradient of its loss on a block.
 
-    def _task_loss(self, weights: Weights, lessons: Lesson) -> Tensor:
-        """One task's mean loss on its blocks (n, S, ...) but the first, the weights adapted to those before each."""
+        No task's loss depends on another's weights, so the gradient of their sum is that of each.
+        """
+        names, parts = zip(*weights.items(), strict=True)
+        loss = self._loss(weights, lesson).sum()
+        slopes = torch.autograd.grad(loss, parts, create_graph=not self.config.first_order)
+        rate = self.config.inner_rate
+        return {name: part - rate * slope for name, part, slope in zip(names, parts, slopes, strict=True)}
+
+    def loss(self, *lessons: Any) -> Tensor:
+        """The mean loss after adaptation of N tasks; parts of a `Lesson`, each with its blocks (N, T / S, S, ...)."""
+        inputs, *rest = lessons
+        lead = rest[0].shape[:3]
+        encoded = self.encode(tree_map(lambda part: part.flatten(0, 2), inputs)).unflatten(0, lead)
+        blocks = [Lesson(*tree_map(lambda part, k=k: part[:, k], (encoded, *rest))) for k in range(self.blocks)]
+        weights = {name: part.expand(lead[0], *part.shape) for name, part in self._weights().items()}
         losses = []
-        for block in range(self.blocks - 1):
-            weights = self._adapt(weights, Lesson(*take(lessons, block)))
-            losses.append(self._loss(weights, Lesson(*take(lessons, block + 1))))
+        for support, query in itertools.pairwise(blocks):
+            weights = self._adapt(weights, support)
+            if self.config.objective == "each" or query is blocks[-1]:
+                losses.append(self._loss(weights, query).mean())
         return torch.stack(losses).mean()
 
-    def loss(self, lessons: Lesson) -> Tensor:
-        """The mean loss after adaptation of N tasks, each with its blocks (N, T / S, S, ...)."""
-        return vmap(self._task_loss, in_dims=(None, 0))(self._weights(), lessons).mean()
-
-    def learn(self, env: BatchedEnvironment, steps: int) -> Iterator[Report]:
-        """Learns until it has taken `steps` environment steps in all; yields one report per iteration.
-
-        Trials are played whole: environments that stand within one are reset.
-
-        Raises:
-            InvalidInput: trials that do not all end after `rollout_steps` steps.
-        """
-        self.attach(env)
-        while self.steps < steps:
-            self.statistics = at_the_start(self.statistics, env)
-            blocks, trials = self._collect(env)
-            order = torch.arange(env.num_envs, device=self.device).split(self.config.tasks)
-            lessons = self._lessons(blocks)
-            losses = [self.update(Lesson(*take(lessons, tasks))) for tasks in order]
-            self.steps += self.config.rollout_steps * env.num_envs
-            yield self.statistics.report(self.steps, trials, {"policy_loss": torch.stack(losses).mean()})
-
-    def _lessons(self, blocks: Block) -> Lesson:
-        """Of blocks (B, n, S, ...), with these axes."""
-        lesson = self.inner.lesson(tree_map(lambda part: part.flatten(0, 1), blocks))
-        return Lesson(*tree_map(lambda part: part.unflatten(0, (-1, self.blocks)), lesson))
-
     @torch.no_grad()
-    def _collect(self, env: BatchedEnvironment) -> tuple[Block, Episodes]:
-        """One whole trial in every environment: as blocks (B, T / S, S, ...), and what it gave."""
+    def collect(self, env: BatchedEnvironment) -> tuple[Lesson, list[TimeStep]]:
+        """What one whole trial in every environment teaches, (B, T / S, S, ...), and its steps."""
         memory: Memory = ()
         parts, steps = [], []
         for time in range(self.config.rollout_steps):
@@ -242,34 +210,9 @@ class MAML(Agent):
             raw, memory = self._decide(observation, memory, None, False)
             step = env.step(self.inner.to_env(raw))
             begins = self._episode_start(observation, torch.full_like(memory[0], time))
-            parts.append((self._inputs(observation), raw, self.inner.outcome(step.final_observation), begins))
+            parts.append((self.inner.inputs(observation), raw, self.inner.outcome(step.final_observation), begins))
             steps.append(step)
-        trials = whole_episodes(steps, env, self.config)
-        joined = tree_map(lambda *each: torch.stack(each, 1).unflatten(1, (self.blocks, -1)), *parts)
-        return Block(*joined), trials
-
-    def update(self, lessons: Lesson) -> Tensor:
-        """One step of Adam on N tasks' lessons; returns the loss."""
-        loss = self.loss(lessons)
-        for parameter in self.parameters:
-            parameter.grad = None
-        loss.backward()
-        self.optimiser.step()
-        return loss.detach()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Weights and optimiser beside the base's counters; between two iterations no trial is under way."""
-        return super().state_dict() | {
-            "network": self.network.state_dict(),
-            "inner": [parameter.detach() for parameter in self.inner.parameters],
-            "optimiser": self.optimiser.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues exactly where a saved agent stood."""
-        super().load_state_dict(state)
-        self.network.load_state_dict(state["network"])
-        with torch.no_grad():
-            for parameter, saved in zip(self.inner.parameters, state["inner"], strict=True):
-                parameter.copy_(saved)
-        self.optimiser.load_state_dict(state["optimiser"])
+        length = self.config.support_steps
+        trials = tree_map(lambda *each: torch.stack(each, 1), *parts)  # (B, T, ...)
+        lesson = self.inner.lesson(Block(*tree_map(lambda part: part.unflatten(1, (-1, length)).flatten(0, 1), trials)))
+        return Lesson(*tree_map(lambda part: part.unflatten(0, (-1, self.blocks)), lesson)), steps

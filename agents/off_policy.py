@@ -162,8 +162,8 @@ class OffPolicyAgent(Agent):
     @torch.no_grad()
     def _move_targets(self) -> None:
         for target, network in self.target_pairs:
-            old, new = list(target.parameters()), list(network.parameters())
-            torch._foreach_lerp_(old, new, self.config.target_rate)
+            for old, new in zip(target.parameters(), network.parameters(), strict=True):
+                old.lerp_(new, self.config.target_rate)
 
     def minimise(self, name: str, loss: Tensor) -> None:
         """One step of the optimiser of that name."""

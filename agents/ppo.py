@@ -79,7 +79,8 @@ class PPO(ActorCriticAgent):
         clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
         policy_loss = -torch.min(ratio * advantage, clipped * advantage).mean()
         value_loss = 0.5 * (value - target).square().mean()
-        entropy = self.policy.entropy(parameters).mean()
+        # at a coefficient of 0 it is only reported
+        entropy = self.policy.entropy(parameters if config.entropy_coefficient else parameters.detach()).mean()
         loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
         with torch.no_grad():
             approx_kl = (ratio - 1 - log_ratio).mean()

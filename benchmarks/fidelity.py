@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ HEADING = """Written by `python benchmarks/fidelity.py`: total reward of a trial
 The published values are means over 1000 problems; their error is taken from the deviation measured here. "Near" is
 within 2 standard errors of the difference and 1 % of the published value; for RL², at most 2 % below the published
 value; a dash where none is quoted. "Wiped" is the same RL² with its memory wiped at every episode of a trial, and PPO
-has no memory. Minutes are of training, on one core.
+has no memory. Minutes are of training and scoring, on one core.
 
 Every bandit method starts from a Beta(1, 1) prior; the Gittins index is that of the pulls left, without discount. On
 MDPs the priors are Dirichlet(1, ..., 1) for transitions and N(0, 1) for mean rewards. The widths of UCB1 and of
@@ -83,11 +84,13 @@ def measure(scenario: str, agent: str, seed: int, published: float | None) -> li
     protocol = experiment.evaluation.model_copy(update={"episodes": PROBLEMS, "num_envs": PARALLEL})
     experiment = experiment.model_copy(update={"evaluation": protocol})
     with tempfile.TemporaryDirectory() as root:
+        started = time.process_time()
         result = run(experiment, agent, seed, root=root)
+        seconds = time.process_time() - started
         row = compared(scenario, agent, seed, result.return_mean, result.return_std, published)
         if agent not in LEARNERS:
             return [row]
-        row |= {"steps": result.steps, "minutes": round(result.seconds / 60, 1)}
+        row |= {"steps": result.steps, "minutes": round(seconds / 60, 1)}
         if agent != "rl2":
             return [row]
         row["curve"] = curve(Path(result.folder) / "metrics.jsonl")

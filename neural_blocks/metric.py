@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,52 +34,63 @@ def prototypical_logits(support: Tensor, labels: Tensor, query: Tensor, ways: in
     return -(query.unsqueeze(2) - prototypes.unsqueeze(1)).square().sum(-1)
 
 
-def matching_logits(support: Tensor, labels: Tensor, query: Tensor, ways: int) -> Tensor:
+def matching_logits(support: Tensor, labels: Tensor, query: Tensor, ways: int, scale: float | Tensor = 1.0) -> Tensor:
     """Log-probabilities by attention over the labelled examples, softmax of cosine similarity (Vinyals et al., 2016).
 
-    Arguments, result and errors as in `prototypical_logits`; a class without examples gets -inf.
+    Arguments, result and errors as in `prototypical_logits`; a class without examples gets -inf. Cosines lie within
+    [-1, 1], so without a `scale` the attention cannot get sharper than e^2 to 1.
     """
     _check_episode("matching_logits", support, labels, query)
-    similarity = F.normalize(query, dim=-1) @ F.normalize(support, dim=-1).transpose(1, 2)  # (B, Q, S)
+    similarity = scale * F.normalize(query, dim=-1) @ F.normalize(support, dim=-1).transpose(1, 2)  # (B, Q, S)
     attention = F.log_softmax(similarity, -1).unsqueeze(-1)  # (B, Q, S, 1)
     members = F.one_hot(labels, ways).bool().unsqueeze(1)  # (B, 1, S, K)
     return torch.logsumexp(attention.masked_fill(~members, -torch.inf), 2)
 
 
-class _FewShot(nn.Module):
-    """An encoder of single examples, applied to whole episodes."""
+class FewShotNetwork(nn.Module):
+    """Few-shot classifier: compares embeddings with those of labelled examples. Subclasses say how.
+
+    Trained by cross-entropy.
+
+    Args:
+        encoder: a module from (N, ...) examples to (N, D).
+    """
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
 
+    @abstractmethod
+    def logits(self, support: Tensor, labels: Tensor, query: Tensor, ways: int) -> Tensor:
+        """Embeddings (B, S, D), labels (B, S), queries (B, Q, D) to (B, Q, ways) logits."""
+
     def embed(self, examples: Tensor) -> Tensor:
         """(B, S, ...) examples to (B, S, D)."""
         return self.encoder(examples.flatten(0, 1)).unflatten(0, examples.shape[:2])
 
-
-class PrototypicalNetwork(_FewShot):
-    """Few-shot classifier: the class whose mean embedding is nearest (Snell et al., 2017). Trained by cross-entropy.
-
-    Args:
-        encoder: a module from (N, ...) examples to (N, D).
-    """
-
     def forward(self, support: Tensor, labels: Tensor, query: Tensor, ways: int) -> Tensor:
         """Examples (B, S, ...), labels (B, S), queries (B, Q, ...) to (B, Q, ways) logits."""
-        return prototypical_logits(self.embed(support), labels, self.embed(query), ways)
+        return self.logits(self.embed(support), labels, self.embed(query), ways)
 
 
-class MatchingNetwork(_FewShot):
-    """Few-shot classifier: attention over the labelled examples (Vinyals et al., 2016). Trained by cross-entropy.
+class PrototypicalNetwork(FewShotNetwork):
+    """The class whose mean embedding is nearest (Snell et al., 2017)."""
 
-    Args:
-        encoder: a module from (N, ...) examples to (N, D).
-    """
+    def logits(self, support: Tensor, labels: Tensor, query: Tensor, ways: int) -> Tensor:
+        """See `prototypical_logits`."""
+        return prototypical_logits(support, labels, query, ways)
 
-    def forward(self, support: Tensor, labels: Tensor, query: Tensor, ways: int) -> Tensor:
-        """Examples (B, S, ...), labels (B, S), queries (B, Q, ...) to (B, Q, ways) log-probabilities."""
-        return matching_logits(self.embed(support), labels, self.embed(query), ways)
+
+class MatchingNetwork(FewShotNetwork):
+    """Attention over the labelled examples (Vinyals et al., 2016), at a learned scale (Gidaris and Komodakis, 2018)."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__(encoder)
+        self.log_scale = nn.Parameter(torch.tensor(10.0).log())
+
+    def logits(self, support: Tensor, labels: Tensor, query: Tensor, ways: int) -> Tensor:
+        """See `matching_logits`; these are log-probabilities."""
+        return matching_logits(support, labels, query, ways, self.log_scale.exp())
 
 
 class Siamese(nn.Module):

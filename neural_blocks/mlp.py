@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from .errors import InvalidInput, unknown_name
@@ -69,3 +70,18 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., input_size) to (..., output_size)."""
         return self.layers(x)
+
+    def each(self, weights: dict[str, Tensor], x: Tensor) -> Tensor:
+        """N perceptrons of this shape at once, each on its own rows: (N, S, input_size) to (N, S, output_size).
+
+        Args:
+            weights: by the parameters' names, each (N, ...).
+            x: (N, S, input_size).
+        """
+        for place, layer in enumerate(self.layers):
+            if isinstance(layer, nn.Linear):
+                weight, bias = weights[f"layers.{place}.weight"], weights[f"layers.{place}.bias"]
+                x = torch.baddbmm(bias.unsqueeze(1), x, weight.mT)
+            else:
+                x = layer(x)
+        return x

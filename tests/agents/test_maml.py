@@ -1,7 +1,5 @@
 """MAML: its gradient against explicit autograd task by task, its inner losses by hand, and adaptation that helps."""
 
-import itertools
-
 import gymnasium.spaces as spaces
 import numpy as np
 import pytest
@@ -9,10 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from palaestra import agents
-from palaestra.agents.agent import read_checkpoint
 from palaestra.agents.inner_loss import Block, Lesson, PolicyGradient, Supervised, _reward_to_go
 from palaestra.envs import make_batched
 from palaestra.neural_blocks.errors import InvalidInput
+from palaestra.tests.agents.test_resume import check_resume
 
 WAVES = {"support_steps": 5, "rollout_steps": 10, "hidden": (12, 12)}
 GOALS = {"inner_loss": "policy_gradient", "support_steps": 6, "hidden": (8,)}
@@ -47,16 +45,18 @@ def policy_loss(agent, weights, lesson):
     return (lesson.weight * each).mean()
 
 
+@pytest.mark.parametrize("objective", ["last", "each"])
 @pytest.mark.parametrize("first_order", [False, True])
 @pytest.mark.parametrize("blocks", [2, 4])
 @pytest.mark.parametrize("kind", ["supervised", "policy_gradient"])
-def test_the_vectorised_gradient_is_that_of_explicit_autograd_task_by_task(kind, blocks, first_order):
+def test_the_vectorised_gradient_is_that_of_explicit_autograd_task_by_task(kind, blocks, first_order, objective):
     env = (waves if kind == "supervised" else goals)(2, episodes=blocks)
     settings = {**(WAVES if kind == "supervised" else GOALS), "rollout_steps": 5 * blocks}
     if kind != "supervised":
         settings["rollout_steps"] = 6 * blocks
-    agent = agents.make("maml", env, **settings, first_order=first_order, inner_rate=0.1)
+    agent = agents.make("maml", env, **settings, first_order=first_order, objective=objective, inner_rate=0.1)
     agent.network.double()
+    agent.encode = torch.nn.Identity()  # as it is for vectors, but in float64
     if kind != "supervised":
         agent.inner.policy.double()
     generator = torch.Generator().manual_seed(1)
@@ -66,14 +66,15 @@ def test_the_vectorised_gradient_is_that_of_explicit_autograd_task_by_task(kind,
 
     losses = []
     for task in range(3):
-        weights = dict(agent.network.named_parameters())
+        weights = dict(agent.head.named_parameters())
         for block in range(blocks - 1):
             loss = policy_loss(agent, weights, Lesson(*(part[task, block] for part in lessons)))
             slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=not first_order)
             weights = {name: one - 0.1 * slope for (name, one), slope in zip(weights.items(), slopes, strict=True)}
-            losses.append(policy_loss(agent, weights, Lesson(*(part[task, block + 1] for part in lessons))))
+            if objective == "each" or block == blocks - 2:
+                losses.append(policy_loss(agent, weights, Lesson(*(part[task, block + 1] for part in lessons))))
     wanted = torch.stack(losses).mean()
-    loss = agent.loss(lessons)
+    loss = agent.loss(*lessons)
     torch.testing.assert_close(loss, wanted, rtol=1e-10, atol=1e-10)
     parameters = agent.parameters
     for mine, theirs in zip(
@@ -86,7 +87,7 @@ def test_the_last_point_of_an_episode_does_not_count_because_its_answer_is_never
     env = waves(3, seed=4)
     agent = agents.make("maml", env, **WAVES)
     env.reset()
-    lesson = agent._lessons(agent._collect(env)[0])
+    lesson, _ = agent.collect(env)
     assert lesson.weight[:, 0].tolist() == [[1.25, 1.25, 1.25, 1.25, 0.0]] * 3
     assert lesson.weight[:, 1].tolist() == [[1.0] * 5] * 3  # the trial's end shows its last answer
 
@@ -196,6 +197,18 @@ def test_a_policy_on_point_goal_is_better_after_its_gradient_step():
     assert after > 0.8 * before  # both are negative
 
 
+def test_unseen_glyphs_are_named_after_a_gradient_step_on_each_that_was_shown():
+    make = lambda num_envs, **options: make_batched(  # noqa: E731
+        "palaestra/FewShot-v0", num_envs, ways=3, shots=2, **options
+    )
+    settings = {"support_steps": 1, "rollout_steps": 9, "inner_rate": 0.3, "objective": "each", "hidden": ()}
+    env = make(64, seed=1)
+    agent = agents.make("maml", env, learning_rate=3e-3, **settings)
+    list(agent.learn(env, 64 * 9 * 12))
+    metrics = agents.evaluate(agent, make(128, split="test"), 128, seed=10**6).metrics
+    assert metrics["shot_2"] > 0.6  # guesses are right once in three
+
+
 @pytest.mark.parametrize(
     ("make", "settings"),
     [
@@ -206,21 +219,7 @@ def test_a_policy_on_point_goal_is_better_after_its_gradient_step():
     ],
 )
 def test_a_resumed_run_equals_the_run_that_was_not_stopped(make, settings):
-    env = make(5)
-    agent = agents.make("maml", env, seed=3, tasks=3, **settings)
-    steps = 5 * settings["rollout_steps"] * 4
-    whole = list(agent.learn(env, steps))
-    first_env = make(5)
-    first = agents.make("maml", first_env, seed=3, tasks=3, **settings)
-    before = list(itertools.islice(first.learn(first_env, steps), 2))
-    first.save("agent.pt", env=first_env.state_dict())
-    second_env = make(5)
-    second = agents.agent_class("maml").load("agent.pt", env.observation_space, env.action_space)
-    second_env.load_state_dict(read_checkpoint("agent.pt")["extra"]["env"])
-    assert before + list(second.learn(second_env, steps)) == whole
-    for mine, theirs in zip(second.parameters, agent.parameters, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
-    assert {"steps", "episodes", "return", "length", "policy_loss"} <= set(whole[0])
+    check_resume("maml", lambda: make(5), 5 * settings["rollout_steps"] * 4, tasks=3, **settings)
 
 
 def test_what_does_not_fit_is_refused_by_name():

@@ -63,3 +63,14 @@ def test_a_perceptron_runs_in_bfloat16_and_compiled():
     mlp, x = MLP(3, (5,), 2), torch.randn(4, 3)
     torch.testing.assert_close(torch.compile(mlp, backend="eager", fullgraph=True)(x), mlp(x))
     assert mlp.bfloat16()(x.bfloat16()).dtype == torch.bfloat16
+
+
+def test_each_of_several_perceptrons_is_that_perceptron_alone():
+    perceptron = MLP(3, (5, 4), 2, activation="tanh")
+    generator = torch.Generator().manual_seed(0)
+    named = dict(perceptron.named_parameters())
+    weights = {name: torch.randn(6, *part.shape, generator=generator) for name, part in named.items()}
+    x = torch.randn(6, 7, 3, generator=generator)
+    for row, output in enumerate(perceptron.each(weights, x)):
+        own = {name: part[row] for name, part in weights.items()}
+        torch.testing.assert_close(output, torch.func.functional_call(perceptron, own, (x[row],)))
