@@ -170,7 +170,7 @@ def test_a_span_makes_features_fade_within_as_many_steps(name):
 def test_a_span_is_a_transformers_window_and_is_refused_where_no_gate_keeps():
     assert memory("transformer", 3, 8, span=50).window == 50
     assert all(
-        float(part.input_gates.bias[15]) == pytest.approx(math.log(9)) for part in memory("gru", 3, 8, 2, 9).layers
+        part.input_gates.bias[15].item() == pytest.approx(math.log(9)) for part in memory("gru", 3, 8, 2, 9).layers
     )
     with pytest.raises(InvalidInput, match="Elman: has nothing that fades at a rate, so its span cannot be 9"):
         memory("elman", 3, 8, span=9)
