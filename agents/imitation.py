@@ -1,4 +1,4 @@
-"""What behaviour cloning and DAgger share: the network, acting, collecting labels, the loss, and their state."""
+"""What behaviour cloning and DAgger share: collecting labels, the loss, and the data set."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from torch import Tensor
 
 from ..envs.protocol import BatchedEnvironment
 from ..envs.task import Observation
-from ..envs.tree import leaves, tree_map
+from ..envs.tree import tree_map
 from .agent import Agent, Memory, Report
 from .config import AgentConfig
 from .demonstrations import Aggregate, Sequences, side_by_side
-from .distributions import distribution
 from .expert import Expert
 from .network import Actor
 from .network_config import MemoryConfig
-from .rollout import EpisodeStatistics, continued_statistics
+from .policy_agent import PolicyAgent
+from .rollout import continued_statistics
 
 
 class ImitationConfig(MemoryConfig):
@@ -67,7 +67,7 @@ class LabelledRollout:
     metrics: dict[str, Tensor]
 
 
-class ImitationAgent(Agent):
+class ImitationAgent(PolicyAgent):
     """An agent that learns to do what an expert would. Subclasses say who acts while labels are collected.
 
     Attributes:
@@ -82,39 +82,16 @@ class ImitationAgent(Agent):
 
     def build(self) -> None:
         """Network, distribution, optimiser and an empty data set."""
-        config = self.config
-        policy = distribution(self.action_space)
-        self.network = Actor(self.observation_space, policy.size, **config.network()).to(self.device)
-        self.policy = policy.to(self.device)
-        self.parameters = [*self.network.parameters(), *self.policy.parameters()]
-        self.optimiser = torch.optim.Adam(self.parameters, lr=config.learning_rate, fused=True)
-        self.chunk = config.chunk
-        self.aggregate = Aggregate(max(1, config.capacity // self.chunk))
+        self.make_network(Actor)
+        self.optimiser = torch.optim.Adam(self.parameters, lr=self.config.learning_rate, fused=True)
+        self.aggregate = Aggregate(max(1, self.config.capacity // self.chunk))
         self.expert = Expert(self.observation_space, self.action_space, device=self.device)
         self.queries = self.iterations = 0
-        self.memory: Memory = ()
         self.expert_memory: Memory = ()
-        self.statistics: EpisodeStatistics | None = None
 
     @abstractmethod
     def expert_share(self) -> float:
         """The probability with which the expert, not the learner, acts in the next rollout."""
-
-    def initial_memory(self, num_envs: int) -> Memory:
-        """Zeros."""
-        return self.network.initial_memory(num_envs)
-
-    @torch.no_grad()
-    def act(
-        self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False
-    ) -> tuple[Tensor, Memory]:
-        """Actions (B, ...) from the policy; see `Agent.act`."""
-        num_envs = len(leaves(observation)[0])
-        if start is None:
-            start = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
-        parameters, memory = self.network.act(observation, memory or self.initial_memory(num_envs), start)
-        raw = self.policy.mode(parameters) if greedy else self.policy.sample(parameters, self.generator)
-        return self.policy.to_env(raw), memory
 
     def learn(self, env: BatchedEnvironment, steps: int) -> Iterator[Report]:
         """Learns until it has taken `steps` environment steps, each labelled, in all; yields one report per iteration.
@@ -214,11 +191,7 @@ class ImitationAgent(Agent):
             lambda part: part.transpose(0, 1), (batch.observation, batch.start, batch.label)
         )
         loss, numbers = self.loss(observation, start, label, batch.memory)
-        for parameter in self.parameters:
-            parameter.grad = None
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm, foreach=True)
-        self.optimiser.step()
+        self.minimise(loss)
         return numbers
 
     def loss(self, observation: Observation, start: Tensor, label: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
@@ -229,30 +202,17 @@ class ImitationAgent(Agent):
             return loss, torch.stack([loss, self.policy.entropy(parameters).mean()])
 
     def state_dict(self) -> dict[str, Any]:
-        """Network, optimiser, data set, memories and running episodes beside the base's counters."""
+        """Data set, labels asked for and the expert's memory beside the policy's state."""
         return super().state_dict() | {
-            "network": self.network.state_dict(),
-            "policy": self.policy.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
             "aggregate": self.aggregate.state_dict(),
             "queries": self.queries,
             "iterations": self.iterations,
-            "memory": list(self.memory),
             "expert_memory": list(self.expert_memory),
-            "running": None if self.statistics is None else self.statistics.running,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues exactly where a saved agent stood; an expert other than the task's own is set anew before."""
         super().load_state_dict(state)
-        self.network.load_state_dict(state["network"])
-        self.policy.load_state_dict(state["policy"])
-        self.optimiser.load_state_dict(state["optimiser"])
         self.aggregate.load_state_dict(state["aggregate"], self.device)
         self.queries, self.iterations = state["queries"], state["iterations"]
-        self.memory = tuple(part.to(self.device) for part in state["memory"])
         self.expert_memory = tuple(part.to(self.device) for part in state["expert_memory"])
-        self.statistics = None
-        if state["running"] is not None:
-            self.statistics = EpisodeStatistics(state["running"].shape[1], self.device)
-            self.statistics.running = state["running"].to(self.device)

@@ -197,13 +197,7 @@ class Actor(Trunk):
 
 
 class ActorCritic(Trunk):
-    """Trunk, and two perceptrons: one for the policy's parameters, one for the value.
-
-    Args:
-        observation_space: what is encoded.
-        policy_size: the policy's parameters.
-        settings: of `Trunk`.
-    """
+    """Trunk, and two perceptrons: one for the policy's parameters, one for the value. Arguments as of `Actor`."""
 
     def __init__(self, observation_space: spaces.Space[Any], policy_size: int, **settings: Any) -> None:
         super().__init__(observation_space, **settings)
