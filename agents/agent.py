@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..envs.protocol import BatchedEnvironment
 from ..envs.task import Observation
+from ..envs.tree import leaves
 from ..neural_blocks.errors import InvalidInput
 from .config import AgentConfig
 
@@ -79,6 +80,13 @@ class Agent(ABC):
     def initial_memory(self, num_envs: int) -> Memory:
         """The memory of B fresh episodes; empty for an agent without one."""
         return ()
+
+    def _going_on(self, observation: Observation, memory: Memory, start: Tensor | None) -> tuple[Memory, Tensor]:
+        """The memory and starts (B,) that `act` was given; where none are, a fresh memory and no start."""
+        num_envs = len(leaves(observation)[0])
+        if start is None:
+            start = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
+        return memory or self.initial_memory(num_envs), start
 
     @abstractmethod
     def act(

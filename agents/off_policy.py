@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..envs.protocol import BatchedEnvironment, TimeStep
 from ..envs.task import Observation
-from ..envs.tree import leaves, tree_map
+from ..envs.tree import tree_map
 from .agent import Agent, Memory, Report
 from .config import AgentConfig
 from .network_config import NetworkConfig
@@ -100,10 +100,7 @@ class OffPolicyAgent(Agent):
         self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False
     ) -> tuple[Tensor, Memory]:
         """Actions (B, ...), exploring as the agent does now unless greedy; see `Agent.act`."""
-        num_envs = len(leaves(observation)[0])
-        if start is None:
-            start = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
-        action, memory = self.choose(observation, memory or self.initial_memory(num_envs), start, greedy)
+        action, memory = self.choose(observation, *self._going_on(observation, memory, start), greedy)
         return self.to_env(action), memory
 
     def learn(self, env: BatchedEnvironment, steps: int) -> Iterator[Report]:

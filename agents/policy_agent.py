@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ..envs.task import Observation
-from ..envs.tree import leaves
 from .agent import Agent, Memory
 from .distributions import distribution
 from .network import Actor, ActorCritic
@@ -50,10 +49,7 @@ class PolicyAgent(Agent):
         self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False
     ) -> tuple[Tensor, Memory]:
         """Actions (B, ...) from the policy; see `Agent.act`."""
-        num_envs = len(leaves(observation)[0])
-        if start is None:
-            start = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
-        parameters, *_, memory = self.network.act(observation, memory or self.initial_memory(num_envs), start)
+        parameters, *_, memory = self.network.act(observation, *self._going_on(observation, memory, start))
         raw = self.policy.mode(parameters) if greedy else self.policy.sample(parameters, self.generator)
         return self.policy.to_env(raw), memory
 

@@ -80,10 +80,8 @@ class TransformerMemory(Memory):
         later: list[Tensor] = []
         for index, layer in enumerate(self.layers):
             y = layer.before(0, x)
-            old, new = (
-                kept[2 * index : 2 * index + 2],
-                layer.attention.keys_values(y),
-            )  # keys and values (B, h, ., H / h)
+            old = kept[2 * index : 2 * index + 2]  # keys and values (B, h, W - 1, H / h)
+            new = layer.attention.keys_values(y)  # and those of this sequence (B, h, T, H / h)
             key, value = (torch.cat([past[:, :, first:], now], 2) for past, now in zip(old, new, strict=True))
             x = layer.rest(layer.after(0, x, layer.attention.attend(y, key, value, seen, bias[index])), None, None)
             later += [_last(before, past, whole) for past, whole in zip(old, (key, value), strict=True)]

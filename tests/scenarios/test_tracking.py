@@ -151,14 +151,15 @@ def test_a_finish_that_raises_is_survived(tmp_path, monkeypatch):
         tracked.finish({"score": 1.0})
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the service with ps --ppid")
+@pytest.mark.skipif(sys.platform == "win32", reason="kills with SIGKILL, which Windows does not have")
 def test_a_service_that_crashes_is_survived(tmp_path):
     script = f"""
 import os, signal, subprocess, time, warnings
 from palaestra.scenarios.tracking import WandbTracker
 tracked = WandbTracker("p", "r", "g", {{}}, {str(tmp_path / "run")!r})
-children = subprocess.check_output(["ps", "-o", "pid=,comm=", "--ppid", str(os.getpid())], text=True)
-(service,) = [int(line.split()[0]) for line in children.splitlines() if "wandb" in line]
+table = subprocess.check_output(["ps", "-A", "-o", "pid=,ppid=,comm="], text=True)
+rows = [line.split(maxsplit=2) for line in table.splitlines()]
+(service,) = [int(pid) for pid, parent, name in rows if int(parent) == os.getpid() and "wandb" in name]
 os.kill(service, signal.SIGKILL)
 time.sleep(0.5)
 for step in range(3):
