@@ -4,84 +4,89 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..envs.protocol import BatchedEnvironment
-    from .a2c import A2C, A2CConfig
-    from .agent import Agent
-    from .bandit import UCB1, EpsilonGreedy, EpsilonGreedyConfig, Greedy, Thompson, UCB1Config
-    from .behaviour_cloning import BehaviourCloning
-    from .dagger import DAgger, DAggerConfig
-    from .demonstrations import Demonstration
-    from .dqn import DQN, DQNConfig
-    from .evaluation import Evaluation, evaluate
-    from .expert import Expert
-    from .gail import GAIL, GAILConfig
-    from .gittins import Gittins, GittinsConfig
-    from .imitation import ImitationConfig
-    from .maml import MAML, MAMLConfig
-    from .metric_learning import Matching, MetricLearnerConfig, ProtoNet
-    from .ppo import PPO, PPOConfig
-    from .q_table import QTable, QTableConfig, td_evaluation
-    from .random import Random
-    from .reinforce import REINFORCE, REINFORCEConfig
-    from .rl2 import RL2, RL2Config
-    from .sac import SAC, SACConfig
-    from .sb3 import SB3A2C, SB3DDPG, SB3DQN, SB3PPO, SB3SAC, SB3TD3
-    from .self_play import SelfPlay, SelfPlayConfig
-    from .tabular_planning import OptimisticPlanning, OptimisticPlanningConfig, PosteriorSampling, TabularPlannerConfig
+    from ..envs.core.protocol import BatchedEnvironment
+    from .baselines3.agent import SB3A2C, SB3DDPG, SB3DQN, SB3PPO, SB3SAC, SB3TD3
+    from .classical.bandit import UCB1, EpsilonGreedy, EpsilonGreedyConfig, Greedy, Thompson, UCB1Config
+    from .classical.expert import Expert
+    from .classical.gittins import Gittins, GittinsConfig
+    from .classical.random import Random
+    from .classical.tabular_planning import (
+        OptimisticPlanning,
+        OptimisticPlanningConfig,
+        PosteriorSampling,
+        TabularPlannerConfig,
+    )
+    from .core.agent import Agent
+    from .core.evaluation import Evaluation, evaluate
+    from .games.self_play import SelfPlay, SelfPlayConfig
+    from .imitation.behaviour_cloning import BehaviourCloning
+    from .imitation.dagger import DAgger, DAggerConfig
+    from .imitation.demonstrations import Demonstration
+    from .imitation.gail import GAIL, GAILConfig
+    from .imitation.labelled import ImitationConfig
+    from .meta.maml import MAML, MAMLConfig
+    from .meta.metric_learning import Matching, MetricLearnerConfig, ProtoNet
+    from .meta.rl2 import RL2, RL2Config
+    from .policy_gradient.a2c import A2C, A2CConfig
+    from .policy_gradient.ppo import PPO, PPOConfig
+    from .policy_gradient.reinforce import REINFORCE, REINFORCEConfig
+    from .value.dqn import DQN, DQNConfig
+    from .value.q_table import QTable, QTableConfig, td_evaluation
+    from .value.sac import SAC, SACConfig
 
 _HOME = {
-    "A2C": "a2c",
-    "A2CConfig": "a2c",
-    "Agent": "agent",
-    "BehaviourCloning": "behaviour_cloning",
-    "DAgger": "dagger",
-    "DAggerConfig": "dagger",
-    "DQN": "dqn",
-    "DQNConfig": "dqn",
-    "Demonstration": "demonstrations",
-    "EpsilonGreedy": "bandit",
-    "EpsilonGreedyConfig": "bandit",
-    "Evaluation": "evaluation",
-    "Expert": "expert",
-    "GAIL": "gail",
-    "GAILConfig": "gail",
-    "Gittins": "gittins",
-    "GittinsConfig": "gittins",
-    "Greedy": "bandit",
-    "ImitationConfig": "imitation",
-    "MAML": "maml",
-    "MAMLConfig": "maml",
-    "Matching": "metric_learning",
-    "MetricLearnerConfig": "metric_learning",
-    "OptimisticPlanning": "tabular_planning",
-    "OptimisticPlanningConfig": "tabular_planning",
-    "PPO": "ppo",
-    "PPOConfig": "ppo",
-    "PosteriorSampling": "tabular_planning",
-    "ProtoNet": "metric_learning",
-    "QTable": "q_table",
-    "QTableConfig": "q_table",
-    "REINFORCE": "reinforce",
-    "REINFORCEConfig": "reinforce",
-    "RL2": "rl2",
-    "RL2Config": "rl2",
-    "Random": "random",
-    "SAC": "sac",
-    "SACConfig": "sac",
-    "SelfPlay": "self_play",
-    "SelfPlayConfig": "self_play",
-    "SB3A2C": "sb3",
-    "SB3DDPG": "sb3",
-    "SB3DQN": "sb3",
-    "SB3PPO": "sb3",
-    "SB3SAC": "sb3",
-    "SB3TD3": "sb3",
-    "TabularPlannerConfig": "tabular_planning",
-    "Thompson": "bandit",
-    "UCB1": "bandit",
-    "UCB1Config": "bandit",
-    "evaluate": "evaluation",
-    "td_evaluation": "q_table",
+    "A2C": "policy_gradient.a2c",
+    "A2CConfig": "policy_gradient.a2c",
+    "Agent": "core.agent",
+    "BehaviourCloning": "imitation.behaviour_cloning",
+    "DAgger": "imitation.dagger",
+    "DAggerConfig": "imitation.dagger",
+    "DQN": "value.dqn",
+    "DQNConfig": "value.dqn",
+    "Demonstration": "imitation.demonstrations",
+    "EpsilonGreedy": "classical.bandit",
+    "EpsilonGreedyConfig": "classical.bandit",
+    "Evaluation": "core.evaluation",
+    "Expert": "classical.expert",
+    "GAIL": "imitation.gail",
+    "GAILConfig": "imitation.gail",
+    "Gittins": "classical.gittins",
+    "GittinsConfig": "classical.gittins",
+    "Greedy": "classical.bandit",
+    "ImitationConfig": "imitation.labelled",
+    "MAML": "meta.maml",
+    "MAMLConfig": "meta.maml",
+    "Matching": "meta.metric_learning",
+    "MetricLearnerConfig": "meta.metric_learning",
+    "OptimisticPlanning": "classical.tabular_planning",
+    "OptimisticPlanningConfig": "classical.tabular_planning",
+    "PPO": "policy_gradient.ppo",
+    "PPOConfig": "policy_gradient.ppo",
+    "PosteriorSampling": "classical.tabular_planning",
+    "ProtoNet": "meta.metric_learning",
+    "QTable": "value.q_table",
+    "QTableConfig": "value.q_table",
+    "REINFORCE": "policy_gradient.reinforce",
+    "REINFORCEConfig": "policy_gradient.reinforce",
+    "RL2": "meta.rl2",
+    "RL2Config": "meta.rl2",
+    "Random": "classical.random",
+    "SAC": "value.sac",
+    "SACConfig": "value.sac",
+    "SelfPlay": "games.self_play",
+    "SelfPlayConfig": "games.self_play",
+    "SB3A2C": "baselines3.agent",
+    "SB3DDPG": "baselines3.agent",
+    "SB3DQN": "baselines3.agent",
+    "SB3PPO": "baselines3.agent",
+    "SB3SAC": "baselines3.agent",
+    "SB3TD3": "baselines3.agent",
+    "TabularPlannerConfig": "classical.tabular_planning",
+    "Thompson": "classical.bandit",
+    "UCB1": "classical.bandit",
+    "UCB1Config": "classical.bandit",
+    "evaluate": "core.evaluation",
+    "td_evaluation": "value.q_table",
 }
 _AGENTS = {
     "a2c": ("A2C", "Advantage actor-critic: one policy-gradient step on each short rollout."),

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import palaestra.envs as envs
-from palaestra.envs.actions import random_action
+from palaestra.envs.core.actions import random_action
 
 BATCHES = (1, 64, 1024, 4096, 16384)
 ACTIONS = 16  # different batches of actions, used in turn

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from palaestra.agents import evaluate
-from palaestra.agents.agent import Agent, Memory
+from palaestra.agents.core.agent import Agent, Memory
 from palaestra.scenarios import catalogue, run
 from palaestra.scenarios.environments import make_environment
 from palaestra.scenarios.runner import EVALUATION_SEED, load_agent

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from palaestra import agents
-from palaestra.agents.agent import Agent, Memory
+from palaestra.agents.core.agent import Agent, Memory
 from palaestra.envs import make_batched
 
 RESULTS = Path(__file__).parent / "results"

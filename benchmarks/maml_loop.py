@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from palaestra import agents
-from palaestra.agents.inner_loss import Lesson
+from palaestra.agents.meta.inner_loss import Lesson
 from palaestra.envs import make_batched
 
 TASKS, INNER_RATE = 25, 0.01  # with two hidden layers of 40 ReLUs and ten points: Finn et al. (2017), sine waves

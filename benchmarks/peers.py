@@ -16,11 +16,11 @@ from torch import Tensor
 
 import palaestra.agents as agents
 import palaestra.envs as envs
-from palaestra.agents.agent import Agent, Memory
-from palaestra.agents.evaluation import evaluate
-from palaestra.envs.bridge import GymnasiumBridge
-from palaestra.envs.task import Observation
-from palaestra.envs.tree import tree_map
+from palaestra.agents.core.agent import Agent, Memory
+from palaestra.agents.core.evaluation import evaluate
+from palaestra.envs.adapters.bridge import GymnasiumBridge
+from palaestra.envs.core.task import Observation
+from palaestra.envs.core.tree import tree_map
 
 SCORING_SEED = 2**41  # of the episodes that are scored; no run trains on them
 

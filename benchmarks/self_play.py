@@ -20,11 +20,11 @@ import torch
 
 from palaestra import agents
 from palaestra.agents import PPO, Evaluation, PPOConfig, SelfPlay, evaluate
-from palaestra.agents.exploitability import best_response, exploitability
-from palaestra.agents.opponents import FrozenPolicy
+from palaestra.agents.games.exploitability import best_response, exploitability
+from palaestra.agents.games.opponents import FrozenPolicy
 from palaestra.envs import BatchedEnv, Opponent, Task, Versus, make_game
-from palaestra.envs.game import Function
-from palaestra.neural_blocks.robustness import pgd
+from palaestra.envs.core.game import Function
+from palaestra.neural_blocks.robustness.adversarial import pgd
 from palaestra.scenarios import catalogue
 from palaestra.scenarios.environments import make_environment
 

@@ -9,38 +9,38 @@ from typing import TYPE_CHECKING, Any
 from .registry import ids, make_batched, make_game, make_parallel, make_sb3, make_task
 
 if TYPE_CHECKING:
-    from .batched import BatchedEnv
-    from .bridge import GymnasiumBridge
-    from .canvas import Canvas
-    from .game import Game, Opponent, Versus
-    from .parallel import PalaestraParallelEnv
-    from .protocol import BatchedEnvironment, TimeStep
-    from .sb3 import SB3VecEnv
+    from .adapters.batched import BatchedEnv
+    from .adapters.bridge import GymnasiumBridge
+    from .adapters.parallel import PalaestraParallelEnv
+    from .adapters.sb3 import SB3VecEnv
+    from .adapters.single import SingleEnv
+    from .adapters.vector import PalaestraVectorEnv
+    from .core.canvas import Canvas
+    from .core.game import Game, Opponent, Versus
+    from .core.protocol import BatchedEnvironment, TimeStep
+    from .core.task import NoExpert, ProblemTask, Step, Task
+    from .core.trial import Trial
     from .score_table import Scores, scores
-    from .single import SingleEnv
-    from .task import NoExpert, ProblemTask, Step, Task
-    from .trial import Trial
-    from .vector import PalaestraVectorEnv
 
 _HOME = {
-    "BatchedEnv": "batched",
-    "BatchedEnvironment": "protocol",
-    "Canvas": "canvas",
-    "Game": "game",
-    "GymnasiumBridge": "bridge",
-    "NoExpert": "task",
-    "Opponent": "game",
-    "PalaestraParallelEnv": "parallel",
-    "PalaestraVectorEnv": "vector",
-    "ProblemTask": "task",
-    "SB3VecEnv": "sb3",
+    "BatchedEnv": "adapters.batched",
+    "BatchedEnvironment": "core.protocol",
+    "Canvas": "core.canvas",
+    "Game": "core.game",
+    "GymnasiumBridge": "adapters.bridge",
+    "NoExpert": "core.task",
+    "Opponent": "core.game",
+    "PalaestraParallelEnv": "adapters.parallel",
+    "PalaestraVectorEnv": "adapters.vector",
+    "ProblemTask": "core.task",
+    "SB3VecEnv": "adapters.sb3",
     "Scores": "score_table",
-    "SingleEnv": "single",
-    "Step": "task",
-    "Task": "task",
-    "TimeStep": "protocol",
-    "Trial": "trial",
-    "Versus": "game",
+    "SingleEnv": "adapters.single",
+    "Step": "core.task",
+    "Task": "core.task",
+    "TimeStep": "core.protocol",
+    "Trial": "core.trial",
+    "Versus": "core.game",
     "scores": "score_table",
 }
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from .batched import BatchedEnv
-    from .game import Game
-    from .parallel import PalaestraParallelEnv
-    from .sb3 import SB3VecEnv
-    from .task import Task
+    from .adapters.batched import BatchedEnv
+    from .adapters.parallel import PalaestraParallelEnv
+    from .adapters.sb3 import SB3VecEnv
+    from .core.game import Game
+    from .core.task import Task
 
 Options = dict[str, Any]
 
@@ -243,15 +243,15 @@ def make_task(id: str, **options: Any) -> Task[Any]:
     """
     found = entry(id)
     if found.player is not None:
-        from .game import against
+        from .core.game import against
 
         player, opponent = options.pop("player", found.player), options.pop("opponent", None)
         return against(_make(id, options, ("player", "opponent")), player, opponent)
     if found.episodes is None:
         return _make(id, options)
 
-    from .options import integer
-    from .trial import Trial
+    from .core.options import integer
+    from .core.trial import Trial
 
     episodes = integer(f"{task_class(id).__name__}: episodes", options.pop("episodes", found.episodes), 1)
     task = _make(id, options, ("episodes",))
@@ -273,7 +273,7 @@ def make_game(id: str, **options: Any) -> Game[Any]:
 
 def make_parallel(id: str, *, render_mode: str | None = None, **options: Any) -> PalaestraParallelEnv:
     """The game of an id as a PettingZoo `ParallelEnv`. Raises as `make_game`."""
-    from .parallel import PalaestraParallelEnv
+    from .adapters.parallel import PalaestraParallelEnv
 
     return PalaestraParallelEnv(make_game(id, **options), render_mode)
 
@@ -282,14 +282,14 @@ def make_batched(
     id: str, num_envs: int, device: torch.device | str = "cpu", seed: int = 0, **options: Any
 ) -> BatchedEnv:
     """B environments of an id as torch tensors on one device. Raises as `make_task`."""
-    from .batched import BatchedEnv
+    from .adapters.batched import BatchedEnv
 
     return BatchedEnv(make_task(id, **options), num_envs, device=device, seed=seed)
 
 
 def make_sb3(id: str, num_envs: int, *, device: str = "cpu", seed: int = 0, **options: Any) -> SB3VecEnv:
     """B environments of an id as a Stable-Baselines3 `VecEnv`. Raises as `make_task`."""
-    from .sb3 import SB3VecEnv
+    from .adapters.sb3 import SB3VecEnv
 
     return SB3VecEnv(make_batched(id, num_envs, device, seed, **options))
 
@@ -301,7 +301,7 @@ def register_all() -> None:
     for id in ids():
         gymnasium.register(
             id,
-            entry_point="palaestra.envs.single:make_single",
-            vector_entry_point="palaestra.envs.vector:make_vector",
+            entry_point="palaestra.envs.adapters.single:make_single",
+            vector_entry_point="palaestra.envs.adapters.vector:make_vector",
             kwargs={"task_id": id},
         )

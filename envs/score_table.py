@@ -18,10 +18,10 @@ from typing import Any
 import torch
 
 from ..neural_blocks.errors import unknown_name
-from .actions import random_action
-from .batched import BatchedEnv
+from .adapters.batched import BatchedEnv
+from .core.actions import random_action
+from .core.task import NoExpert
 from .registry import ENTRIES, ids, make_task
-from .task import NoExpert
 
 TABLE = Path(__file__).with_name("scores.json")
 EPISODES, PARALLEL, SEED = 16384, 4096, 2**40  # a seed range that no training run starts from

@@ -7,8 +7,8 @@ from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
-from ..envs.batched import BatchedEnv
-from ..envs.bridge import GymnasiumBridge
+from ..envs.adapters.batched import BatchedEnv
+from ..envs.adapters.bridge import GymnasiumBridge
 from ..envs.registry import ids, make_task
 from ..envs.score_table import scores
 from ..neural_blocks.errors import unknown_name

@@ -26,7 +26,7 @@ def envs() -> Lines:
 def agents() -> Lines:
     """Every agent: name, the spaces it serves, and one line about it."""
     from ..agents import agent_class, summaries
-    from ..agents.agent import served
+    from ..agents.core.agent import served
 
     lines = []
     for name, summary in summaries().items():

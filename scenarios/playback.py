@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import agents
-from ..envs.batched import BatchedEnv
-from ..envs.canvas import Canvas
-from ..envs.options import integer
+from ..envs.adapters.batched import BatchedEnv
+from ..envs.core.canvas import Canvas
+from ..envs.core.options import integer
+from ..envs.core.task import Observation
 from ..envs.registry import ids, make_task
-from ..envs.task import Observation
 from ..neural_blocks.errors import InvalidInput
 from .catalogue import Scenario
 from .environments import make_environment

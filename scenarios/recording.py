@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..agents.agent import Agent
-from ..agents.demonstrations import Demonstration
-from ..envs.actions import action_dtype
-from ..envs.batched import BatchedEnv
-from ..envs.task import Observation
-from ..envs.tree import tree_map
+from ..agents.core.agent import Agent
+from ..agents.imitation.demonstrations import Demonstration
+from ..envs.adapters.batched import BatchedEnv
+from ..envs.core.actions import action_dtype
+from ..envs.core.task import Observation
+from ..envs.core.tree import tree_map
 from ..neural_blocks.errors import InvalidInput
 from .catalogue import Scenario
 from .environments import make_environment

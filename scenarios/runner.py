@@ -17,10 +17,10 @@ import torch
 import yaml
 
 from .. import __version__, agents
-from ..agents.agent import Agent, read_checkpoint
-from ..agents.evaluation import evaluate
-from ..envs.options import integer
-from ..envs.protocol import BatchedEnvironment
+from ..agents.core.agent import Agent, read_checkpoint
+from ..agents.core.evaluation import evaluate
+from ..envs.core.options import integer
+from ..envs.core.protocol import BatchedEnvironment
 from ..neural_blocks.errors import InvalidInput, unknown_name
 from . import catalogue
 from .board import Leaderboard, Row

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...neural_blocks.robustness import pgd
-from ..canvas import BAD, GOOD, MUTED, Canvas
+from ...neural_blocks.robustness.adversarial import pgd
 from ..classification.images import load_images
+from ..core.canvas import BAD, GOOD, MUTED, Canvas
+from ..core.game import Game, Opponent
+from ..core.options import choice, integer, number
+from ..core.task import Step
 from ..frozen.classifiers import classifier
-from ..game import Game, Opponent
-from ..options import choice, integer, number
-from ..task import Step
 from .lookup import Lookup
 
 EXPERT_STEPS = 10  # of projected gradient

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..canvas import BAD, MUTED, Canvas
 from ..classification.images import load_images
+from ..core.canvas import BAD, MUTED, Canvas
+from ..core.game import Opponent
 from ..frozen.classifiers import classifier
-from ..game import Opponent
 from .lookup import Lookup
 from .source import Source
 

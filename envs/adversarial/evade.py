@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...neural_blocks.robustness import NORMS, input_gradient, project, steepest_step
-from ..canvas import ACCENT, BAD, MUTED, Canvas
+from ...neural_blocks.robustness.adversarial import NORMS, input_gradient, project, steepest_step
 from ..classification.images import load_images
+from ..core.canvas import ACCENT, BAD, MUTED, Canvas
+from ..core.options import choice, integer, number
+from ..core.task import Observation, Step, Task
 from ..frozen.classifiers import NAMES, classifier
-from ..options import choice, integer, number
-from ..task import Observation, Step, Task
 
 KNOWLEDGE = ("gradient", "scores", "label")
 RADIUS = {"linf": 0.15, "l2": 0.75}  # of the ball, where none is given

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..canvas import BAD, GOOD, MUTED, Canvas
-from ..game import Game, Opponent
-from ..options import choice, integer, number
-from ..task import Step
+from ..core.canvas import BAD, GOOD, MUTED, Canvas
+from ..core.game import Game, Opponent
+from ..core.options import choice, integer, number
+from ..core.task import Step
 from .digits import Digits
 from .mixture import Mixture
 from .source import Source

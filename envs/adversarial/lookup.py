@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..noise import RESET, keys
+from ..core.noise import RESET, keys
 
 
 class Lookup(nn.Module):

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import gymnasium.spaces as spaces
 from torch import Tensor, nn
 
-from ..canvas import Canvas
-from ..game import Opponent
+from ..core.canvas import Canvas
+from ..core.game import Opponent
 
 
 class Source(nn.Module, ABC):

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..canvas import Canvas
-from ..task import Step, Task
+from ..core.canvas import Canvas
+from ..core.task import Step, Task
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..canvas import ACCENT, MUTED, Canvas
-from ..options import choice, number
-from ..task import Step, Task
+from ..core.canvas import ACCENT, MUTED, Canvas
+from ..core.options import choice, number
+from ..core.task import Step, Task
 from .images import load_images
 
 LEAST = 1e-3  # the log score takes no probability for smaller than this

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..canvas import Canvas
-from ..options import choice
+from ..core.canvas import Canvas
+from ..core.options import choice
 from .bandit import ClassificationBandit
 from .images import IMAGE_SETS, load_images
 

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..canvas import MUTED, Canvas
-from ..options import choice, integer
-from ..task import Observation, ProblemTask, Step
+from ..core.canvas import MUTED, Canvas
+from ..core.options import choice, integer
+from ..core.task import Observation, ProblemTask, Step
 from .glyphs import DRAWING_NOISE, PROGRAM_NOISE, SIZE, draw_glyphs, draw_programs
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..canvas import ACCENT, BAD, GOOD, MUTED, Canvas
-from ..options import choice, integer, number
-from ..task import Step, Task
-from ..tree import tree_map
+from ..core.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
+from ..core.options import choice, integer, number
+from ..core.task import Step, Task
+from ..core.tree import tree_map
 from .images import load_images
 
 CELL, CELLS = 4, 8  # pixels a side of a cell, and cells a side of the canvas

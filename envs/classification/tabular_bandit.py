@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..canvas import COLOURS, INK, Canvas
-from ..options import choice
+from ..core.canvas import COLOURS, INK, Canvas
+from ..core.options import choice
 from .bandit import ClassificationBandit, split_rows
 from .tables import TABLES, load_table
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..canvas import ACCENT, GOOD, MUTED, Canvas
-from ..options import integer, number
-from ..task import Step, Task
+from ..core.canvas import ACCENT, GOOD, MUTED, Canvas
+from ..core.options import integer, number
+from ..core.task import Step, Task
 
 Neuron = tuple[Tensor, ...]
 TRACE = 40  # steps that a drawing shows

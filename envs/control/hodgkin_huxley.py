@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...neural_blocks.spiking import Axon, hodgkin_huxley, settled_axon
+from ...neural_blocks.neurons.spiking import Axon, hodgkin_huxley, settled_axon
 from .firing import FiringTask, Neuron
 
 REST = -65.0  # mV

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...neural_blocks.spiking import LIF
+from ...neural_blocks.neurons.spiking import LIF
 from .firing import FiringTask, Neuron
 
 MEMBRANE, REFRACTORY = 20e-3, 2e-3  # seconds

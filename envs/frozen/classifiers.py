@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...neural_blocks.mlp import MLP
-from ...neural_blocks.robustness import adversarial_training_step
+from ...neural_blocks.perception.mlp import MLP
+from ...neural_blocks.robustness.adversarial import adversarial_training_step
 from ..classification.images import load_images
-from ..options import choice
+from ..core.options import choice
 from .store import Recipe, load
 
 NAMES = {"plain": "digit-classifier", "robust": "digit-classifier-robust"}

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...neural_blocks.autoregressive import PixelCNN
+from ...neural_blocks.generation.autoregressive import PixelCNN
 
 SIDE, LEVELS, CLASSES = 8, 2, 10
 REACH = SIDE + 1  # pixels back, in raster order, to the farthest that a 3 x 3 filter reads

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...neural_blocks.diffusion import Diffusion
-from ...neural_blocks.pixels import quantise
-from ...neural_blocks.vae import VAE
+from ...neural_blocks.generation.diffusion import Diffusion
+from ...neural_blocks.generation.pixels import quantise
+from ...neural_blocks.generation.vae import VAE
 from ..classification.images import load_images
 from .density import CLASSES, LEVELS, DigitDensity
 from .store import Recipe, load

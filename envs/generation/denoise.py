@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..canvas import ACCENT, BAD, GOOD, MUTED, Canvas
+from ..core.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
+from ..core.options import number
+from ..core.task import Step, Task
 from ..frozen.classifiers import classifier
 from ..frozen.generators import DENOISING_STEPS, diffusion
 from ..frozen.rounding import normal, rounded
-from ..options import number
-from ..task import Step, Task
 
 SIDE, CLASSES = 8, 10
 WAVES = 4  # cosines along each axis that a correction is made of

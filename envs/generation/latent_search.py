@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..canvas import ACCENT, GOOD, MUTED, Canvas
 from ..classification.images import load_images
+from ..core.canvas import ACCENT, GOOD, MUTED, Canvas
+from ..core.options import choice, integer, number
+from ..core.task import Step, Task
 from ..frozen.classifiers import classifier
 from ..frozen.generators import autoencoder
 from ..frozen.rounding import normal, rounded
-from ..options import choice, integer, number
-from ..task import Step, Task
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
-from ...neural_blocks.pixels import quantise, unit_scale
-from ..canvas import ACCENT, INK, MUTED, Canvas
+from ...neural_blocks.generation.pixels import quantise, unit_scale
 from ..classification.images import load_images
+from ..core.canvas import ACCENT, INK, MUTED, Canvas
+from ..core.options import choice
+from ..core.task import Step, Task
 from ..frozen.classifiers import classifier
 from ..frozen.density import CLASSES, LEVELS, SIDE
 from ..frozen.generators import density
 from ..frozen.rounding import rounded
-from ..options import choice
-from ..task import Step, Task
 
 PIXELS = SIDE * SIDE
 GIVEN = 2  # rows on the canvas at the start where no class is asked for

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..canvas import ACCENT, GOOD, MUTED, Canvas
-from ..options import integer
-from ..task import ProblemTask, Step
+from ..core.canvas import ACCENT, GOOD, MUTED, Canvas
+from ..core.options import integer
+from ..core.task import ProblemTask, Step
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..canvas import ACCENT, BAD, GOOD, INK, MUTED, Canvas
-from ..options import integer, number
-from ..task import ProblemTask, Step
+from ..core.canvas import ACCENT, BAD, GOOD, INK, MUTED, Canvas
+from ..core.options import integer, number
+from ..core.task import ProblemTask, Step
 
 STRIDE = 0.1  # the longest step along each axis
 TRAIL = 16  # positions that a drawing shows

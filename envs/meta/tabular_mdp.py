@@ -8,9 +8,9 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor
 
-from ..canvas import ACCENT, MUTED, PANEL, Canvas, Colour
-from ..options import integer
-from ..task import ProblemTask, Step
+from ..core.canvas import ACCENT, MUTED, PANEL, Canvas, Colour
+from ..core.options import integer
+from ..core.task import ProblemTask, Step
 
 SMALLEST = 2.0**-25  # keeps a uniform off 0, where its logarithm and its normal quantile are infinite
 

@@ -8,9 +8,9 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor
 
-from ..canvas import BAD, GOOD, PANEL, Canvas
-from ..options import integer
-from ..task import Step, Task
+from ..core.canvas import BAD, GOOD, PANEL, Canvas
+from ..core.options import integer
+from ..core.task import Step, Task
 
 
 @dataclass(frozen=True)

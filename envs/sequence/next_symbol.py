@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
-from ..canvas import Canvas
-from ..options import choice, integer
-from ..task import Step, Task
+from ..core.canvas import Canvas
+from ..core.options import choice, integer
+from ..core.task import Step, Task
 from .sources import SOURCES, Array, Source
 
 SHOWN = 8  # symbols of the past kept for the drawing

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..canvas import Canvas
-from ..options import integer
-from ..task import Step, Task
+from ..core.canvas import Canvas
+from ..core.options import integer
+from ..core.task import Step, Task
 
 
 @dataclass(frozen=True)

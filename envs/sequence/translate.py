@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...neural_blocks.text import sentence_bleu
-from ..canvas import BAD, GOOD, PANEL, Canvas
-from ..options import choice, integer
-from ..task import Step, Task
+from ...neural_blocks.sequence.text import sentence_bleu
+from ..core.canvas import BAD, GOOD, PANEL, Canvas
+from ..core.options import choice, integer
+from ..core.task import Step, Task
 from .grammar import NOUNS, all_sentences, split_sentences
 
 

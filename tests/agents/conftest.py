@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from palaestra.envs import BatchedEnv, Step, Task
-from palaestra.envs.actions import action_dtype, bounds
-from palaestra.envs.task import ProblemTask
+from palaestra.envs.core.actions import action_dtype, bounds
+from palaestra.envs.core.task import ProblemTask
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from gymnasium.vector import AutoresetMode
 from torch import Tensor, nn
 
 from palaestra.envs import BatchedEnv, SingleEnv, score_table, scores
-from palaestra.envs.actions import action_dtype, random_action
-from palaestra.envs.noise import STEP, keys, uniform
+from palaestra.envs.core.actions import action_dtype, random_action
+from palaestra.envs.core.noise import STEP, keys, uniform
+from palaestra.envs.core.tree import leaves, take
 from palaestra.envs.registry import task_class
 from palaestra.envs.score_table import _table, key, measure
-from palaestra.envs.tree import leaves, take
 
 BATCH = 5
 

@@ -18,7 +18,7 @@ from palaestra.envs.score_table import TABLE, key, measure
 def test_every_id_is_registered_with_gymnasium():
     assert ids() == envs.ids()
     for id in ids():
-        assert gymnasium.spec(id).vector_entry_point == "palaestra.envs.vector:make_vector"
+        assert gymnasium.spec(id).vector_entry_point == "palaestra.envs.adapters.vector:make_vector"
         assert id.startswith("palaestra/")
         assert id.endswith("-v0")
 

@@ -6,8 +6,8 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from palaestra.envs.canvas import Canvas
-from palaestra.envs.task import NoExpert
+from palaestra.envs.core.canvas import Canvas
+from palaestra.envs.core.task import NoExpert
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios import catalogue, runner
 from palaestra.scenarios.playback import watch

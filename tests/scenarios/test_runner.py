@@ -12,8 +12,8 @@ import pytest
 import torch
 import yaml
 
-from palaestra.agents.agent import read_checkpoint
-from palaestra.agents.evaluation import evaluate
+from palaestra.agents.core.agent import read_checkpoint
+from palaestra.agents.core.evaluation import evaluate
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios import catalogue, leaderboard, runner
 from palaestra.scenarios.board import Leaderboard

@@ -2,7 +2,7 @@
 
 import torch
 
-from palaestra.agents.rollout import Rollout, generalised_advantage
+from palaestra.agents.core.rollout import Rollout, generalised_advantage
 
 
 def advantages(terminated, truncated, final_value):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from palaestra.neural_blocks.recurrent import Elman
+from palaestra.neural_blocks.sequence.recurrent import Elman
 
 
 def test_reverse_mode_through_a_small_graph():

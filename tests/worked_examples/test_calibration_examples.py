@@ -4,7 +4,11 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from palaestra.neural_blocks.calibration import brier_score, expected_calibration_error, maximum_calibration_error
+from palaestra.neural_blocks.robustness.calibration import (
+    brier_score,
+    expected_calibration_error,
+    maximum_calibration_error,
+)
 
 
 def test_four_predictions_in_two_bins():

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from palaestra.neural_blocks.convolution import convolution_parameters, convolution_size, parameter_count
+from palaestra.neural_blocks.perception.convolution import convolution_parameters, convolution_size, parameter_count
 
 
 def test_ten_five_by_five_filters_over_a_colour_image():

@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
-from palaestra.neural_blocks.autoencoder import Autoencoder
-from palaestra.neural_blocks.autoregressive import MaskedConv2d
-from palaestra.neural_blocks.diffusion import Diffusion
-from palaestra.neural_blocks.flow import NICE, RealNVP
-from palaestra.neural_blocks.gan_losses import discriminator_loss, minimax_value, spectrally_normalised
-from palaestra.neural_blocks.gaussian import gaussian_kl, gaussian_log_prob
-from palaestra.neural_blocks.pixels import dequantise
+from palaestra.neural_blocks.generation.autoencoder import Autoencoder
+from palaestra.neural_blocks.generation.autoregressive import MaskedConv2d
+from palaestra.neural_blocks.generation.diffusion import Diffusion
+from palaestra.neural_blocks.generation.flow import NICE, RealNVP
+from palaestra.neural_blocks.generation.gan_losses import discriminator_loss, minimax_value, spectrally_normalised
+from palaestra.neural_blocks.generation.gaussian import gaussian_kl, gaussian_log_prob
+from palaestra.neural_blocks.generation.pixels import dequantise
 
 
 def shaken(flow):

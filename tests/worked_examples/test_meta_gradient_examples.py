@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call, grad, hessian
 
-from palaestra.neural_blocks.mlp import MLP
+from palaestra.neural_blocks.perception.mlp import MLP
 
 
 def test_the_meta_gradient_of_a_quadratic_by_hand():

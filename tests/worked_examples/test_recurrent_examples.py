@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from palaestra.neural_blocks.recurrent import GRU, LSTM
+from palaestra.neural_blocks.sequence.recurrent import GRU, LSTM
 
 
 def fill(block, input_weight, input_bias, memory_weight, memory_bias):

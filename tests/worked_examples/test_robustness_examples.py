@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from palaestra.neural_blocks.robustness import fgsm, pgd, steepest_step
+from palaestra.neural_blocks.robustness.adversarial import fgsm, pgd, steepest_step
 
 
 def test_the_sign_step_is_the_exact_maximiser_of_a_linear_loss():

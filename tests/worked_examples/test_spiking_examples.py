@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from palaestra.neural_blocks.spiking import LIF, lif_rate
+from palaestra.neural_blocks.neurons.spiking import LIF, lif_rate
 
 
 def test_a_neuron_driven_at_twice_its_threshold_fires_at_63_hz():

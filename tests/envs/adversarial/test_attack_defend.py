@@ -8,7 +8,7 @@ import torch
 from palaestra.envs import BatchedEnv, make_game, make_task
 from palaestra.envs.frozen.classifiers import classifier
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.robustness import pgd
+from palaestra.neural_blocks.robustness.adversarial import pgd
 
 GAME = "palaestra/AttackDefend-v0"
 

@@ -11,7 +11,7 @@ from palaestra.envs import make_task
 from palaestra.envs.classification.images import load_images
 from palaestra.envs.frozen.classifiers import classifier
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.robustness import input_gradient, pgd
+from palaestra.neural_blocks.robustness.adversarial import input_gradient, pgd
 
 ID = "palaestra/Evade-v0"
 NO_NOISE = torch.empty(0)

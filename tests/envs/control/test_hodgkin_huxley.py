@@ -11,8 +11,8 @@ from scipy.integrate import solve_ivp
 
 from palaestra.envs import BatchedEnv, make_task
 from palaestra.envs.control.hodgkin_huxley import CURRENTS, RATES, SUBSTEP, runge_kutta
-from palaestra.neural_blocks.spiking import settled_axon
-from palaestra.tests.neural_blocks.test_spiking import squid_axon
+from palaestra.neural_blocks.neurons.spiking import settled_axon
+from palaestra.tests.neural_blocks.neurons.test_spiking import squid_axon
 
 ID = "palaestra/HodgkinHuxley-v0"
 REST = [-65.0, 0.0529325, 0.5961208, 0.3176769]  # where the gates settle at -65 mV

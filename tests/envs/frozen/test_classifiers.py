@@ -8,7 +8,7 @@ import torch
 from palaestra.envs.classification.images import load_images
 from palaestra.envs.frozen.classifiers import RECIPES, classifier
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.robustness import pgd
+from palaestra.neural_blocks.robustness.adversarial import pgd
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from palaestra.envs.frozen.density import DigitDensity
 from palaestra.envs.frozen.generators import RECIPES, DigitDiffusion, autoencoder, density, diffusion
 from palaestra.envs.frozen.rounding import rounded
 from palaestra.envs.frozen.store import FOLDER
-from palaestra.neural_blocks.diffusion import Diffusion
-from palaestra.neural_blocks.pixels import quantise
+from palaestra.neural_blocks.generation.diffusion import Diffusion
+from palaestra.neural_blocks.generation.pixels import quantise
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from palaestra.envs import BatchedEnv, make_task
-from palaestra.envs.actions import random_action
+from palaestra.envs.core.actions import random_action
 from palaestra.envs.frozen.classifiers import classifier
 from palaestra.envs.frozen.generators import autoencoder
 from palaestra.neural_blocks.errors import InvalidInput

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from palaestra.envs import BatchedEnv, make_task
-from palaestra.envs.actions import random_action
 from palaestra.envs.classification.images import load_images
+from palaestra.envs.core.actions import random_action
 from palaestra.envs.frozen.classifiers import classifier
 from palaestra.envs.frozen.generators import density
 from palaestra.neural_blocks.errors import InvalidInput

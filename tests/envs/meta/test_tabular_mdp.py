@@ -8,9 +8,9 @@ import torch
 from scipy import stats
 
 from palaestra.envs import BatchedEnv, make_task
+from palaestra.envs.core.tree import take
 from palaestra.envs.meta.tabular_mdp import TabularMDPTables
 from palaestra.envs.score_table import measure
-from palaestra.envs.tree import take
 
 ID = "palaestra/TabularMDP-v0"
 

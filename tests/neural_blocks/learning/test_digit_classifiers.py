@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from palaestra.neural_blocks.convolution import DenseBlock, InceptionModule, LeNet
-from palaestra.neural_blocks.recurrent import Bidirectional, memory
-from palaestra.neural_blocks.residual import ResidualNet
-from palaestra.neural_blocks.vision_transformer import VisionTransformer
+from palaestra.neural_blocks.perception.convolution import DenseBlock, InceptionModule, LeNet
+from palaestra.neural_blocks.perception.residual import ResidualNet
+from palaestra.neural_blocks.perception.vision_transformer import VisionTransformer
+from palaestra.neural_blocks.sequence.recurrent import Bidirectional, memory
 
 
 class RowReader(nn.Module):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from palaestra.neural_blocks.embedding import (
+from palaestra.neural_blocks.representation.embedding import (
     GloVe,
     SkipGram,
     context_pairs,

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from palaestra.neural_blocks.energy import RBM, Hopfield
+from palaestra.neural_blocks.neurons.energy import RBM, Hopfield
 
 
 def recovered(load, seed, asynchronous):

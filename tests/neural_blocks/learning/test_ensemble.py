@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from palaestra.neural_blocks.calibration import TemperatureScaling, expected_calibration_error
-from palaestra.neural_blocks.ensemble import Ensemble, snapshot, weight_average
-from palaestra.neural_blocks.mlp import MLP
+from palaestra.neural_blocks.perception.mlp import MLP
+from palaestra.neural_blocks.robustness.calibration import TemperatureScaling, expected_calibration_error
+from palaestra.neural_blocks.robustness.ensemble import Ensemble, snapshot, weight_average
 
 CYCLE = 60  # updates
 

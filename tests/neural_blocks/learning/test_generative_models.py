@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from palaestra.neural_blocks.autoencoder import DenoisingAutoencoder, MaskedAutoencoder
-from palaestra.neural_blocks.autoregressive import PixelCNN, PixelRNN
-from palaestra.neural_blocks.diffusion import Diffusion
-from palaestra.neural_blocks.flow import PixelFlow
-from palaestra.neural_blocks.gan import GAN, DCDiscriminator, DCGenerator
-from palaestra.neural_blocks.gan_losses import spectrally_normalised
-from palaestra.neural_blocks.mlp import MLP
-from palaestra.neural_blocks.pixels import bits_per_dimension, quantise
-from palaestra.neural_blocks.vae import VAE
+from palaestra.neural_blocks.generation.autoencoder import DenoisingAutoencoder, MaskedAutoencoder
+from palaestra.neural_blocks.generation.autoregressive import PixelCNN, PixelRNN
+from palaestra.neural_blocks.generation.diffusion import Diffusion
+from palaestra.neural_blocks.generation.flow import PixelFlow
+from palaestra.neural_blocks.generation.gan import GAN, DCDiscriminator, DCGenerator
+from palaestra.neural_blocks.generation.gan_losses import spectrally_normalised
+from palaestra.neural_blocks.generation.pixels import bits_per_dimension, quantise
+from palaestra.neural_blocks.generation.vae import VAE
+from palaestra.neural_blocks.perception.mlp import MLP
 
 INDEPENDENT = 2.433  # bits per pixel of the baseline on the held-out pictures, computed below
 

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from palaestra.envs.classification.glyphs import DRAWING_NOISE, PROGRAM_NOISE, draw_glyphs, draw_programs
-from palaestra.neural_blocks.metric import BYOL, PrototypicalNetwork, info_nce
-from palaestra.neural_blocks.mlp import MLP
+from palaestra.neural_blocks.perception.mlp import MLP
+from palaestra.neural_blocks.representation.metric import BYOL, PrototypicalNetwork, info_nce
 
 WAYS, SHOTS, QUERIES = 5, 5, 5
 DRAWINGS, SHAKE = 20, 1.3  # of a class; times the shakiness of the task's own drawings

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from palaestra.neural_blocks.convolution import SmallCNN
-from palaestra.neural_blocks.mlp import MLP
-from palaestra.neural_blocks.robustness import (
+from palaestra.neural_blocks.perception.convolution import SmallCNN
+from palaestra.neural_blocks.perception.mlp import MLP
+from palaestra.neural_blocks.robustness.adversarial import (
     adversarial_training_step,
     fgsm,
     finite_difference_gradient,

@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from palaestra.neural_blocks.attention import HardAttention, reinforce_loss
-from palaestra.neural_blocks.decoding import beam, greedy
-from palaestra.neural_blocks.language_model import LanguageModel, TokenEmbedding
-from palaestra.neural_blocks.recurrent import memory
-from palaestra.neural_blocks.text import corpus_bleu
-from palaestra.neural_blocks.transformer import Encoder
+from palaestra.neural_blocks.sequence.attention import HardAttention, reinforce_loss
+from palaestra.neural_blocks.sequence.decoding import beam, greedy
+from palaestra.neural_blocks.sequence.language_model import LanguageModel, TokenEmbedding
+from palaestra.neural_blocks.sequence.recurrent import memory
+from palaestra.neural_blocks.sequence.text import corpus_bleu
+from palaestra.neural_blocks.sequence.transformer import Encoder
 
 CHUNK, DELAY, B = 4, 3, 32
 

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from palaestra.neural_blocks.unet import UNet
+from palaestra.neural_blocks.perception.unet import UNet
 
 
 def noisy(images):

@@ -1,0 +1,27 @@
+"""The random agent: the floor of every leaderboard."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import gymnasium.spaces as spaces
+from torch import Tensor
+
+from ...envs.core.actions import random_action
+from ...envs.core.task import Observation
+from ...envs.core.tree import leaves
+from ..core.agent import Agent, Memory
+
+
+class Random(Agent):
+    """Uniformly random actions, whatever it sees."""
+
+    name = "random"
+    observation_spaces: ClassVar = (spaces.Space,)
+
+    def act(
+        self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False
+    ) -> tuple[Tensor, Memory]:
+        """Uniform actions (B, ...), greedy or not."""
+        num_envs = len(leaves(observation)[0])
+        return random_action(self.action_space, num_envs, self.generator, self.device), memory

@@ -1,0 +1,1 @@
+"""What every agent shares: the contract, networks, distributions, rollouts, replay, evaluation."""

@@ -1,0 +1,248 @@
+"""What an agent is: it acts, learns as a generator, and saves and resumes everything that matters."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import gymnasium.spaces as spaces
+import torch
+from torch import Tensor
+
+from ...envs.core.protocol import BatchedEnvironment
+from ...envs.core.task import Observation
+from ...envs.core.tree import leaves
+from ...neural_blocks.errors import InvalidInput
+from .config import AgentConfig
+
+Memory = tuple[Tensor, ...]
+Report = dict[str, float]
+
+
+class Agent(ABC):
+    """A policy that may learn.
+
+    Args:
+        observation_space: of one environment.
+        action_space: of one environment.
+        config: settings; None for the defaults.
+        device: where its tensors live; the environments must live there too.
+        seed: of its initial weights and of every random choice it makes.
+
+    Raises:
+        InvalidInput: spaces that the agent does not serve.
+
+    Attributes:
+        name: what the registry and the leaderboard call it.
+        observation_spaces: the kinds it can see; `Space` stands for all of them.
+        action_spaces: the kinds it can act in.
+        steps: environment steps learned from so far.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[AgentConfig]] = AgentConfig
+    observation_spaces: ClassVar[tuple[type[spaces.Space[Any]], ...]] = (
+        spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Dict,
+    )  # fmt: skip
+    action_spaces: ClassVar[tuple[type[spaces.Space[Any]], ...]] = (
+        spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box,
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        config: AgentConfig | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+    ) -> None:
+        given: dict[Literal["observation", "action"], spaces.Space[Any]]
+        given = {"observation": observation_space, "action": action_space}
+        for kind, space in given.items():
+            if not isinstance(space, getattr(self, f"{kind}_spaces")):
+                raise InvalidInput(f"{self.name}: {kind} space must be {served(self, kind)}; got {_one_line(space)}")
+        self.observation_space, self.action_space = observation_space, action_space
+        self.config: Any = self.Config() if config is None else config
+        self.device = torch.device(device)
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.steps = 0
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)  # leaves a GPU's global generator alone
+            self.build()
+
+    def build(self) -> None:  # noqa: B027
+        """Makes networks and optimisers; the global random state is the agent's own while it runs."""
+
+    def initial_memory(self, num_envs: int) -> Memory:
+        """The memory of B fresh episodes; empty for an agent without one."""
+        return ()
+
+    def _going_on(self, observation: Observation, memory: Memory, start: Tensor | None) -> tuple[Memory, Tensor]:
+        """The memory and starts (B,) that `act` was given; where none are, a fresh memory and no start."""
+        num_envs = len(leaves(observation)[0])
+        if start is None:
+            start = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
+        return memory or self.initial_memory(num_envs), start
+
+    @abstractmethod
+    def act(
+        self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False
+    ) -> tuple[Tensor, Memory]:
+        """Actions for B environments.
+
+        Args:
+            observation: (B, ...).
+            memory: what the last call returned, or `initial_memory`.
+            start: (B,) bool, where an episode starts and the memory is wiped; None for nowhere.
+            greedy: the most probable action instead of a random one.
+
+        Returns:
+            Actions (B, ...) of the action space, and the memory for the next call.
+        """
+
+    def learn(self, env: BatchedEnvironment, steps: int) -> Iterator[Report]:
+        """Learns until it has taken `steps` environment steps in all; yields one report per iteration."""
+        return iter(())
+
+    def attach(self, env: BatchedEnvironment) -> None:
+        """Tells the agent which environments it is about to act in.
+
+        Raises:
+            InvalidInput: environments of other spaces, or on another device.
+        """
+        for kind in ("observation_space", "action_space"):
+            wanted, found = getattr(self, kind), getattr(env, kind)
+            if found != wanted:
+                raise InvalidInput(
+                    f"{self.name}: {kind} must be {_one_line(wanted)}; {env.name} has {_one_line(found)}"
+                )
+        if env.device.type != self.device.type:
+            raise InvalidInput(
+                f"{self.name}: device must be {self.device.type!r}; {env.name} is on {env.device.type!r}"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides what the agent does next: tensors and plain values."""
+        return {"steps": self.steps, "generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues exactly where a saved agent stood."""
+        self.steps = state["steps"]
+        saved = state["generator"].cpu()
+        if (
+            saved.shape == self.generator.get_state().shape
+        ):  # a CPU and a GPU cannot continue each other's random numbers
+            self.generator.set_state(saved)
+
+    def save(self, path: str | Path, **extra: Any) -> None:
+        """Writes a checkpoint; the old file stays whole until the new one is.
+
+        Args:
+            path: the file.
+            extra: further tensors and plain values to keep beside the agent (the environment's state, say).
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        content = {
+            "agent": self.name,
+            "config": self.config.model_dump(mode="json"),
+            "spaces": self._spaces(),
+            "state": self.state_dict(),
+            "extra": extra,
+        }
+        try:
+            with partial.open("wb") as file:
+                torch.save(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _spaces(self) -> dict[str, str]:
+        return {"observation": _one_line(self.observation_space), "action": _one_line(self.action_space)}
+
+    def restore(self, checkpoint: dict[str, Any], path: str | Path) -> None:
+        """Takes over the state in a checkpoint that `read_checkpoint` returned.
+
+        Raises:
+            InvalidInput: the checkpoint is another agent's, or of other spaces, or of other layer sizes.
+        """
+        self._check_agent(checkpoint, path)
+        for kind, space in self._spaces().items():
+            found = checkpoint["spaces"].get(kind)
+            if found != space:
+                raise InvalidInput(
+                    f"{path}: checkpoint of another environment: {kind} space must be {space}; got {found}"
+                )
+        try:
+            self.load_state_dict(checkpoint["state"])
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+            raise InvalidInput(f"{path}: checkpoint does not fit this agent: {_one_line(error)}") from error
+
+    @classmethod
+    def _check_agent(cls, checkpoint: dict[str, Any], path: str | Path) -> None:
+        if checkpoint["agent"] != cls.name:
+            raise InvalidInput(f"{path}: agent must be {cls.name!r}; got {checkpoint['agent']!r}")
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        *,
+        device: torch.device | str = "cpu",
+        **settings: Any,
+    ) -> Self:
+        """The agent of a checkpoint, with its own configuration.
+
+        Args:
+            path: the file.
+            observation_space: of one environment.
+            action_space: of one environment.
+            device: where the agent is to live.
+            settings: of the configuration, where a checkpoint cannot hold them: blocks that were passed as modules.
+
+        Raises:
+            InvalidInput: the file is missing, damaged, another agent's, or of other spaces.
+        """
+        checkpoint = read_checkpoint(path, device)
+        cls._check_agent(checkpoint, path)
+        agent = cls(observation_space, action_space, cls.Config(**{**checkpoint["config"], **settings}), device=device)
+        agent.restore(checkpoint, path)
+        return agent
+
+
+def served(agent: Agent | type[Agent], kind: Literal["observation", "action"]) -> str:
+    """The kinds of observation or action space that an agent serves, such as "Box or Discrete"; "any" for all."""
+    names = ["any" if cls is spaces.Space else cls.__name__ for cls in getattr(agent, f"{kind}_spaces")]
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """The content of a checkpoint, tensors on `device`; no code is loaded.
+
+    Raises:
+        InvalidInput: the file is missing, truncated, corrupt or no checkpoint of this suite.
+    """
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise InvalidInput(f"{path}: no such checkpoint") from None
+    except Exception as error:  # torch.load has no exception of its own for a damaged file
+        raise InvalidInput(f"{path}: not a readable checkpoint: {_one_line(error)}") from error
+    parts = {"agent": str, "config": dict, "spaces": dict, "state": dict}
+    if not isinstance(content, dict) or not all(isinstance(content.get(part), kind) for part, kind in parts.items()):
+        raise InvalidInput(f"{path}: not a checkpoint of this suite: it must hold {', '.join(parts)}")
+    return content
+
+
+def _one_line(told: object, length: int = 160) -> str:
+    text = " ".join(str(told).split())
+    return text if len(text) <= length else f"{text[:length]}..."

@@ -1,0 +1,192 @@
+"""Policies over an action space: from a network's outputs to actions, log-probabilities and entropies.
+
+Every distribution takes parameters (..., `size`) and speaks of raw actions, which `to_env` turns into the space's own.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gymnasium.spaces as spaces
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...neural_blocks.errors import InvalidInput
+
+
+class Categorical(nn.Module):
+    """One of n values: a Discrete space. Parameters are n logits; raw actions (...) int64 from 0 to n - 1."""
+
+    def __init__(self, space: spaces.Discrete) -> None:
+        super().__init__()
+        self.size, self.start = int(space.n), int(space.start)
+
+    def sample(self, logits: Tensor, generator: torch.Generator) -> Tensor:
+        """A random action: the first of n exponential clocks, at rates given by the logits, to ring."""
+        clocks = torch.rand(logits.shape, generator=generator, device=logits.device).log_().neg_()
+        return (logits - clocks.log_()).argmax(-1)
+
+    def mode(self, logits: Tensor) -> Tensor:
+        """The most probable action."""
+        return logits.argmax(-1)
+
+    def log_prob(self, logits: Tensor, action: Tensor) -> Tensor:
+        """(...) the log-probability of the action."""
+        return (logits.gather(-1, action.unsqueeze(-1)) - logits.logsumexp(-1, keepdim=True)).squeeze(-1)
+
+    def entropy(self, logits: Tensor) -> Tensor:
+        """(...) in nats."""
+        log_probs = logits - logits.logsumexp(-1, keepdim=True)  # log_softmax is slow over a short last axis
+        return -(log_probs.exp() * log_probs).sum(-1)
+
+    def to_env(self, action: Tensor) -> Tensor:
+        """The space's own value."""
+        return action + self.start if self.start else action
+
+    def from_env(self, action: Tensor) -> Tensor:
+        """The raw action of the space's own value (...)."""
+        return action - self.start if self.start else action
+
+
+class MultiCategorical(nn.Module):
+    """Several independent choices: a MultiDiscrete space. Parameters are all logits in a row; raw actions (..., n)."""
+
+    start: Tensor
+
+    def __init__(self, space: spaces.MultiDiscrete) -> None:
+        super().__init__()
+        self.sizes = [int(n) for n in space.nvec.reshape(-1)]
+        self.size, self.shape = sum(self.sizes), space.shape
+        self.parts = [Categorical(spaces.Discrete(n)) for n in self.sizes]
+        self.register_buffer("start", torch.as_tensor(space.start), persistent=False)
+
+    def sample(self, logits: Tensor, generator: torch.Generator) -> Tensor:
+        """A random action."""
+        return self._each(logits, lambda part, own, _: part.sample(own, generator))
+
+    def mode(self, logits: Tensor) -> Tensor:
+        """The most probable action."""
+        return self._each(logits, lambda part, own, _: part.mode(own))
+
+    def log_prob(self, logits: Tensor, action: Tensor) -> Tensor:
+        """(...) the log-probability of all choices together."""
+        return self._each(logits, lambda part, own, k: part.log_prob(own, action[..., k])).sum(-1)
+
+    def entropy(self, logits: Tensor) -> Tensor:
+        """(...) in nats."""
+        return self._each(logits, lambda part, own, _: part.entropy(own)).sum(-1)
+
+    def _each(self, logits: Tensor, function: Any) -> Tensor:
+        rows = zip(self.parts, logits.split(self.sizes, -1), range(len(self.sizes)), strict=True)
+        return torch.stack([function(part, own, k) for part, own, k in rows], -1)
+
+    def to_env(self, action: Tensor) -> Tensor:
+        """The space's own values, in its shape."""
+        return action.reshape(*action.shape[:-1], *self.shape) + self.start
+
+    def from_env(self, action: Tensor) -> Tensor:
+        """The raw action of the space's own values (..., *shape)."""
+        return _flat(action - self.start, self.shape)
+
+
+class Bernoulli(nn.Module):
+    """Independent bits: a MultiBinary space. Parameters are one logit a bit; raw actions (..., n) float 0 or 1."""
+
+    def __init__(self, space: spaces.MultiBinary) -> None:
+        super().__init__()
+        self.shape = space.shape
+        self.size = math.prod(space.shape)
+
+    def sample(self, logits: Tensor, generator: torch.Generator) -> Tensor:
+        """Random bits."""
+        return (torch.rand(logits.shape, generator=generator, device=logits.device) < logits.sigmoid()).float()
+
+    def mode(self, logits: Tensor) -> Tensor:
+        """The most probable bits."""
+        return (logits > 0).float()
+
+    def log_prob(self, logits: Tensor, action: Tensor) -> Tensor:
+        """(...) the log-probability of all bits together."""
+        return -F.binary_cross_entropy_with_logits(logits, action, reduction="none").sum(-1)
+
+    def entropy(self, logits: Tensor) -> Tensor:
+        """(...) in nats."""
+        return F.binary_cross_entropy_with_logits(logits, logits.sigmoid(), reduction="none").sum(-1)
+
+    def to_env(self, action: Tensor) -> Tensor:
+        """int8 bits in the space's shape."""
+        return action.reshape(*action.shape[:-1], *self.shape).to(torch.int8)
+
+    def from_env(self, action: Tensor) -> Tensor:
+        """The raw action of int8 bits (..., *shape)."""
+        return _flat(action, self.shape).float()
+
+
+class DiagonalGaussian(nn.Module):
+    """A normal distribution with a learned deviation per dimension: a Box space.
+
+    Parameters are means; raw actions (..., n). The environment gets the raw action scaled from [-1, 1] to a bounded box
+    and clipped to it.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, space: spaces.Box) -> None:
+        super().__init__()
+        self.shape = space.shape
+        self.size = math.prod(space.shape)
+        self.bounded = space.is_bounded()
+        self.log_std = nn.Parameter(torch.full((self.size,), -0.5))
+        self.register_buffer("low", torch.as_tensor(space.low), persistent=False)
+        self.register_buffer("high", torch.as_tensor(space.high), persistent=False)
+
+    def sample(self, mean: Tensor, generator: torch.Generator) -> Tensor:
+        """A random action."""
+        return mean + self.log_std.exp() * torch.randn(mean.shape, generator=generator, device=mean.device)
+
+    def mode(self, mean: Tensor) -> Tensor:
+        """The mean."""
+        return mean
+
+    def log_prob(self, mean: Tensor, action: Tensor) -> Tensor:
+        """(...) the log-density of the raw action."""
+        scaled = (action - mean) * (-self.log_std).exp()
+        return (-0.5 * scaled.square() - self.log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def entropy(self, mean: Tensor) -> Tensor:
+        """(...) in nats, of the raw action."""
+        return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum().expand(mean.shape[:-1])
+
+    def to_env(self, action: Tensor) -> Tensor:
+        """The action in the box, in its shape."""
+        action = action.reshape(*action.shape[:-1], *self.shape)
+        if self.bounded:
+            action = self.low + (self.high - self.low) * (action + 1) / 2
+        return torch.clamp(action, self.low, self.high)
+
+    def from_env(self, action: Tensor) -> Tensor:
+        """The raw action of one in the box (..., *shape)."""
+        if self.bounded:
+            action = 2 * (action - self.low) / (self.high - self.low) - 1
+        return _flat(action, self.shape)
+
+
+def _flat(action: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(..., *shape) to (..., n)."""
+    return action.reshape(*action.shape[: action.ndim - len(shape)], -1)
+
+
+def distribution(space: spaces.Space[Any]) -> Any:
+    """The policy for an action space: Discrete, MultiDiscrete, MultiBinary or Box."""
+    if isinstance(space, spaces.Discrete):
+        return Categorical(space)
+    if isinstance(space, spaces.MultiDiscrete):
+        return MultiCategorical(space)
+    if isinstance(space, spaces.MultiBinary):
+        return Bernoulli(space)
+    if isinstance(space, spaces.Box):
+        return DiagonalGaussian(space)
+    raise InvalidInput(f"action space must be Discrete, MultiDiscrete, MultiBinary or Box; got {space}")

@@ -1,0 +1,77 @@
+"""Evaluation: whole episodes of an agent in a batch of environments."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...envs.core.protocol import BatchedEnvironment
+from ...neural_blocks.errors import InvalidInput
+from .agent import Agent
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What N evaluated episodes gave.
+
+    Attributes:
+        returns: (N,) float64.
+        lengths: (N,) int64 steps.
+        metrics: named means over all steps of all episodes that have a value; without any, the name is missing.
+    """
+
+    returns: Tensor
+    lengths: Tensor
+    metrics: dict[str, float]
+
+
+@torch.no_grad()
+def evaluate(
+    agent: Agent, env: BatchedEnvironment, episodes: int, *, seed: int | None = None, greedy: bool = True
+) -> Evaluation:
+    """Plays the same number of episodes in every environment, at least `episodes` in all.
+
+    A fixed number for each environment: were the first N to end taken, short episodes would count too often. With a
+    seed the result is the same whenever it is asked for; the agent's own random choices go on as if it had not been.
+
+    Raises:
+        InvalidInput: fewer episodes than 1, or environments that the agent is not for.
+    """
+    if episodes < 1:
+        raise InvalidInput(f"evaluate: episodes must be at least 1; got {episodes}")
+    agent.attach(env)
+    own = agent.generator.get_state()
+    if seed is not None:
+        agent.generator.manual_seed(seed)
+    try:
+        return _play(agent, env, episodes, seed, greedy)
+    finally:
+        agent.generator.set_state(own)
+
+
+def _play(agent: Agent, env: BatchedEnvironment, episodes: int, seed: int | None, greedy: bool) -> Evaluation:
+    each = math.ceil(episodes / env.num_envs)
+    observation, memory, start = env.reset(seed), agent.initial_memory(env.num_envs), env.episode_start
+    device, rows = env.device, torch.arange(env.num_envs, device=env.device)
+    returns = torch.zeros(env.num_envs, each + 1, dtype=torch.float64, device=device)  # the last column is overflow
+    lengths = torch.zeros(env.num_envs, each + 1, dtype=torch.int64, device=device)
+    episode = torch.zeros(env.num_envs, dtype=torch.int64, device=device)
+    sums: dict[str, Tensor] = {}
+    steps, pause = 0, 1 if device.type == "cpu" else 16  # another device is asked only now and then
+    while steps % pause or bool((episode < each).any()):
+        action, memory = agent.act(observation, memory, start, greedy=greedy)
+        step = env.step(action)
+        returns[rows, episode] += step.reward
+        lengths[rows, episode] += 1
+        for name, values in step.metrics.items():
+            counted = (episode < each) & ~values.isnan()
+            total = torch.stack([torch.where(counted, values, 0.0).sum(dtype=torch.float64), counted.sum()])
+            sums[name] = sums[name] + total if name in sums else total
+        episode = (episode + step.done).clamp(max=each)
+        observation, start = step.observation, step.done
+        steps += 1
+    metrics = {name: float(total / count) for name, (total, count) in sums.items() if count}
+    return Evaluation(returns[:, :each].flatten().cpu(), lengths[:, :each].flatten().cpu(), metrics)

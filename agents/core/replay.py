@@ -1,0 +1,220 @@
+"""Replay: a ring of the last steps of B environments, on their device, and the batches that are drawn from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...envs.core.task import Observation
+from ...envs.core.tree import leaves, tree_map
+from .agent import Memory
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One step of B environments.
+
+    Attributes:
+        observation: (B, ...) what was acted on.
+        start: (B,) bool, it was the first observation of an episode.
+        action: (B, ...) the raw action.
+        reward: (B,).
+        terminated: (B,) bool.
+        truncated: (B,) bool.
+        next_observation: (B, ...) what the step led to, before any reset.
+    """
+
+    observation: Observation
+    start: Tensor
+    action: Tensor
+    reward: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    next_observation: Observation
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N sequences of T steps with what a one-step or n-step target needs; single steps have T = 1.
+
+    The target of step (t, i) is ``reward + discount * value``, the value being that of
+    ``next_observation[last[t, i], i]``.
+
+    Attributes:
+        observation: (T, N, ...).
+        start: (T, N) bool, the first observation of an episode.
+        action: (T, N, ...).
+        reward: (T, N) the discounted sum of up to n rewards.
+        discount: (T, N) the discount of what follows them; 0 where the task terminated.
+        next_observation: (T, N, ...) what each step led to; where T = 1, what the last of the n steps led to.
+        last: (T, N) int64, where in the sequence the sum ends.
+        memory: before the first step, each part (N, ...).
+    """
+
+    observation: Observation
+    start: Tensor
+    action: Tensor
+    reward: Tensor
+    discount: Tensor
+    next_observation: Observation
+    last: Tensor
+    memory: Memory
+
+
+def n_step(reward: Tensor, ended: Tensor, gamma: float, steps: int) -> tuple[Tensor, Tensor]:
+    """The discounted sum of up to n rewards from each step on, within its episode and within the sequence.
+
+    Args:
+        reward: (T, N).
+        ended: (T, N) bool, the episode ended with the step.
+        gamma: discount.
+        steps: n.
+
+    Returns:
+        The sums (T, N), and the index of the last reward in each, (T, N) int64.
+    """
+    length = len(reward)
+    time = torch.arange(length, device=reward.device).unsqueeze(1).expand(reward.shape)  # (T, N)
+    total, last, going = reward, time, ~ended
+    for ahead in range(1, min(steps, length)):
+        step = time + ahead
+        going = going & (step < length)
+        step = step.clamp(max=length - 1)
+        total = total + gamma**ahead * reward.gather(0, step) * going
+        last = torch.where(going, step, last)
+        going = going & ~ended.gather(0, step)
+    return total, last
+
+
+class Replay:
+    """The last L steps of B environments. Every write is one step of all of them.
+
+    Args:
+        capacity: transitions to keep, over all environments: B L of them, L being a multiple of `chunk`, but not 0.
+        num_envs: B.
+        device: where everything lives.
+        chunk: steps of the sequences that `sequences` draws; the memory before each of them is kept.
+
+    Attributes:
+        written: steps ever written.
+    """
+
+    def __init__(self, capacity: int, num_envs: int, device: torch.device, chunk: int = 1) -> None:
+        self.num_envs, self.device, self.chunk = num_envs, device, chunk
+        self.length = max(1, capacity // (num_envs * chunk)) * chunk  # L
+        self.written = 0
+        self._steps: Any = None  # a Transition of (L, B, ...)
+        self._memories: Memory = ()  # (L / chunk, B, ...)
+
+    def __len__(self) -> int:
+        """Transitions kept now."""
+        return min(self.written, self.length) * self.num_envs
+
+    def write(self, transition: Transition, memory: Memory = ()) -> None:
+        """Adds one step of all environments, and the agent's memory before it; the oldest step makes room."""
+        if self._steps is None:
+            self._allocate(transition, memory)
+        slot = self.written % self.length
+        for kept, new in zip(leaves(self._steps), leaves(transition), strict=True):
+            kept[slot] = new
+        if slot % self.chunk == 0:
+            for kept, new in zip(self._memories, memory, strict=True):
+                kept[slot // self.chunk] = new
+        self.written += 1
+
+    def _allocate(self, transition: Transition, memory: Memory) -> None:
+        self._steps = tree_map(lambda new: new.new_zeros(self.length, *new.shape), transition)
+        self._memories = tuple(part.new_zeros(self.length // self.chunk, *part.shape) for part in memory)
+
+    def interrupt(self, start: Tensor) -> None:
+        """Says where (B,) the episodes of the last step do not go on: somebody has reset those environments."""
+        if self.written:
+            slot = (self.written - 1) % self.length
+            self._steps.truncated[slot] |= start & ~self._steps.terminated[slot]
+
+    def _rows(self, tree: Any, slot: Tensor, env: Tensor) -> Any:
+        """The transitions at slots (...) and environments (...), which broadcast."""
+        flat = slot * self.num_envs + env
+        return tree_map(lambda kept: kept.flatten(0, 1)[flat], tree)
+
+    def sample(self, size: int, gamma: float, steps: int, generator: torch.Generator) -> Batch:
+        """Single transitions, uniformly and with replacement, each with the n steps from it on.
+
+        The newest steps are summed over fewer than n.
+
+        Args:
+            size: N.
+            gamma: discount.
+            steps: n.
+            generator: of the choice.
+
+        Returns:
+            A batch with T = 1 and no memory.
+        """
+        kept = min(self.written, self.length)
+        oldest = self.written - kept
+        chance = torch.rand(2, size, generator=generator, device=self.device, dtype=torch.float64)
+        age, env = (chance[0] * kept).long(), (chance[1] * self.num_envs).long()  # (N,), (N,)
+        time = age + torch.arange(steps, device=self.device).unsqueeze(1)  # (n, N), counted from the oldest
+        newest = time >= kept - 1
+        slot = (time.clamp(max=kept - 1) + oldest) % self.length
+        stored = self._steps
+        reward, terminated, truncated = self._rows((stored.reward, stored.terminated, stored.truncated), slot, env)
+        total, last = n_step(reward, terminated | truncated | newest, gamma, steps)
+        first, final = slot[:1], slot.gather(0, last[:1])  # (1, N)
+        observation, start, action = self._rows((stored.observation, stored.start, stored.action), first, env)
+        following = self._rows(stored.next_observation, final, env)
+        discount = gamma ** (last[:1] + 1).to(total.dtype) * ~terminated.gather(0, last[:1])
+        return Batch(observation, start, action, total[:1], discount, following, torch.zeros_like(last[:1]), ())
+
+    def sequences(self, size: int, gamma: float, steps: int, generator: torch.Generator) -> Batch:
+        """Whole sequences of `chunk` steps, uniformly and with replacement, with the memory before each.
+
+        Only complete ones: `written` must be a multiple of `chunk`.
+
+        Args:
+            size: N.
+            gamma: discount.
+            steps: n; a sum ends with its sequence.
+            generator: of the choice.
+        """
+        chance = torch.rand(2, size, generator=generator, device=self.device, dtype=torch.float64)
+        part = (chance[0] * (min(self.written, self.length) // self.chunk)).long()
+        env = (chance[1] * self.num_envs).long()
+        slot = part * self.chunk + torch.arange(self.chunk, device=self.device).unsqueeze(1)  # (T, N)
+        drawn = self._rows(self._steps, slot, env)
+        total, last = n_step(drawn.reward, drawn.terminated | drawn.truncated, gamma, steps)
+        taken = last - torch.arange(self.chunk, device=self.device).unsqueeze(1) + 1  # (T, N) rewards in each sum
+        discount = gamma ** taken.to(total.dtype) * ~drawn.terminated.gather(0, last)
+        memory = self._rows(self._memories, part, env)
+        return Batch(
+            drawn.observation, drawn.start, drawn.action, total, discount, drawn.next_observation, last, memory
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The filled part of the ring, and where it stands."""
+        kept = min(self.written, self.length)
+        steps = None if self._steps is None else tree_map(lambda tensor: tensor[:kept].clone(), vars(self._steps))
+        memories = [part[: kept // self.chunk].clone() for part in self._memories]
+        return {"num_envs": self.num_envs, "written": self.written, "steps": steps, "memories": memories}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues exactly where a saved ring of the same capacity and number of environments stood."""
+        self.written = state["written"]
+        if state["steps"] is None:
+            self._steps, self._memories = None, ()
+            return
+
+        def fill(length: int) -> Any:
+            def whole(kept: Tensor) -> Tensor:
+                ring = kept.new_zeros(length, *kept.shape[1:], device=self.device)
+                ring[: len(kept)] = kept
+                return ring
+
+            return whole
+
+        self._steps = Transition(**tree_map(fill(self.length), state["steps"]))
+        self._memories = tuple(map(fill(self.length // self.chunk), state["memories"]))

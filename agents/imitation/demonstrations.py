@@ -1,0 +1,103 @@
+"""What imitation learns from: observations with the expert's actions beside them, kept as sequences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...envs.core.task import Observation
+from ...envs.core.tree import leaves, tree_map
+from ..core.network import Memory
+from ..core.rollout import sequences
+
+Labelled = tuple[Observation, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """T steps of B environments, labelled.
+
+    Attributes:
+        observation: (T, B, ...).
+        start: (T, B) bool, the first observation of an episode.
+        label: (T, B, ...) the expert's actions, in the action space.
+    """
+
+    observation: Observation
+    start: Tensor
+    label: Tensor
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """N labelled sequences of L steps side by side, and the learner's memory before each.
+
+    Attributes:
+        observation: (N, L, ...).
+        start: (N, L) bool, the first observation of an episode.
+        label: (N, L, ...) raw actions, as the policy's distribution has them.
+        memory: each part (N, ...).
+    """
+
+    observation: Observation
+    start: Tensor
+    label: Tensor
+    memory: Memory
+
+
+class Aggregate:
+    """The newest labelled sequences, kept on the device: DAgger's data set, with a bound.
+
+    Args:
+        capacity: sequences kept; the oldest are overwritten.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.added = 0
+        self.kept: Sequences | None = None
+
+    def __len__(self) -> int:
+        return min(self.added, self.capacity)
+
+    def add(self, sequences: Sequences) -> None:
+        """Adds N sequences, or the last `capacity` of them if they are more."""
+        count = len(sequences.start)
+        skipped = max(0, count - self.capacity)
+        if self.kept is None:
+            self.kept = self._room(sequences)
+        rows = torch.arange(self.added + skipped, self.added + count, device=sequences.start.device) % self.capacity
+        for kept, new in zip(leaves(self.kept), leaves(sequences), strict=True):
+            kept.index_copy_(0, rows, new[skipped:])
+        self.added += count
+
+    def sample(self, count: int, generator: torch.Generator) -> Sequences:
+        """Sequences drawn uniformly, with replacement."""
+        assert self.kept is not None
+        rows = torch.randint(len(self), (count,), generator=generator, device=self.kept.start.device)
+        return tree_map(lambda kept: kept.index_select(0, rows), self.kept)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sequences kept, and how many there ever were."""
+        kept = None if self.kept is None else vars(tree_map(lambda tensor: tensor[: len(self)].clone(), self.kept))
+        return {"added": self.added, "kept": kept}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Continues where a saved one of the same capacity stood."""
+        self.added, self.kept = state["added"], None
+        if state["kept"] is not None:
+            saved = tree_map(lambda tensor: tensor.to(device), Sequences(**state["kept"]))
+            self.kept = self._room(saved)
+            for kept, tensor in zip(leaves(self.kept), leaves(saved), strict=True):
+                kept[: len(self)] = tensor
+
+    def _room(self, like: Sequences) -> Sequences:
+        return tree_map(lambda tensor: tensor.new_zeros(self.capacity, *tensor.shape[1:]), like)
+
+
+def side_by_side(steps: Labelled, length: int) -> Labelled:
+    """Observations, starts and labels (T, B, ...), T a multiple of `length`, cut into sequences (N, length, ...)."""
+    return tree_map(lambda part: part.transpose(0, 1), sequences(steps, length))

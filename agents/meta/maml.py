@@ -1,0 +1,218 @@
+"""Model-agnostic meta-learning, MAML (Finn, Abbeel and Levine, 2017), on a batch of trials."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import gymnasium.spaces as spaces
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from ...envs.core.protocol import BatchedEnvironment, TimeStep
+from ...envs.core.task import Observation
+from ...envs.core.tree import tree_map, where
+from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.perception.mlp import MLP
+from ..core.agent import Memory
+from ..core.network import make_encoder
+from .episodes import EpisodeLearner, EpisodeLearnerConfig
+from .inner_loss import Block, Lesson, PolicyGradient, Supervised
+
+Weights = dict[str, Tensor]
+
+
+class MAMLConfig(EpisodeLearnerConfig):
+    """Settings of MAML beside those of every learner from whole episodes. The defaults are for the paper's sine waves.
+
+    Attributes:
+        inner_loss: "supervised", of the answers that the task shows, or "policy_gradient", of a trial's rewards.
+        inner_rate: step size of an adaptation.
+        first_order: leave away the adaptation's own derivative.
+        objective: what is learned from: the loss after the "last" adaptation, or the mean of those after "each".
+        support_steps: S, steps between two adaptations: for a policy, whole episodes.
+        rollout_steps: steps of a trial; the last block of S is what adaptation is for.
+        gamma: discount of the policy gradient.
+        encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "lenet", "residual" or "vit". It is
+            learned, and the same for all tasks.
+        hidden: widths of the hidden layers, which adapt.
+        activation: "tanh", "relu", "silu" or "gelu".
+    """
+
+    inner_loss: Literal["supervised", "policy_gradient"] = "supervised"
+    inner_rate: float = Field(0.01, gt=0)
+    first_order: bool = False
+    objective: Literal["last", "each"] = "last"
+    support_steps: int = Field(10, ge=1)
+    rollout_steps: int = Field(20, ge=1)
+    gamma: float = Field(0.99, ge=0, le=1)
+    encoder: Literal["auto", "flat", "cnn", "lenet", "residual", "vit"] = "auto"
+    hidden: tuple[int, ...] = (40, 40)
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
+
+
+class Adapted(NamedTuple):
+    """Where B trials stand: the steps since the last adaptation, and each trial's own weights.
+
+    Attributes:
+        time: (B,) int64 steps of the trial.
+        inputs: (B, S, F) encoded, what the head saw.
+        action: (B, S, ...) its raw actions.
+        outcome: (B, S, O) what came of them.
+        start: (B, S) bool, the first step of an episode.
+        weights: the head's parameters, each (B, ...).
+    """
+
+    time: Tensor
+    inputs: Tensor
+    action: Tensor
+    outcome: Tensor
+    start: Tensor
+    weights: Any
+
+
+class MAML(EpisodeLearner):
+    """Weights from which one gradient step on a trial's first episodes makes its later ones good.
+
+    Every S steps of a trial each environment's own weights take a step down the gradient of the inner loss on these
+    steps. What is learned is where they start, from the loss after adaptation, differentiated through it. What encodes
+    an image is learned too, but does not adapt (Raghu et al., 2020). While there is an adaptation to come, a policy
+    explores, greedy or not.
+
+    Raises:
+        InvalidInput: spaces that do not show what the inner loss needs, or a trial that is not two blocks or more.
+    """
+
+    name = "maml"
+    Config = MAMLConfig
+    observation_spaces: ClassVar = (spaces.Box, spaces.Dict)
+
+    def build(self) -> None:
+        """Network, inner loss and optimiser."""
+        config = self.config
+        self.blocks, rest = divmod(config.rollout_steps, config.support_steps)
+        if rest or self.blocks < 2:
+            raise InvalidInput(
+                f"MAMLConfig: rollout_steps must be a multiple of support_steps {config.support_steps}, twice it or "
+                f"more; got {config.rollout_steps}"
+            )
+        seen, actions = self.observation_space, self.action_space
+        self.inner: Supervised | PolicyGradient
+        if config.inner_loss == "supervised":
+            self.inner = Supervised(seen, actions)
+        else:
+            trial = seen if isinstance(seen, spaces.Dict) else spaces.Dict({"observation": seen})
+            self.inner = PolicyGradient(trial, actions, config.gamma, self.device)
+        self.encode = make_encoder(self.inner.input_space, config.encoder)
+        features = int(self.encode.output_size)
+        self.head = MLP(features, config.hidden, self.inner.output_size, activation=config.activation)
+        self.optimise(nn.Sequential(self.encode, self.head), self.inner.parameters)
+
+    def _blank(self, count: int) -> Adapted:
+        """Fresh trials: the weights that adaptation starts from, and an empty block."""
+        room = (count, self.config.support_steps)
+        action = self.inner.mode(torch.zeros(1, self.inner.output_size, device=self.device))
+        return Adapted(
+            time=torch.zeros(count, dtype=torch.int64, device=self.device),
+            inputs=torch.zeros(*room, self.encode.output_size, device=self.device),
+            action=action.new_zeros(*room, *action.shape[1:]),
+            outcome=torch.zeros(*room, self.inner.outcome_size, device=self.device),
+            start=torch.zeros(room, dtype=torch.bool, device=self.device),
+            weights=tree_map(lambda part: part.detach().expand(count, *part.shape), self._weights()),
+        )
+
+    def _weights(self) -> Weights:
+        return dict(self.head.named_parameters())
+
+    def act(
+        self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False
+    ) -> tuple[Tensor, Memory]:
+        """Actions (B, ...) from the adapted weights; see `Agent.act`."""
+        raw, memory = self._decide(observation, memory, start, greedy)
+        return self.inner.to_env(raw), memory
+
+    @torch.no_grad()
+    def _decide(
+        self, observation: Observation, memory: Memory, start: Tensor | None, greedy: bool
+    ) -> tuple[Tensor, Memory]:
+        """Raw actions: notes what came of the last ones, adapts where a block is full, and asks the head."""
+        inputs = self.encode(self.inner.inputs(observation))  # (B, F)
+        trial = Adapted(*memory) if memory else self._blank(len(inputs))
+        if memory and start is not None and (self.device.type != "cpu" or bool(start.any())):
+            trial = Adapted(*where(start, self._blank(len(inputs)), trial))
+        rows, length = torch.arange(len(trial.time), device=self.device), self.config.support_steps
+        before = rows, (trial.time - 1) % length  # in a fresh trial this is a slot that will be written again
+        trial = trial._replace(outcome=trial.outcome.index_put(before, self.inner.outcome(observation)))
+        full = (trial.time > 0) & (trial.time % length == 0)
+        if self.device.type != "cpu" or bool(full.any()):  # asking another device would wait for it
+            block = Block(trial.inputs, trial.action, trial.outcome, trial.start)
+            with torch.enable_grad():
+                apart = {name: weight.detach().requires_grad_() for name, weight in trial.weights.items()}
+                adapted = self._adapt(apart, self.inner.lesson(block))
+            trial = trial._replace(weights=where(full, tree_map(torch.Tensor.detach, adapted), trial.weights))
+        output = self.head.each(trial.weights, inputs.unsqueeze(1)).squeeze(1)  # (B, outputs)
+        raw = self.inner.sample(output, self.generator)
+        if greedy:
+            exploring = trial.time < self.config.rollout_steps - length
+            raw = where(exploring, raw, self.inner.mode(output))
+        now = rows, trial.time % length
+        return raw, trial._replace(
+            time=trial.time + 1,
+            inputs=trial.inputs.index_put(now, inputs),
+            action=trial.action.index_put(now, raw),
+            start=trial.start.index_put(now, self._episode_start(observation, trial.time)),
+        )
+
+    def _episode_start(self, observation: Any, time: Tensor) -> Tensor:
+        """(B,) bool, the first step of an episode: a trial says so; a task alone starts where the memory does."""
+        if isinstance(observation, dict) and "episode_start" in observation:
+            return observation["episode_start"][:, 0] > 0
+        return time == 0
+
+    def _loss(self, weights: Weights, lesson: Lesson) -> Tensor:
+        """(N,) the tasks' losses on a block (N, S, ...)."""
+        loss = self.inner.loss(self.head.each(weights, lesson.inputs), lesson.target)
+        return (lesson.weight * loss).mean(-1)
+
+    def _adapt(self, weights: Weights, lesson: Lesson) -> Weights:
+        """Each task's weights (N, ...) after a step down the gradient of its loss on a block.
+
+        No task's loss depends on another's weights, so the gradient of their sum is that of each.
+        """
+        names, parts = zip(*weights.items(), strict=True)
+        loss = self._loss(weights, lesson).sum()
+        slopes = torch.autograd.grad(loss, parts, create_graph=not self.config.first_order)
+        rate = self.config.inner_rate
+        return {name: part - rate * slope for name, part, slope in zip(names, parts, slopes, strict=True)}
+
+    def loss(self, *lessons: Any) -> Tensor:
+        """The mean loss after adaptation of N tasks; parts of a `Lesson`, each with its blocks (N, T / S, S, ...)."""
+        inputs, *rest = lessons
+        lead = rest[0].shape[:3]
+        encoded = self.encode(tree_map(lambda part: part.flatten(0, 2), inputs)).unflatten(0, lead)
+        blocks = [Lesson(*tree_map(lambda part, k=k: part[:, k], (encoded, *rest))) for k in range(self.blocks)]
+        weights = {name: part.expand(lead[0], *part.shape) for name, part in self._weights().items()}
+        losses = []
+        for support, query in itertools.pairwise(blocks):
+            weights = self._adapt(weights, support)
+            if self.config.objective == "each" or query is blocks[-1]:
+                losses.append(self._loss(weights, query).mean())
+        return torch.stack(losses).mean()
+
+    @torch.no_grad()
+    def collect(self, env: BatchedEnvironment) -> tuple[Lesson, list[TimeStep]]:
+        """What one whole trial in every environment teaches, (B, T / S, S, ...), and its steps."""
+        memory: Memory = ()
+        parts, steps = [], []
+        for time in range(self.config.rollout_steps):
+            observation = env.observation
+            raw, memory = self._decide(observation, memory, None, False)
+            step = env.step(self.inner.to_env(raw))
+            begins = self._episode_start(observation, torch.full_like(memory[0], time))
+            parts.append((self.inner.inputs(observation), raw, self.inner.outcome(step.final_observation), begins))
+            steps.append(step)
+        length = self.config.support_steps
+        trials = tree_map(lambda *each: torch.stack(each, 1), *parts)  # (B, T, ...)
+        lesson = self.inner.lesson(Block(*tree_map(lambda part: part.unflatten(1, (-1, length)).flatten(0, 1), trials)))
+        return Lesson(*tree_map(lambda part: part.unflatten(0, (-1, self.blocks)), lesson)), steps

@@ -1,0 +1,85 @@
+"""What REINFORCE, A2C and PPO share: settings, and the loop of rollout and update."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ...envs.core.protocol import BatchedEnvironment
+from ..core.agent import Report
+from ..core.config import AgentConfig
+from ..core.network import ActorCritic
+from ..core.network_config import MemoryConfig
+from ..core.policy_agent import PolicyAgent
+from ..core.rollout import Rollout, collect, continued_statistics, generalised_advantage
+
+
+class ActorCriticConfig(MemoryConfig):
+    """Settings that every actor-critic has beside its network's.
+
+    Attributes:
+        learning_rate: of the optimiser.
+        anneal: let the learning rate fall linearly to 0 over the run.
+        reward_scale: what rewards are multiplied by before learning, so that values are not far from 1.
+        gamma: discount.
+        gae_lambda: decay of the advantages; 1 is the plain return.
+        value_coefficient: weight of the value's loss.
+        entropy_coefficient: weight of the policy's entropy.
+        max_grad_norm: gradients are scaled down to this norm.
+    """
+
+    learning_rate: float = Field(3e-4, gt=0)
+    anneal: bool = False
+    reward_scale: float = Field(1.0, gt=0)
+    gamma: float = Field(0.99, ge=0, le=1)
+    gae_lambda: float = Field(0.95, ge=0, le=1)
+    value_coefficient: float = Field(0.5, ge=0)
+    entropy_coefficient: float = Field(0.01, ge=0)
+    max_grad_norm: float = Field(0.5, gt=0)
+
+
+class ActorCriticAgent(PolicyAgent):
+    """An agent with one network for policy and value, learning on-policy. Subclasses say what an update is."""
+
+    Config: ClassVar[type[AgentConfig]] = ActorCriticConfig
+    network: ActorCritic
+
+    def build(self) -> None:
+        """Network, distribution and optimiser."""
+        self.make_network(ActorCritic)
+        self.optimiser = self.make_optimiser()
+
+    @abstractmethod
+    def make_optimiser(self) -> torch.optim.Optimizer:
+        """The optimiser of `self.parameters`."""
+
+    @abstractmethod
+    def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
+        """Learns from a rollout and its advantages (T, B); returns named scalars, left on the device."""
+
+    def learn(self, env: BatchedEnvironment, steps: int) -> Iterator[Report]:
+        """Learns until it has taken `steps` environment steps in all; yields one report per iteration.
+
+        It goes on in the environments as they stand; those that were never reset are.
+        """
+        self.attach(env)
+        before, self.statistics = self.statistics, continued_statistics(self.statistics, env)
+        if self.statistics is not before:
+            self.memory = self.initial_memory(env.num_envs)
+        while self.steps < steps:
+            if self.config.anneal:
+                for group in self.optimiser.param_groups:
+                    group["lr"] = self.config.learning_rate * (1 - self.steps / steps)
+            rollout, self.memory = collect(
+                env, self.network, self.policy, self.config.rollout_steps, self.memory, self.generator, self.chunk
+            )
+            scaled = replace(rollout, reward=rollout.reward * self.config.reward_scale)
+            losses = self.update(scaled, generalised_advantage(scaled, self.config.gamma, self.config.gae_lambda))
+            self.steps += self.config.rollout_steps * env.num_envs
+            yield self.statistics.report(self.steps, rollout, losses)

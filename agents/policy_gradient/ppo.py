@@ -1,0 +1,88 @@
+"""Proximal policy optimisation (Schulman et al., 2017), feed-forward or recurrent."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ...envs.core.tree import tree_map
+from ..core.config import AgentConfig
+from ..core.rollout import Rollout, sequences
+from .actor_critic import ActorCriticAgent, ActorCriticConfig
+
+
+class PPOConfig(ActorCriticConfig):
+    """Settings of PPO beside those of every actor-critic.
+
+    Attributes:
+        epochs: passes over each rollout.
+        minibatch_size: steps in a minibatch; with a memory, whole sequences of about as many steps.
+        clip: how far the probability ratio may move before its gradient stops.
+        normalise_advantage: zero mean and unit deviation within a minibatch.
+    """
+
+    epochs: int = Field(4, ge=1)
+    minibatch_size: int = Field(1024, ge=1)
+    clip: float = Field(0.2, gt=0)
+    normalise_advantage: bool = True
+
+
+class PPO(ActorCriticAgent):
+    """Proximal policy optimisation: several epochs of clipped policy gradient on each rollout."""
+
+    name = "ppo"
+    Config: ClassVar[type[AgentConfig]] = PPOConfig
+
+    def make_optimiser(self) -> torch.optim.Optimizer:
+        """Adam, as in the paper."""
+        return torch.optim.Adam(self.parameters, lr=self.config.learning_rate, eps=1e-5, fused=True)
+
+    def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
+        """Epochs of minibatches of sequences; returns the mean of each loss."""
+        target = advantage + rollout.value[:-1]
+        steps = (rollout.observation, rollout.start, rollout.action, rollout.log_prob, advantage, target)
+        batch: tuple[Any, Any, Any, Any, Any, Any] = sequences(steps, self.chunk)  # each (L, N, ...)
+        memory = tuple(part.flatten(0, 1) for part in rollout.memory)  # each (N, H)
+        count = batch[1].shape[1]
+        size = max(1, self.config.minibatch_size // self.chunk)
+        losses = []
+        for _ in range(self.config.epochs):
+            order = torch.randperm(count, generator=self.generator, device=self.device)
+            for rows in order.split(size):
+                part = tree_map(lambda tensor, rows=rows: tensor.index_select(1, rows), batch)
+                loss, numbers = self.loss(*part, memory=tuple(piece[rows] for piece in memory))
+                self.minimise(loss)
+                losses.append(numbers)
+        names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
+        return dict(zip(names, torch.stack(losses).mean(0), strict=True))
+
+    def loss(
+        self,
+        observation: Tensor,
+        start: Tensor,
+        action: Tensor,
+        old_log_prob: Tensor,
+        advantage: Tensor,
+        target: Tensor,
+        memory: tuple[Tensor, ...],
+    ) -> tuple[Tensor, Tensor]:
+        """The clipped objective of sequences (L, N, ...): the loss, and its parts for the report."""
+        config = self.config
+        parameters, value, _ = self.network(observation, memory, start)
+        log_ratio = self.policy.log_prob(parameters, action) - old_log_prob  # (L, N)
+        ratio = log_ratio.exp()
+        if config.normalise_advantage and advantage.numel() > 1:
+            advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
+        policy_loss = -torch.min(ratio * advantage, clipped * advantage).mean()
+        value_loss = 0.5 * (value - target).square().mean()
+        # at a coefficient of 0 it is only reported
+        entropy = self.policy.entropy(parameters if config.entropy_coefficient else parameters.detach()).mean()
+        loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
+        with torch.no_grad():
+            approx_kl = (ratio - 1 - log_ratio).mean()
+            clip_fraction = ((ratio - 1).abs() > config.clip).float().mean()
+            return loss, torch.stack([policy_loss, value_loss, entropy, approx_kl, clip_fraction])

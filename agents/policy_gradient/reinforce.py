@@ -1,0 +1,125 @@
+"""REINFORCE (Williams, 1992; Sutton et al., 2000), feed-forward or recurrent, with a choice of credit and baseline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..core.rollout import Rollout, generalised_advantage, sequences
+from .actor_critic import ActorCriticAgent, ActorCriticConfig
+
+
+class REINFORCEConfig(ActorCriticConfig):
+    """Settings of REINFORCE beside those of every actor-critic.
+
+    Attributes:
+        rollout_steps: T; several times the length of an episode, because only whole episodes count.
+        gamma: discount, from the episode's start on.
+        gae_lambda: 1; no return is bootstrapped.
+        credit: what an action is praised for: the whole "return" of its episode, or the "reward_to_go" from it on.
+        baseline: what the credit is compared with: None for 0, the "constant" mean credit of the rollout before, or the
+            "state" value that the network predicts.
+    """
+
+    learning_rate: float = Field(3e-3, gt=0)
+    rollout_steps: int = Field(128, ge=1)
+    gamma: float = Field(1.0, ge=0, le=1)
+    gae_lambda: float = Field(1.0, ge=1, le=1)
+    credit: Literal["return", "reward_to_go"] = "reward_to_go"
+    baseline: Literal["constant", "state"] | None = "state"
+
+
+class REINFORCE(ActorCriticAgent):
+    """Monte-Carlo policy gradient: one step on the whole episodes of each rollout.
+
+    Only the steps of episodes that begin and end within the rollout count; the others are masked. Where episodes differ
+    in length, short ones are whole more often and weigh more, the less so the longer the rollout. The report's
+    `counted` is the share of the steps that count; at 0 nothing is learned and `rollout_steps` must grow.
+
+    An episode that time cuts off ends there, as one that terminates does. Where all episodes are of one length, every
+    choice of credit and baseline has the same expected gradient, that of the discounted return over the length: so a
+    reward-to-go at time t weighs gamma^t, and no baseline knows the rollout it is used on.
+    """
+
+    name = "reinforce"
+    Config = REINFORCEConfig
+
+    def build(self) -> None:
+        """Beside the actor-critic's parts, the constant baseline: a scalar, 0 before the first rollout."""
+        super().build()
+        self.mean_credit = torch.zeros((), device=self.device)
+
+    def make_optimiser(self) -> torch.optim.Optimizer:
+        """Adam."""
+        return torch.optim.Adam(self.parameters, lr=self.config.learning_rate, eps=1e-5, fused=True)
+
+    def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
+        """One gradient step on the whole episodes; `advantage`, which is bootstrapped, is not used."""
+        credit, weight, counted = self.credit(rollout)
+        loss, numbers = self.loss(rollout, credit, weight, counted)
+        self.minimise(loss)
+        mean = (credit * counted).sum() / counted.sum().clamp(min=1)
+        self.mean_credit = torch.where(counted.any(), mean, self.mean_credit)
+        return numbers
+
+    def credit(self, rollout: Rollout) -> tuple[Tensor, Tensor, Tensor]:
+        """Each step's credit, the weight of its advantage, and whether it lies in a whole episode: (T, B) each."""
+        nothing = torch.zeros_like(rollout.value)
+        rewards_alone = replace(rollout, value=nothing, final_value=nothing[:-1])
+        to_go = generalised_advantage(rewards_alone, self.config.gamma, 1.0)  # (T, B)
+        time = torch.arange(len(to_go), device=self.device).unsqueeze(1)  # (T, 1)
+        first = torch.where(rollout.start, time, 0).cummax(0).values  # (T, B) when the step's episode began
+        begun = rollout.start.cumsum(0) > 0
+        ends = rollout.done.flip(0).cumsum(0).flip(0) > 0
+        if self.config.credit == "return":
+            return to_go.gather(0, first), torch.ones_like(to_go), begun & ends
+        return to_go, self.config.gamma ** (time - first).to(to_go.dtype), begun & ends
+
+    def loss(
+        self, rollout: Rollout, credit: Tensor, weight: Tensor, counted: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss whose gradient is minus the policy's, with the value's and the entropy; and its parts.
+
+        Args:
+            rollout: T steps of B environments.
+            credit: (T, B) of each action.
+            weight: (T, B) of each advantage.
+            counted: (T, B) bool, the steps that the means are taken over.
+        """
+        config = self.config
+        baselines = {None: torch.zeros_like(credit), "constant": self.mean_credit, "state": rollout.value[:-1]}
+        share = counted.to(credit.dtype) / counted.sum().clamp(min=1)  # (T, B), sums to 1
+        steps = (
+            rollout.observation,
+            rollout.start,
+            rollout.action,
+            weight * (credit - baselines[config.baseline]),
+            credit,
+            share,
+        )
+        batch: tuple[Any, Any, Any, Any, Any, Any] = sequences(steps, self.chunk)  # each (L, N, ...)
+        observation, start, action, advantage, target, share = batch
+        memory = tuple(part.flatten(0, 1) for part in rollout.memory)
+        parameters, value, _ = self.network(observation, memory, start)
+        policy_loss = -(share * self.policy.log_prob(parameters, action) * advantage).sum()
+        entropy = (share * self.policy.entropy(parameters)).sum()
+        loss = policy_loss - config.entropy_coefficient * entropy
+        numbers = {"policy_loss": policy_loss.detach(), "entropy": entropy.detach(), "counted": counted.float().mean()}
+        if config.baseline == "state":
+            value_loss = 0.5 * (share * (value - target).square()).sum()
+            loss = loss + config.value_coefficient * value_loss
+            numbers["value_loss"] = value_loss.detach()
+        return loss, numbers
+
+    def state_dict(self) -> dict[str, Any]:
+        """The constant baseline beside the actor-critic's state."""
+        return super().state_dict() | {"mean_credit": self.mean_credit}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues exactly where a saved agent stood."""
+        super().load_state_dict(state)
+        self.mean_credit = state["mean_credit"].to(self.device)

@@ -1,0 +1,1 @@
+"""Agents that learn what states and actions are worth."""

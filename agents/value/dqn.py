@@ -1,0 +1,122 @@
+"""Deep Q-learning (Mnih et al., 2015): double, dueling, n-step, feed-forward or recurrent."""
+
+from __future__ import annotations
+
+import copy
+from typing import ClassVar
+
+import gymnasium.spaces as spaces
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from ...envs.core.task import Observation
+from ...envs.core.tree import tree_map
+from ..core.agent import Memory
+from ..core.exploration import ExplorationConfig, explore
+from ..core.network_config import MemoryConfig
+from ..core.replay import Batch, Replay
+from .off_policy import OffPolicyAgent, OffPolicyConfig
+from .q_network import QNetwork
+
+
+class DQNConfig(OffPolicyConfig, MemoryConfig, ExplorationConfig):
+    """Settings of DQN beside those of replay and of exploring.
+
+    Attributes:
+        double: the network chooses the next action and the target network values it (van Hasselt et al., 2016).
+        dueling: separate heads for the state's value and the actions' advantages (Wang et al., 2016).
+        n_step: rewards summed before the value that stands for the rest.
+        rollout_steps: T, steps of every environment between two rounds of updates.
+        sequence_length: steps of a replayed sequence, from its stored memory (Kapturowski et al., 2019); without a
+            memory it is 1.
+    """
+
+    double: bool = True
+    dueling: bool = False
+    n_step: int = Field(1, ge=1)
+    rollout_steps: int = Field(1, ge=1)
+    sequence_length: int | None = Field(16, ge=1)
+
+
+class DQN(OffPolicyAgent):
+    """Deep Q-learning: the value of each action, learned from replay towards a slowly moving target."""
+
+    name = "dqn"
+    Config = DQNConfig
+    action_spaces: ClassVar = (spaces.Discrete,)
+    action_space: spaces.Discrete
+
+    def build(self) -> None:
+        """Network, target network and optimiser."""
+        super().build()
+        config = self.config
+        self.chunk = config.chunk
+        self.network = QNetwork(
+            self.observation_space,
+            int(self.action_space.n),
+            dueling=config.dueling,
+            **config.network(),
+        ).to(self.device)
+        self.target = copy.deepcopy(self.network)
+        self.networks = nn.ModuleDict({"network": self.network, "target": self.target})
+        self.target_pairs = [(self.target, self.network)]
+        self.optimisers = {"network": torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, fused=True)}
+
+    def initial_memory(self, num_envs: int) -> Memory:
+        """Zeros."""
+        return self.network.initial_memory(num_envs)
+
+    def choose(self, observation: Observation, memory: Memory, start: Tensor, greedy: bool) -> tuple[Tensor, Memory]:
+        """The best action, or one that explores: (B,) int64 from 0 on."""
+        values, memory = self.network.act(observation, memory, start)
+        action = values.argmax(-1) if greedy else explore(values, self.config, self.progress, self.generator)
+        return action, memory
+
+    def random(self, num_envs: int) -> Tensor:
+        """(B,) int64 from 0 on."""
+        return torch.randint(int(self.action_space.n), (num_envs,), generator=self.generator, device=self.device)
+
+    def to_env(self, action: Tensor) -> Tensor:
+        """The space's own values."""
+        return action + int(self.action_space.start)
+
+    def draw(self, replay: Replay) -> Batch:
+        """Single transitions, or sequences where there is a memory."""
+        config = self.config
+        if config.memory is None:
+            return replay.sample(config.batch_size, config.gamma, config.n_step, self.generator)
+        size = max(1, config.batch_size // self.chunk)
+        return replay.sequences(size, config.gamma, config.n_step, self.generator)
+
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """One gradient step."""
+        loss, value = self.loss(batch)
+        self.minimise("network", loss)
+        return {"value_loss": loss.detach(), "value": value}
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Mean Huber loss of the temporal-difference errors, and the mean value, for the report."""
+        values, _ = self.network(batch.observation, batch.memory, batch.start)  # (T, N, A)
+        value = values.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)  # (T, N)
+        with torch.no_grad():
+            following = self._following(self.target, batch)
+            chooser = self._following(self.network, batch) if self.config.double else following
+            best = following.gather(-1, chooser.argmax(-1, keepdim=True)).squeeze(-1)  # (T, N)
+            target = batch.reward + batch.discount * best.gather(0, batch.last)
+        return F.smooth_l1_loss(value, target), value.detach().mean()
+
+    def _following(self, network: QNetwork, batch: Batch) -> Tensor:
+        """(T, N, A) the values of what each step led to; a memory has seen the sequence up to that step."""
+        never = torch.zeros_like(batch.start)
+        if network.memory is None:
+            return network(batch.next_observation, (), never)[0]
+        memory, memories = batch.memory, []
+        for time in range(len(never)):
+            now = tree_map(lambda part, time=time: part[time : time + 1], batch.observation)
+            _, memory = network.features(now, memory, batch.start[time : time + 1])
+            memories.append(memory)
+        after = tree_map(lambda *parts: torch.cat(parts), *memories)  # each part (T N, ...)
+        flat = tree_map(lambda part: part.flatten(0, 1), batch.next_observation)
+        return network.act(flat, after, never.flatten())[0].view(*never.shape, -1)

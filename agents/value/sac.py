@@ -1,0 +1,163 @@
+"""Soft actor-critic (Haarnoja et al., 2018), with automatic temperature (Haarnoja et al., 2019)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import gymnasium.spaces as spaces
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...envs.core.task import Observation
+from ...envs.core.tree import leaves, take
+from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.generation.gaussian import gaussian_log_prob
+from ...neural_blocks.perception.mlp import MLP
+from ..core.agent import Memory
+from ..core.network import Actor, make_encoder
+from ..core.replay import Batch, Replay
+from .off_policy import OffPolicyAgent, OffPolicyConfig
+
+LOG_STD = (-5.0, 2.0)  # the policy's deviation stays between these exponents of e
+
+
+class SACConfig(OffPolicyConfig):
+    """Settings of SAC: those of replay."""
+
+
+class TwinCritic(nn.Module):
+    """Two values of the same observation and action: one encoder, two perceptrons.
+
+    Args:
+        observation_space: what is encoded.
+        action_size: features of a raw action.
+        encoder: see `network.make_encoder`.
+        hidden: widths of each perceptron's hidden layers.
+        activation: of the perceptrons.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_size: int,
+        *,
+        encoder: str | nn.Module,
+        hidden: Sequence[int],
+        activation: str,
+    ) -> None:
+        super().__init__()
+        self.encoder = make_encoder(observation_space, encoder)
+        size = int(self.encoder.output_size) + action_size
+        self.heads = nn.ModuleList(MLP(size, hidden, 1, activation=activation) for _ in range(2))
+
+    def forward(self, observation: Observation, action: Tensor) -> Tensor:
+        """Observations (N, ...) and raw actions (N, D) to values (2, N)."""
+        x = torch.cat([self.encoder(observation), action], -1)
+        return torch.stack([head(x).squeeze(-1) for head in self.heads])
+
+
+class SAC(OffPolicyAgent):
+    """Soft actor-critic: a random policy over a box that is paid for its entropy, learned from replay."""
+
+    name = "sac"
+    Config = SACConfig
+    action_spaces: ClassVar = (spaces.Box,)
+    action_space: spaces.Box
+
+    def build(self) -> None:
+        """Policy, critics, their targets, the temperature, and an optimiser for each."""
+        super().build()
+        config, box = self.config, self.action_space
+        if not box.is_bounded():
+            raise InvalidInput(f"sac: action space must be a bounded Box; got {box}")
+        self.size = math.prod(box.shape)  # D
+        self.low, self.high = (torch.as_tensor(bound, device=self.device) for bound in (box.low, box.high))
+        self.actor = Actor(
+            self.observation_space,
+            2 * self.size,
+            **config.network(),
+        ).to(self.device)
+        critic = TwinCritic(self.observation_space, self.size, **config.network())
+        self.critic = critic.to(self.device)
+        self.target = copy.deepcopy(self.critic)
+        self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
+        self.networks = nn.ModuleDict({"actor": self.actor, "critic": self.critic, "target": self.target})
+        self.networks.register_parameter("log_temperature", self.log_temperature)
+        self.target_pairs = [(self.target, self.critic)]
+        parts: dict[str, list[nn.Parameter]] = {
+            "actor": list(self.actor.parameters()),
+            "critic": list(self.critic.parameters()),
+            "temperature": [self.log_temperature],
+        }
+        rate = config.learning_rate
+        self.optimisers = {name: torch.optim.Adam(own, lr=rate, fused=True) for name, own in parts.items()}
+
+    def policy(self, observation: Observation) -> tuple[Tensor, Tensor]:
+        """Means and log deviations (N, D) before squashing, for observations (N, ...)."""
+        never = torch.zeros(len(leaves(observation)[0]), dtype=torch.bool, device=self.device)
+        mean, spread = self.actor.act(observation, (), never)[0].chunk(2, -1)
+        low, high = LOG_STD
+        return mean, low + (high - low) * (torch.tanh(spread) + 1) / 2
+
+    def sample(self, observation: Observation) -> tuple[Tensor, Tensor]:
+        """Random raw actions (N, D) in [-1, 1], differentiable, and their log-densities (N,)."""
+        mean, log_std = self.policy(observation)
+        noise = torch.randn(mean.shape, generator=self.generator, device=mean.device, dtype=mean.dtype)
+        before = mean + log_std.exp() * noise
+        squashing = 2 * (math.log(2) - before - F.softplus(-2 * before))  # log of the derivative of tanh
+        return torch.tanh(before), (gaussian_log_prob(before, mean, log_std) - squashing).sum(-1)
+
+    def choose(self, observation: Observation, memory: Memory, start: Tensor, greedy: bool) -> tuple[Tensor, Memory]:
+        """The squashed mean, or a random action: (B, D) in [-1, 1]."""
+        action = torch.tanh(self.policy(observation)[0]) if greedy else self.sample(observation)[0]
+        return action, memory
+
+    def random(self, num_envs: int) -> Tensor:
+        """(B, D) uniform in [-1, 1]."""
+        return 2 * torch.rand(num_envs, self.size, generator=self.generator, device=self.device) - 1
+
+    def to_env(self, action: Tensor) -> Tensor:
+        """The action in the box, in its shape."""
+        action = action.view(-1, *self.action_space.shape)
+        return torch.clamp(self.low + (self.high - self.low) * (action + 1) / 2, self.low, self.high)
+
+    def draw(self, replay: Replay) -> Batch:
+        """Single transitions."""
+        return take(replay.sample(self.config.batch_size, self.config.gamma, 1, self.generator), 0)
+
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """One gradient step each of the critics, the policy and the temperature."""
+        value_loss = self.critic_loss(batch)
+        self.minimise("critic", value_loss)
+        policy_loss, log_prob = self.actor_loss(batch)
+        self.minimise("actor", policy_loss)
+        self.minimise("temperature", self.temperature_loss(log_prob))
+        return {
+            "policy_loss": policy_loss.detach(),
+            "value_loss": value_loss.detach(),
+            "entropy": -log_prob.mean(),
+            "temperature": self.log_temperature.detach().exp(),
+        }
+
+    def critic_loss(self, batch: Batch) -> Tensor:
+        """Half the mean squared error of both critics, summed; the target is the lower of the two target values."""
+        with torch.no_grad():
+            action, log_prob = self.sample(batch.next_observation)
+            soft = self.target(batch.next_observation, action).min(0).values - self.log_temperature.exp() * log_prob
+            target = batch.reward + batch.discount * soft  # (N,)
+        return 0.5 * (self.critic(batch.observation, batch.action) - target).square().mean(1).sum()
+
+    def actor_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What the policy minimises, temperature times log-density minus value; and the log-densities, detached."""
+        action, log_prob = self.sample(batch.observation)
+        value = self.critic(batch.observation, action).min(0).values
+        loss = (self.log_temperature.detach().exp() * log_prob - value).mean()
+        return loss, log_prob.detach()
+
+    def temperature_loss(self, log_prob: Tensor) -> Tensor:
+        """Its gradient raises the temperature where the entropy is below -D nats, and lowers it above."""
+        return -self.log_temperature * (log_prob - self.size).mean()

@@ -1,0 +1,242 @@
+"""The native adapter: a task as a batch of environments with noise, time limit and autoreset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium.spaces as spaces
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...neural_blocks.errors import InvalidInput
+from ..core.actions import ActionCheck
+from ..core.canvas import Canvas
+from ..core.game import GameActionCheck
+from ..core.noise import RESET, STEP, NoiseStream
+from ..core.options import LARGEST_SEED, integer
+from ..core.protocol import TimeStep
+from ..core.task import Observation, Task
+from ..core.tree import leaves, put, take, tree_map, where
+
+
+class BatchedEnv:
+    """B environments of one task, as tensors on one device. Agents train on this.
+
+    Row i of a batch seeded s plays exactly the episodes that one environment seeded s + i plays, for the same actions,
+    whatever the batch size, the device and the autoreset mode. For a `Game`, actions, observations and rewards are
+    dicts by player.
+
+    Args:
+        task: the rules; moved to `device`.
+        num_envs: B.
+        device: where every tensor lives.
+        seed: of environment 0.
+        autoreset: SAME_STEP (an ended environment restarts within the step and `TimeStep.final_observation` keeps what
+            it led to), NEXT_STEP (it restarts at the next step, whose action it ignores) or DISABLED (the caller
+            restarts it with ``reset(rows=...)`` before the next step).
+    """
+
+    def __init__(
+        self,
+        task: Task[Any],
+        num_envs: int,
+        *,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+        autoreset: AutoresetMode = AutoresetMode.SAME_STEP,
+    ) -> None:
+        self.device = torch.device(device)
+        self.task = task.to(self.device)
+        self.name = task.name
+        self.num_envs = integer(f"{self.name}: num_envs", num_envs, 1)
+        self.observation_space, self.action_space = task.observation_space, task.action_space
+        self.autoreset = AutoresetMode(autoreset)
+        check: Any = GameActionCheck if isinstance(self.action_space, spaces.Dict) else ActionCheck
+        self.check_action = check(self.action_space, num_envs, self.device, self.name)
+        self._branching = self.device.type == "cpu"
+        seeds = self._seeds(seed)
+        self._resets = NoiseStream(RESET, task.reset_noise, seeds)
+        self._steps = NoiseStream(STEP, task.step_noise, seeds)
+        self._no_reward = torch.zeros(num_envs, device=self.device)
+        self._none = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
+        self._state: Any = None
+        self._elapsed, self._ended = torch.zeros(num_envs, dtype=torch.int64, device=self.device), self._none
+        self._observation: Observation | None = None
+
+    def _seeds(self, seed: Any) -> Tensor:
+        if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
+            if not -LARGEST_SEED <= seed <= LARGEST_SEED:
+                raise InvalidInput(f"{self.name}: seed must be from -2**62 to 2**62; got {seed}")
+            return int(seed) + torch.arange(self.num_envs, device=self.device)
+        if isinstance(seed, Tensor) and seed.dtype == torch.int64 and seed.shape == (self.num_envs,):
+            return seed.to(self.device)
+        raise InvalidInput(
+            f"{self.name}: seed must be a whole number or an int64 tensor ({self.num_envs},); got {seed!r}"
+        )
+
+    @property
+    def started(self) -> bool:
+        """Whether `reset` was ever called."""
+        return self._state is not None
+
+    @property
+    def state(self) -> Any:
+        """The task's state of all environments."""
+        if self._state is None:
+            raise InvalidInput(f"{self.name}: reset() must be called before anything else")
+        return self._state
+
+    @property
+    def observation(self) -> Observation:
+        """(B, ...) the current observation."""
+        if self._observation is None:
+            self._observation = self.task.observe(self.state)
+        return self._observation
+
+    @property
+    def episode_start(self) -> Tensor:
+        """(B,) bool: the current observation is the first of its episode."""
+        return self._elapsed == 0
+
+    @property
+    def ended(self) -> Tensor:
+        """(B,) bool: the episode is over and the environment waits for its reset (never under SAME_STEP)."""
+        return self._ended
+
+    def reset(self, seed: int | Tensor | None = None, *, rows: Tensor | None = None) -> Observation:
+        """Starts a new episode everywhere, or in the given rows only.
+
+        Args:
+            seed: starts the episodes of seed + i in row i; or int64 (B,) seeds, one a row. None: the next episodes.
+            rows: int64 indices (B',) of the environments to restart; the others stay where they are.
+
+        Returns:
+            The observation of all environments, (B, ...).
+        """
+        if seed is not None:
+            seeds = self._seeds(seed)
+            for stream in (self._resets, self._steps):
+                stream.reseed(seeds if rows is None else seeds[rows], rows)
+        if rows is None or self._state is None:
+            self._state = self.task.reset(self._resets.draw())
+            self._elapsed = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
+            self._ended = self._none
+        else:
+            self._state = put(self._state, rows, self.task.reset(self._resets.draw_rows(rows)))
+            self._elapsed = self._elapsed.index_fill(0, rows, 0)
+            self._ended = self._ended.index_fill(0, rows, False)
+        self._observation = None
+        return self.observation
+
+    def step(self, action: Any) -> TimeStep:
+        """One step of every environment.
+
+        Raises:
+            InvalidInput: the action has a wrong shape or dtype, or (on the CPU) a value outside the action space; or,
+                with autoreset disabled, an environment has ended and was not reset.
+        """
+        state, action = self.state, self.check_action(action)
+        if self.autoreset is AutoresetMode.NEXT_STEP:
+            return self._step_or_restart(action)
+        if self.autoreset is AutoresetMode.DISABLED and bool(self._ended.any()):
+            rows = self._ended.nonzero().squeeze(1).tolist()
+            raise InvalidInput(
+                f"{self.name}: environments {rows} have ended; reset them (reset_mask) before the next step"
+            )
+        transition = self.task.step(state, action, self._steps.draw())
+        elapsed, terminated = self._elapsed + 1, transition.terminated
+        truncated = (elapsed >= self.task.horizon) & ~terminated
+        final = self.task.observe(transition.state)
+        self._state, self._elapsed, self._observation = transition.state, elapsed, final
+        if self.autoreset is AutoresetMode.DISABLED:
+            self._ended = terminated | truncated
+        else:
+            self._restart(terminated | truncated)
+        return TimeStep(self.observation, transition.reward, terminated, truncated, final, transition.metrics)
+
+    def _restart(self, done: Tensor) -> None:
+        """Begins the next episode where one has ended: row by row on the CPU, branch-free elsewhere."""
+        if not self._branching:
+            fresh = self.task.reset(self._resets.draw_where(done))
+            self._state, self._elapsed = where(done, fresh, self._state), self._elapsed.masked_fill(done, 0)
+            self._observation = where(done, self.task.observe(fresh), self.observation)
+            return
+        rows = done.nonzero().squeeze(1)
+        if len(rows) == self.num_envs:
+            self._state, self._elapsed = self.task.reset(self._resets.draw()), torch.zeros_like(self._elapsed)
+            self._observation = self.task.observe(self._state)
+        elif len(rows):
+            fresh = self.task.reset(self._resets.draw_rows(rows))
+            self._state, self._elapsed = put(self._state, rows, fresh), self._elapsed.index_fill(0, rows, 0)
+            self._observation = put(self.observation, rows, self.task.observe(fresh))
+
+    def _step_or_restart(self, action: Tensor) -> TimeStep:
+        """A step under NEXT_STEP: an environment that has ended restarts instead, and draws no step noise."""
+        waiting = self._ended
+        transition = self.task.step(self._state, action, self._steps.draw_where(~waiting))
+        self._elapsed = self._elapsed + 1
+        terminated = transition.terminated & ~waiting
+        truncated = (self._elapsed >= self.task.horizon) & ~transition.terminated & ~waiting
+        self._state, self._observation = transition.state, self.task.observe(transition.state)
+        self._restart(waiting)
+        self._ended = terminated | truncated
+        reward = tree_map(lambda one: torch.where(waiting, self._no_reward, one), transition.reward)
+        metrics = {name: value.masked_fill(waiting, torch.nan) for name, value in transition.metrics.items()}
+        return TimeStep(self.observation, reward, terminated, truncated, self.observation, metrics)
+
+    def expert_action(self) -> Tensor:
+        """(B, ...) the task's expert in the current state. Raises `NoExpert` where there is none."""
+        return self.task.expert(self.state)
+
+    def row(self, index: int) -> Any:
+        """One environment's state without the environment axis, on the CPU: what `Task.draw` takes."""
+        return tree_map(lambda tensor: tensor.cpu(), take(self.state, index))
+
+    def frames(self) -> list[NDArray[np.uint8]]:
+        """One picture of each environment's current state, (480, 480, 3) uint8."""
+        pictures, canvas = [], Canvas()
+        for index in range(self.num_envs):
+            canvas.clear()
+            self.task.draw(self.row(index), canvas)
+            pictures.append(canvas.frame())
+        return pictures
+
+    def state_dict(self) -> dict[str, Any]:
+        """State, clocks and noise counters as tensors: everything that decides what comes next."""
+        return {
+            "state": [tensor.clone() for tensor in leaves(self.state)],
+            "elapsed": self._elapsed.clone(),
+            "ended": self._ended.clone(),
+            "resets": self._resets.state_dict(),
+            "steps": self._steps.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues exactly where a saved batch of the same task and size stood.
+
+        Raises:
+            InvalidInput: the saved batch has another number of environments or another state.
+        """
+        if self._state is None:
+            self.reset()
+        saved = iter(state["state"])
+
+        def restore(tensor: Tensor) -> Tensor:
+            value = next(saved, None)
+            if value is None or value.shape != tensor.shape:
+                shape = None if value is None else tuple(value.shape)
+                raise InvalidInput(f"{self.name}: saved state must have shape {tuple(tensor.shape)}; got {shape}")
+            return value.to(self.device)
+
+        restored = tree_map(restore, self._state)
+        if next(saved, None) is not None:
+            have, got = len(leaves(restored)), len(state["state"])
+            raise InvalidInput(f"{self.name}: saved state must have {have} tensors; got {got}")
+        self._state = restored
+        self._elapsed, self._ended = state["elapsed"].to(self.device), state["ended"].to(self.device)
+        self._resets.load_state_dict(state["resets"])
+        self._steps.load_state_dict(state["steps"])
+        self._observation = None

@@ -1,0 +1,115 @@
+"""The Gymnasium adapter: one environment of a task, with NumPy in and out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from ...neural_blocks.errors import unknown_name
+from ..core.actions import ActionCheck
+from ..core.canvas import Canvas
+from ..core.observations import metric_values, single_observation
+from ..core.options import seed_or_none
+from ..core.task import Task
+from ..registry import make_task
+from .batched import BatchedEnv
+
+FRAMES_PER_SECOND = 4
+
+
+class SingleEnv(gymnasium.Env[Any, Any]):
+    """One environment of a task as a `gymnasium.Env`; it plays the episodes of row 0 of a batch with the same seed.
+
+    ``info`` holds the task's metrics of the step. The time limit is the task's own horizon.
+
+    Args:
+        task: the rules.
+        render_mode: None, "rgb_array" (frames of (480, 480, 3) uint8) or "human" (a window).
+
+    Raises:
+        InvalidInput: an unknown render mode; from `step`, an action outside the action space.
+    """
+
+    metadata = {"render_modes": ["human", "rgb_array"], "render_fps": FRAMES_PER_SECOND}  # noqa: RUF012
+
+    def __init__(self, task: Task[Any], render_mode: str | None = None) -> None:
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise unknown_name(f"{task.name}: render_mode", render_mode, self.metadata["render_modes"])
+        self.render_mode = render_mode
+        self.observation_space, self.action_space = task.observation_space, task.action_space
+        self.batch = BatchedEnv(task, 1, autoreset=AutoresetMode.DISABLED)
+        self.batch.check_action = ActionCheck(self.action_space, None, self.batch.device, task.name)
+        self._canvas: Canvas | None = None
+        self._seeded = False
+
+    @property
+    def task(self) -> Task[Any]:
+        """The rules."""
+        return self.batch.task
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Starts the next episode; with a seed, the first episode of that seed."""
+        seed = seed_or_none(self.task.name, seed)
+        super().reset(seed=seed)
+        if seed is None and not self._seeded:
+            seed = int(self.np_random.integers(2**31))
+        self._seeded = True
+        observation = self.batch.reset(seed)
+        self._show()
+        return single_observation(observation, self.observation_space), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """One step; the observation after an episode's end is its last one."""
+        step = self.batch.step(action)
+        self._show()
+        return (
+            single_observation(step.observation, self.observation_space),
+            float(step.reward),
+            bool(step.terminated),
+            bool(step.truncated),
+            {name: values[0] for name, values in metric_values(step.metrics).items()},
+        )
+
+    def expert_action(self) -> Any:
+        """The best known action now, as the action space has it. Raises `NoExpert` where there is none."""
+        action = self.batch.expert_action()[0].numpy()
+        return action[()] if isinstance(self.action_space, gymnasium.spaces.Discrete) else action
+
+    def render(self) -> np.ndarray[Any, Any] | None:
+        """The current state as (480, 480, 3) uint8, or in the window."""
+        canvas = self._draw()
+        if self.render_mode == "rgb_array":
+            return canvas.frame()
+        if self.render_mode == "human":
+            canvas.show()
+        return None
+
+    @property
+    def canvas(self) -> Canvas:
+        """What the environment is drawn on."""
+        if self._canvas is None:
+            self._canvas = Canvas(window=self.render_mode == "human", caption=f"Palaestra: {self.task.name}")
+        return self._canvas
+
+    def _draw(self) -> Canvas:
+        self.canvas.clear()
+        self.task.draw(self.batch.row(0), self.canvas)
+        return self.canvas
+
+    def _show(self) -> None:
+        if self.render_mode == "human":
+            self._draw().show()
+
+    def close(self) -> None:
+        """Closes the window, if there is one."""
+        if self._canvas is not None:
+            self._canvas.close()
+            self._canvas = None
+
+
+def make_single(task_id: str, render_mode: str | None = None, **options: Any) -> SingleEnv:
+    """Gymnasium's entry point: ``gymnasium.make(id, render_mode=..., **options)``."""
+    return SingleEnv(make_task(task_id, **options), render_mode)

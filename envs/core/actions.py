@@ -1,0 +1,107 @@
+"""Actions as tensors: what a space asks for, whether a batch lies in it, and a random one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium.spaces as spaces
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...neural_blocks.errors import InvalidInput
+
+
+def action_shape(space: spaces.Space[Any]) -> tuple[int, ...]:
+    """The shape of one environment's action."""
+    return tuple(space.shape or ())
+
+
+def action_dtype(space: spaces.Space[Any]) -> torch.dtype:
+    """int64 for Discrete and MultiDiscrete, int8 for MultiBinary, float32 for Box."""
+    if isinstance(space, spaces.Box):
+        return torch.float32
+    if isinstance(space, spaces.MultiBinary):
+        return torch.int8
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        return torch.int64
+    raise InvalidInput(f"action space must be Discrete, MultiDiscrete, MultiBinary or Box; got {space}")
+
+
+def bounds(space: spaces.Space[Any]) -> tuple[Any, Any]:
+    """The lowest and the highest allowed value: numbers, or arrays of the action's shape."""
+    if isinstance(space, spaces.Discrete):
+        return int(space.start), int(space.start + space.n - 1)
+    if isinstance(space, spaces.MultiDiscrete):
+        return space.start, space.start + space.nvec - 1
+    if isinstance(space, spaces.MultiBinary):
+        return 0, 1
+    if isinstance(space, spaces.Box):
+        return space.low, space.high
+    raise InvalidInput(f"action space must be Discrete, MultiDiscrete, MultiBinary or Box; got {space}")
+
+
+class ActionCheck:
+    """Turns a batch of actions into the tensor a task takes, or raises `InvalidInput` naming the first wrong value.
+
+    Values are checked on the CPU only: on another device a check would wait for the device at every step.
+
+    Args:
+        space: the action space of one environment.
+        num_envs: B; None for the action of one environment, which comes without a batch axis and gets one.
+        device: where the result lives.
+        name: the environment's, for messages.
+    """
+
+    def __init__(self, space: spaces.Space[Any], num_envs: int | None, device: torch.device, name: str) -> None:
+        batch = () if num_envs is None else (num_envs,)
+        self.shape, self.dtype = (*batch, *action_shape(space)), action_dtype(space)
+        self.device, self.name = device, name
+        low, high = bounds(space)
+        self._allowed = f"{self._span(low)} to {self._span(high)}"
+        plain = isinstance(low, int)  # comparing with a number is quicker than with a tensor
+        self._low: Any = low if plain else torch.as_tensor(low)
+        self._high: Any = high if plain else torch.as_tensor(high)
+        self._whole, self._batched = not self.dtype.is_floating_point, num_envs is not None
+
+    @staticmethod
+    def _span(bound: Any) -> str:
+        values = np.unique(bound)
+        return str(values[0] if len(values) == 1 else np.asarray(bound).tolist())
+
+    def __call__(self, action: Any) -> Tensor:
+        """The action as a tensor (B, ...) of the right dtype on the right device."""
+        try:
+            tensor = action if isinstance(action, Tensor) else torch.as_tensor(np.asarray(action))
+        except (TypeError, ValueError) as error:  # no numbers, or rows of different lengths
+            got = " ".join(repr(action).split())[:80]
+            raise InvalidInput(f"{self.name}: action must be numbers of shape {self.shape}; got {got}") from error
+        if tensor.shape != self.shape:
+            raise InvalidInput(f"{self.name}: action must have shape {self.shape}; got {tuple(tensor.shape)}")
+        if self._whole and tensor.is_floating_point():
+            raise InvalidInput(f"{self.name}: action must be whole numbers; got dtype {tensor.dtype}")
+        if tensor.device.type == "cpu" and not bool(((tensor >= self._low) & (tensor <= self._high)).all()):
+            wrong = ~((tensor >= self._low) & (tensor <= self._high))
+            first = wrong.nonzero()[0]
+            value = tensor[tuple(first)].item()
+            place = f" in environment {int(first[0])}" if self._batched else ""
+            raise InvalidInput(f"{self.name}: action must be from {self._allowed}; got {value}{place}")
+        tensor = tensor.to(device=self.device, dtype=self.dtype)
+        return tensor if self._batched else tensor.unsqueeze(0)
+
+
+def random_action(
+    space: spaces.Space[Any],
+    num_envs: int,
+    generator: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Uniform actions (B, ...): over a discrete space's values or a bounded Box; normal ones for an unbounded Box."""
+    shape = (num_envs, *action_shape(space))
+    if isinstance(space, spaces.Box) and not space.is_bounded():
+        return torch.randn(shape, generator=generator, device=device)
+    low, high = (torch.as_tensor(bound, device=device) for bound in bounds(space))
+    noise = torch.rand(shape, generator=generator, device=device)
+    if isinstance(space, spaces.Box):
+        return low + (high - low) * noise
+    return (low + (noise * (high - low + 1)).floor()).to(action_dtype(space))

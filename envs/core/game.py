@@ -1,0 +1,182 @@
+"""Games of several players, and a game seen by one of them as a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic
+
+import gymnasium.spaces as spaces
+import torch
+from torch import Tensor, nn
+
+from ...neural_blocks.errors import InvalidInput, unknown_name
+from .actions import ActionCheck
+from .task import NoExpert, Observation, State, Step, Task
+
+if TYPE_CHECKING:
+    from .canvas import Canvas
+
+
+class Game(Task[State], Generic[State]):
+    """A task in which several players act at once: observations, actions and rewards are dicts by player.
+
+    `step` takes a dict of actions and returns a `Step` whose reward is a dict; `observe` gives a dict of each
+    player's observation; `expert` a dict of actions for the players that have one.
+
+    Attributes:
+        players: the names, in a fixed order.
+        observation_space: a Dict space with one space per player.
+        action_space: a Dict space with one space per player.
+    """
+
+    players: tuple[str, ...]
+    observation_space: spaces.Dict
+    action_space: spaces.Dict
+
+    def opponents(self, player: str) -> dict[str, Callable[[], Opponent]]:
+        """Scripted ways to play `player`, by name, the default first: each makes an `Opponent`."""
+        return {}
+
+
+class Opponent(nn.Module):
+    """A fixed way to play one player: a module from its observation (B, ...) and uniforms (B, noise) to its action.
+
+    Attributes:
+        noise: uniforms in [0, 1) that an action consumes per environment.
+    """
+
+    noise: int = 0
+
+    def best_response(self, observation: Observation) -> Tensor | None:
+        """The other player's best known action against this opponent, given that player's observation, if known."""
+        return None
+
+
+class Function(Opponent):
+    """A plain function from an observation (B, ...) to an action (B, ...) as an opponent."""
+
+    def __init__(self, function: Callable[[Any], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, observation: Observation, noise: Tensor) -> Tensor:
+        """The function's action."""
+        return self.function(observation)
+
+
+class Versus(Task[State], Generic[State]):
+    """A game played by one player against fixed opponents: a task for agents that know nothing of games.
+
+    The opponents draw from the task's own noise, so a recording replays them too.
+
+    Args:
+        game: the game.
+        player: the player whose actions, observations and rewards the task has.
+        opponents: for every other player an `Opponent`, or a function from its observation (B, ...) to its action.
+
+    Raises:
+        InvalidInput: an unknown player, or opponents that are not those of the others.
+    """
+
+    def __init__(
+        self, game: Game[State], player: str, opponents: Mapping[str, Opponent | Callable[[Any], Tensor]]
+    ) -> None:
+        super().__init__()
+        if player not in game.players:
+            raise unknown_name(f"{game.name}: player", player, game.players)
+        others = [name for name in game.players if name != player]
+        for name in opponents:
+            if name not in others:
+                raise unknown_name(f"{game.name}: opponent", name, others)
+        missing = [name for name in others if name not in opponents]
+        if missing:
+            names = ", ".join(map(repr, sorted(missing)))
+            raise InvalidInput(f"{game.name}: opponents must name every other player; got none for {names}")
+        self.game, self.player = game, player
+        modules = {name: one if isinstance(one, Opponent) else Function(one) for name, one in opponents.items()}
+        self.opponents = nn.ModuleDict(modules)
+        self.observation_space = game.observation_space[player]
+        self.action_space = game.action_space[player]
+        self.horizon, self.reset_noise = game.horizon, game.reset_noise
+        self.noise_sizes = [game.step_noise, *(one.noise for one in modules.values())]
+        self.step_noise = sum(self.noise_sizes)
+
+    @property
+    def name(self) -> str:
+        """The game's name and the player's."""
+        return f"{self.game.name} as {self.player}"
+
+    def reset(self, noise: Tensor) -> State:
+        """The game's first state."""
+        return self.game.reset(noise)
+
+    def step(self, state: State, action: Tensor, noise: Tensor) -> Step[State]:
+        """The player's action beside what the opponents answer to their own observations."""
+        seen: Any = self.game.observe(state)
+        own, *theirs = noise.split(self.noise_sizes, 1)
+        rows = zip(self.opponents.items(), theirs, strict=True)
+        actions: Any = {name: opponent(seen[name], part) for (name, opponent), part in rows}
+        step = self.game.step(state, {**actions, self.player: action}, own)  # type: ignore[arg-type]
+        return Step(step.state, step.reward[self.player], step.terminated, step.metrics)
+
+    def observe(self, state: State) -> Observation:
+        """The player's own observation."""
+        seen: Any = self.game.observe(state)
+        return seen[self.player]
+
+    def expert(self, state: State) -> Tensor:
+        """The best response to an only opponent that knows one; else the player's part of the game's expert."""
+        if len(self.opponents) == 1:
+            opponent: Any = next(iter(self.opponents.values()))
+            best = opponent.best_response(self.observe(state))
+            if best is not None:
+                return best
+        actions: Any = self.game.expert(state)
+        if self.player not in actions:
+            raise NoExpert(f"{self.name} has no expert")
+        return actions[self.player]
+
+    def draw(self, state: State, canvas: Canvas) -> None:
+        """The game's own drawing."""
+        self.game.draw(state, canvas)
+
+
+def against(game: Game[Any], player: str, opponent: str | None = None) -> Versus[Any]:
+    """A game of two as the task of one player, against a scripted opponent of that name; None for the default one.
+
+    Raises:
+        InvalidInput: an unknown player or opponent.
+    """
+    if player not in game.players:
+        raise unknown_name(f"{game.name}: player", player, game.players)
+    (other,) = (name for name in game.players if name != player)
+    scripted = game.opponents(other)
+    name = next(iter(scripted)) if opponent is None else opponent
+    if name not in scripted:
+        raise unknown_name(f"{game.name}: opponent", name, scripted)
+    return Versus(game, player, {other: scripted[name]()})
+
+
+class GameActionCheck:
+    """Turns a dict of every player's actions into tensors, as `ActionCheck` does for one player's.
+
+    Args:
+        space: the action spaces by player.
+        num_envs: B; None for the actions of one environment.
+        device: where the result lives.
+        name: the game's, for messages.
+    """
+
+    def __init__(self, space: spaces.Dict, num_envs: int | None, device: torch.device, name: str) -> None:
+        self.name = name
+        self.checks = {
+            player: ActionCheck(part, num_envs, device, f"{name}: {player}") for player, part in space.items()
+        }
+
+    def __call__(self, action: Any) -> dict[str, Tensor]:
+        """The actions (B, ...) by player. Raises `InvalidInput` for a missing or unknown player, or a wrong action."""
+        if not isinstance(action, Mapping) or set(action) != set(self.checks):
+            got = sorted(action) if isinstance(action, Mapping) else action
+            players = ", ".join(map(repr, self.checks))
+            raise InvalidInput(f"{self.name}: action must be a dict of {players}; got {got!r:.80}")
+        return {player: check(action[player]) for player, check in self.checks.items()}

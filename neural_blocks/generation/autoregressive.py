@@ -1,0 +1,226 @@
+"""Autoregressive models of grey images: the probability of each pixel given those before it in raster order."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import InvalidInput
+from .pixels import bits_per_dimension, check_shape
+
+
+class MaskedConv2d(nn.Conv2d):
+    """A convolution that sees only the pixels before its own in raster order (van den Oord et al., 2016a).
+
+    (B, in_channels, H, W) to (B, out_channels, H, W).
+
+    Args:
+        in_channels: features in.
+        out_channels: features out.
+        kernel: height and width of the filter, both odd.
+        sees_itself: whether its own position counts as before; False in a first layer (mask A), True later (mask B).
+
+    Raises:
+        InvalidInput: an even kernel.
+    """
+
+    mask: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: tuple[int, int], *, sees_itself: bool) -> None:
+        height, width = kernel
+        if height % 2 == 0 or width % 2 == 0:
+            raise InvalidInput(f"MaskedConv2d: kernel must be odd in height and width; got {kernel}")
+        super().__init__(in_channels, out_channels, kernel, padding=(height // 2, width // 2))
+        mask = torch.zeros(height, width)
+        mask[: height // 2] = 1
+        mask[height // 2, : width // 2 + sees_itself] = 1
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, in_channels, H, W) to (B, out_channels, H, W)."""
+        return self._conv_forward(input, self.weight * self.mask, self.bias)
+
+
+class PixelModel(nn.Module):
+    """What PixelCNN and PixelRNN share: p(x) = prod_i p(x_i | x_1 .. x_{i-1}), each factor a softmax over the greys.
+
+    Args:
+        size: (H, W) of a picture.
+        levels: number of greys a pixel can have.
+        channels: features of the hidden layers.
+    """
+
+    def __init__(self, size: tuple[int, int], levels: int, channels: int) -> None:
+        super().__init__()
+        if min(*size, levels - 1, channels) < 1:
+            raise InvalidInput(
+                f"{type(self).__name__}: size and channels must be at least 1 and levels at least 2; "
+                f"got {size}, {channels} and {levels}"
+            )
+        self.size, self.levels = size, levels
+        self.position = nn.Parameter(torch.zeros(channels, *size))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, 1, H, W) int64 to logits (B, levels, H, W), each pixel's from the pixels before it only."""
+        raise NotImplementedError
+
+    def log_prob(self, pixels: Tensor) -> Tensor:
+        """Log probability of pictures (B, 1, H, W) int64, nats (B,)."""
+        return -F.cross_entropy(self(pixels), pixels[:, 0], reduction="none").sum((1, 2))
+
+    def loss(self, pixels: Tensor) -> Tensor:
+        """Mean negative log probability of pictures (B, 1, H, W) int64, bits per pixel."""
+        return bits_per_dimension(self.log_prob(pixels), self.size[0] * self.size[1]).mean()
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draws n pictures, pixel after pixel: (n, 1, H, W) int64."""
+        height, width = self.size
+        pixels = torch.zeros(n, 1, height, width, dtype=torch.long, device=self.position.device)
+        for row in range(height):
+            for column in range(width):
+                probabilities = self(pixels)[:, :, row, column].float().softmax(1)  # (n, levels)
+                pixels[:, :, row, column] = torch.multinomial(probabilities, 1, generator=generator)
+        return pixels
+
+    def one_hot(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, 1, H, W) int64 as (B, levels, H, W) zeros and ones in the model's type; refuses another shape."""
+        check_shape(type(self).__name__, pixels, (1, *self.size))
+        return F.one_hot(pixels[:, 0], self.levels).movedim(-1, 1).to(self.position.dtype)
+
+
+class PixelCNN(PixelModel):
+    """PixelCNN: masked convolutions with residual blocks (van den Oord et al., 2016a), a bias for each position.
+
+    Pixels (B, 1, H, W) int64 to logits (B, levels, H, W).
+
+    Args:
+        size: (H, W) of a picture.
+        levels: number of greys a pixel can have.
+        channels: features of the hidden layers, even.
+        blocks: number of residual blocks.
+        kernel: height and width of the first filter, odd; 2 max(H, W) - 1 lets every pixel see all before it, so that
+            no blind spot is left to the right above it.
+
+    Raises:
+        InvalidInput: an even kernel, odd channels, sizes below 1, or pixels of another shape.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int] = (8, 8),
+        levels: int = 17,
+        channels: int = 64,
+        blocks: int = 3,
+        kernel: int = 15,
+    ) -> None:
+        super().__init__(size, levels, channels)
+        if channels % 2:
+            raise InvalidInput(f"PixelCNN: channels must be even; got {channels}")
+        self.first = MaskedConv2d(levels, channels, (kernel, kernel), sees_itself=False)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.ReLU(),
+                nn.Conv2d(channels, channels // 2, 1),
+                nn.ReLU(),
+                MaskedConv2d(channels // 2, channels // 2, (3, 3), sees_itself=True),
+                nn.ReLU(),
+                nn.Conv2d(channels // 2, channels, 1),
+            )
+            for _ in range(blocks)
+        )
+        self.last = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, levels, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, 1, H, W) int64 to logits (B, levels, H, W), each pixel's from the pixels before it only."""
+        x = self.first(self.one_hot(pixels)) + self.position  # (B, channels, H, W)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.last(x)
+
+
+RowMemory = tuple[tuple[Tensor, Tensor], ...]
+
+
+class RowLSTM(nn.Module):
+    """A layer of PixelRNN: an LSTM that reads row after row, with a row of cells (van den Oord et al., 2016a).
+
+    The input's share of the gates is a masked 1 x 3 convolution over the current row, the memory's share a 1 x 3
+    convolution over the row above, so a cell sees the triangle above it.
+
+    Args:
+        channels: features in and out, even.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.input_gates = MaskedConv2d(channels, 4 * channels, (1, 3), sees_itself=True)
+        self.memory_gates = nn.Conv1d(channels, 4 * channels, 3, padding=1, bias=False)
+
+    def step(self, gates: Tensor, memory: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The input's gates (B, 4 C, W) and the memory above, hidden and cell (B, C, W), to this row's memory."""
+        hidden, cell = memory
+        forget, input_gate, output, candidate = (gates + self.memory_gates(hidden)).chunk(4, 1)
+        cell = torch.sigmoid(forget) * cell + torch.sigmoid(input_gate) * torch.tanh(candidate)
+        return torch.sigmoid(output) * torch.tanh(cell), cell
+
+    def forward(self, x: Tensor, memory: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Rows (B, C, H, W) and the memory above them to hidden rows (B, C, H, W) and the memory of the last."""
+        rows: list[Tensor] = []
+        for gates in self.input_gates(x).unbind(2):  # (B, 4 C, W)
+            memory = self.step(gates, memory)
+            rows.append(memory[0])
+        return torch.stack(rows, 2), memory
+
+
+class PixelRNN(PixelModel):
+    """PixelRNN with row LSTM layers and residual connections (van den Oord et al., 2016a), a bias for each position.
+
+    Pixels (B, 1, H, W) int64 to logits (B, levels, H, W). The step form reads one row of pixels after another; its
+    memory is the hidden and cell row of each layer.
+
+    Args:
+        size: (H, W) of a picture.
+        levels: number of greys a pixel can have.
+        channels: features of the hidden layers.
+        layers: number of row LSTM layers.
+
+    Raises:
+        InvalidInput: sizes below 1, pixels of another shape, or a row outside the picture.
+    """
+
+    def __init__(self, size: tuple[int, int] = (8, 8), levels: int = 17, channels: int = 32, layers: int = 2) -> None:
+        super().__init__(size, levels, channels)
+        # The first layer looks into the row itself only; what lies above comes through the memory.
+        self.first = MaskedConv2d(levels, channels, (1, 2 * size[1] - 1), sees_itself=False)
+        self.layers = nn.ModuleList(RowLSTM(channels) for _ in range(layers))
+        self.last = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, levels, 1))
+
+    def initial_memory(self, batch: int) -> RowMemory:
+        """Zeros above the first row, for each layer a hidden and a cell row (B, channels, W)."""
+        zeros = self.position.new_zeros(batch, len(self.position), self.size[1])
+        return tuple((zeros, zeros) for _ in self.layers)
+
+    def step(self, pixels: Tensor, memory: RowMemory, row: int) -> tuple[Tensor, RowMemory]:
+        """One row of pixels (B, W) int64, the memory above it and its number, to logits (B, levels, W) and memory."""
+        if not 0 <= row < self.size[0]:
+            raise InvalidInput(f"PixelRNN: row must be in 0 .. {self.size[0] - 1}; got {row}")
+        if tuple(pixels.shape[1:]) != self.size[1:]:
+            raise InvalidInput(f"PixelRNN: a row must have shape (B, {self.size[1]}); got {tuple(pixels.shape)}")
+        one_hot = F.one_hot(pixels, self.levels).movedim(-1, 1).unsqueeze(2).to(self.position.dtype)
+        logits, memory = self._read(one_hot, self.position[:, row : row + 1], memory)  # (B, levels, 1, W)
+        return logits[:, :, 0], memory
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, 1, H, W) int64 to logits (B, levels, H, W), each pixel's from the pixels before it only."""
+        return self._read(self.one_hot(pixels), self.position, self.initial_memory(len(pixels)))[0]
+
+    def _read(self, one_hot: Tensor, position: Tensor, memory: RowMemory) -> tuple[Tensor, RowMemory]:
+        x = self.first(one_hot) + position  # (B, channels, rows, W)
+        after = []
+        for layer, above in zip(self.layers, memory, strict=True):
+            hidden, last = layer(x, above)
+            x = x + hidden
+            after.append(last)
+        return self.last(x), tuple(after)

@@ -1,0 +1,259 @@
+"""Denoising diffusion: noise is added to an image in many small steps, and a network learns to take it away."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InvalidInput, unknown_name
+from ..perception.mlp import orthogonal
+from ..sequence.attention import sinusoidal
+from .gaussian import gaussian_kl
+from .pixels import check_shape
+
+SCHEDULES = ("linear", "cosine")
+
+
+def noise_schedule(name: str, steps: int) -> Tensor:
+    """The variance that each forward step adds, beta_1 to beta_T, float64 (steps,).
+
+    "linear" is that of Ho et al. (2020), 1e-4 to 0.02 in 1000 steps, stretched to any number of steps; "cosine" that
+    of Nichol and Dhariwal (2021).
+
+    Raises:
+        InvalidInput: an unknown name, or fewer than 2 steps.
+    """
+    if name not in SCHEDULES:
+        raise unknown_name("noise schedule", name, SCHEDULES)
+    if steps < 2:
+        raise InvalidInput(f"noise schedule: steps must be at least 2; got {steps}")
+    if name == "linear":
+        return torch.linspace(0.1 / steps, 20 / steps, steps, dtype=torch.float64).clamp(max=0.999)
+    time = torch.arange(steps + 1, dtype=torch.float64) / steps
+    signal = torch.cos((time + 0.008) / 1.008 * math.pi / 2).square()
+    return (1 - signal[1:] / signal[:-1]).clamp(max=0.999)
+
+
+class Denoiser(nn.Module):
+    """What a small noisy image says about the greys of the clean one: residual perceptron blocks told the step.
+
+    (B, *shape) float and steps (B,) int64 to logits (B, *shape, levels).
+
+    Args:
+        shape: shape of one image.
+        levels: number of greys a pixel can have.
+        steps: number of diffusion steps, T.
+        width: features of the hidden layers, even.
+        blocks: number of residual blocks.
+
+    Raises:
+        InvalidInput: a width that is odd or below 2.
+    """
+
+    table: Tensor
+
+    def __init__(self, shape: Sequence[int], levels: int, steps: int, width: int = 128, blocks: int = 3) -> None:
+        super().__init__()
+        if width < 2 or width % 2:
+            raise InvalidInput(f"Denoiser: width must be even; got {width}")
+        size = math.prod(shape)
+        self.output_shape = (*shape, levels)
+        self.register_buffer("table", sinusoidal(torch.arange(steps), width), persistent=False)
+        self.first = orthogonal(nn.Linear(size, width))
+        self.time = nn.ModuleList(orthogonal(nn.Linear(width, width)) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.LayerNorm(width),
+                orthogonal(nn.Linear(width, width)),
+                nn.SiLU(),
+                orthogonal(nn.Linear(width, width)),
+            )
+            for _ in range(blocks)
+        )
+        self.last = nn.Sequential(nn.LayerNorm(width), orthogonal(nn.Linear(width, size * levels), 0.0))
+
+    def features(self, x: Tensor, step: Tensor) -> Tensor:
+        """What the last layer reads, (B, width), of noisy images and steps as `forward` takes them."""
+        hidden = self.first(x.flatten(1))
+        for project, block in zip(self.time, self.blocks, strict=True):
+            hidden = hidden + block(hidden + project(self.table)[step])  # T steps are fewer than B images
+        return self.last[0](hidden)
+
+    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+        """Noisy images (B, *shape) and their steps (B,) int64, 0 the least noisy, to logits (B, *shape, levels)."""
+        return self.last[1](self.features(x, step)).unflatten(1, self.output_shape)
+
+
+class Diffusion(nn.Module):
+    """Denoising diffusion probabilistic model (Ho et al., 2020) with ancestral and DDIM sampling (Song et al., 2021).
+
+    Images are (B, *shape) in [0, 1] outside and [-1, 1] inside; x_t stands for an image after t + 1 noising steps,
+    t in 0 .. T - 1. The denoiser gives logits of each pixel's grey from the rest; multiplied by the pixel's own exact
+    likelihood N(x_t; sqrt(a) grey, 1 - a) they give its posterior, as Kingma et al. (2021) do at t = 0. The expected
+    grey is the clean image, and the noise is what remains: an untrained denoiser is already right where greys are
+    independent and uniform, and a pixel whose noise is smaller than the distance of greys is left as it is.
+
+    Args:
+        shape: shape of one image.
+        levels: number of greys a pixel can have.
+        steps: number of diffusion steps, T.
+        schedule: "linear" or "cosine".
+        width: features of the denoiser's hidden layers, even.
+        blocks: number of the denoiser's residual blocks.
+
+    Raises:
+        InvalidInput: an unknown schedule, fewer than 2 steps, an odd width, or images of another shape.
+    """
+
+    greys: Tensor
+    signal: Tensor
+    deviation: Tensor
+    clean_weight: Tensor
+    noisy_weight: Tensor
+    variance: Tensor
+
+    def __init__(
+        self,
+        shape: Sequence[int] = (1, 8, 8),
+        levels: int = 17,
+        steps: int = 50,
+        schedule: str = "cosine",
+        width: int = 128,
+        blocks: int = 3,
+    ) -> None:
+        super().__init__()
+        beta = noise_schedule(schedule, steps)
+        self.shape, self.levels, self.steps = tuple(shape), levels, steps
+        self.denoiser = Denoiser(shape, levels, steps, width, blocks)
+        kept = torch.cumprod(1 - beta, 0)  # alpha bar, the share of x_t's variance that is still image
+        before = torch.cat([torch.ones(1, dtype=torch.float64), kept[:-1]])
+        tables = {
+            "greys": torch.linspace(-1, 1, levels),
+            "signal": kept.sqrt(),
+            "deviation": (1 - kept).sqrt(),
+            "clean_weight": before.sqrt() * beta / (1 - kept),
+            "noisy_weight": (1 - beta).sqrt() * (1 - before) / (1 - kept),
+            "variance": beta * (1 - before) / (1 - kept),
+        }
+        for name, table in tables.items():  # in float64 until here: 1 - alpha bar is tiny at first
+            self.register_buffer(name, table.float(), persistent=False)
+
+    def diffuse(self, x: Tensor, step: Tensor, noise: Tensor) -> Tensor:
+        """x_t in closed form: sqrt(a) x + sqrt(1 - a) noise, a being alpha bar at t.
+
+        Args:
+            x: clean images (B, *shape) in [-1, 1].
+            step: t (B,) int64.
+            noise: standard normal, of x's shape.
+        """
+        return self._at(self.signal, step, x) * x + self._at(self.deviation, step, x) * noise
+
+    def grey_logits(self, x: Tensor, step: Tensor) -> Tensor:
+        """Logits of each clean pixel's grey given x_t (B, *shape) at t (B,): (B, *shape, levels)."""
+        expected = self._at(self.signal, step, x).unsqueeze(-1) * self.greys  # (B, 1, .., levels)
+        distance = (x.unsqueeze(-1) - expected) / self._at(self.deviation, step, x).unsqueeze(-1)
+        return self.denoiser(x, step) - 0.5 * distance.square()
+
+    def clean(self, x: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the clean image behind x_t (B, *shape) at t (B,), each of x's shape."""
+        probabilities = self.grey_logits(x, step).softmax(-1)
+        mean = probabilities @ self.greys
+        return mean, (probabilities @ self.greys.square() - mean.square()).clamp(min=0)
+
+    def noise(self, x: Tensor, step: Tensor) -> Tensor:
+        """The expected noise in x_t (B, *shape) at t (B,), of x's shape."""
+        return (x - self._at(self.signal, step, x) * self.clean(x, step)[0]) / self._at(self.deviation, step, x)
+
+    def posterior(
+        self, clean: Tensor, x: Tensor, step: Tensor, clean_variance: Tensor | float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the image one step before x_t: of q(x_{t-1} | x_t, x) if the clean image x is known.
+
+        A clean image known only by mean and variance adds the latter's share, the best variance of a Gaussian reverse
+        step (Bao et al., 2022).
+
+        Args:
+            clean: (mean of the) clean image (B, *shape) in [-1, 1].
+            x: x_t (B, *shape).
+            step: t (B,) int64.
+            clean_variance: variance of the clean image, broadcastable to it.
+        """
+        weight = self._at(self.clean_weight, step, x)
+        mean = weight * clean + self._at(self.noisy_weight, step, x) * x
+        return mean, self._at(self.variance, step, x) + weight.square() * clean_variance
+
+    def reverse(self, x: Tensor, step: Tensor, noise: Tensor) -> Tensor:
+        """One ancestral step: x_t (B, *shape), t (B,) and standard normal noise to x_{t-1}; at t = 0 the clean mean."""
+        clean, clean_variance = self.clean(x, step)
+        mean, variance = self.posterior(clean, x, step, clean_variance)
+        return mean + (step > 0).view(-1, *(1,) * (x.dim() - 1)) * variance.sqrt() * noise
+
+    def loss(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Mean squared error of the predicted noise at random steps, for images (B, *shape) in [0, 1]."""
+        check_shape("Diffusion", images, self.shape)
+        step = torch.randint(self.steps, (len(images),), generator=generator, device=images.device)
+        noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
+        return (self.noise(self.diffuse(2 * images - 1, step, noise), step) - noise).square().mean()
+
+    def bound(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The variational lower bound on the log probability of discrete pixels, from one noisy image for each step.
+
+        Less the divergences of the last step from the prior and of the true from the modelled reverse steps, plus the
+        log probability of the greys at the first step (Ho et al., 2020, equation 5).
+
+        Args:
+            pixels: (B, *shape) int64 in 0 .. levels - 1.
+            generator: source of the noise.
+
+        Returns:
+            Nats (B,).
+        """
+        check_shape("Diffusion", pixels, self.shape)
+        x = self.greys[pixels]
+        bound = -gaussian_kl(self.signal[-1] * x, 2 * self.deviation[-1].log()).flatten(1).sum(1)
+        for t in range(self.steps):
+            step = torch.full((len(x),), t, device=x.device)
+            noisy = self.diffuse(x, step, self._draw(len(x), generator))
+            if t == 0:
+                log_prob = self.grey_logits(noisy, step).log_softmax(-1).gather(-1, pixels.unsqueeze(-1))
+                bound = bound + log_prob.flatten(1).sum(1)
+            else:
+                true, variance = self.posterior(x, noisy, step)
+                clean, clean_variance = self.clean(noisy, step)
+                modelled, wider = self.posterior(clean, noisy, step, clean_variance)
+                bound = bound - gaussian_kl(true, variance.log(), modelled, wider.log()).flatten(1).sum(1)
+        return bound
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draws n images by all ancestral steps, (n, *shape) in [0, 1]."""
+        x = self._draw(n, generator)
+        for t in reversed(range(self.steps)):
+            x = self.reverse(x, torch.full((n,), t, device=x.device), self._draw(n, generator))
+        return (x + 1) / 2
+
+    @torch.no_grad()
+    def sample_ddim(self, n: int, steps: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draws n images by `steps` deterministic steps from noise (Song et al., 2021, eta 0), (n, *shape) in [0, 1].
+
+        Raises:
+            InvalidInput: steps not in 1 .. T.
+        """
+        if not 1 <= steps <= self.steps:
+            raise InvalidInput(f"Diffusion: DDIM steps must be in 1 .. {self.steps}; got {steps}")
+        x = self._draw(n, generator)
+        times = [round(k * self.steps / steps) - 1 for k in range(steps, 0, -1)]  # T - 1, ..., evenly down to above -1
+        for t, before in zip(times, [*times[1:], -1], strict=True):
+            clean, _ = self.clean(x, torch.full((n,), t, device=x.device))
+            noise = (x - self.signal[t] * clean) / self.deviation[t]
+            x = clean if before < 0 else self.signal[before] * clean + self.deviation[before] * noise
+        return (x + 1) / 2
+
+    def _draw(self, n: int, generator: torch.Generator | None) -> Tensor:
+        return torch.randn(n, *self.shape, generator=generator, device=self.greys.device, dtype=self.greys.dtype)
+
+    def _at(self, table: Tensor, step: Tensor, x: Tensor) -> Tensor:
+        return table[step].view(-1, *(1,) * (x.dim() - 1))  # (B, 1, ..) against (B, *shape)

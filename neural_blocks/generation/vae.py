@@ -1,0 +1,138 @@
+"""Variational autoencoder: Gaussian latents, three likelihoods of an image, the evidence bound and a tighter one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import InvalidInput, unknown_name
+from ..perception.mlp import MLP
+from .gaussian import gaussian_kl, gaussian_log_prob
+from .pixels import check_shape, discretised_logistic, quantise
+
+
+def _bernoulli(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
+    return -F.binary_cross_entropy_with_logits(mean, x.expand_as(mean), reduction="none")
+
+
+def _gaussian(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
+    return gaussian_log_prob(x, mean, log_scale)
+
+
+def _discretised(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
+    return discretised_logistic(quantise(x, levels), mean, log_scale, levels)
+
+
+LIKELIHOODS: dict[str, Callable[[Tensor, Tensor, Tensor, int], Tensor]] = {
+    "bernoulli": _bernoulli,
+    "gaussian": _gaussian,
+    "discretised": _discretised,
+}
+
+
+class VAE(nn.Module):
+    """Variational autoencoder of images in [0, 1] (Kingma and Welling, 2014; beta: Higgins et al., 2017).
+
+    Its likelihood is one of: "bernoulli", a probability for each pixel (greys count as expectations); "gaussian", a
+    density with a learned deviation for each pixel; "discretised", a logistic distribution with learned scale whose
+    mass in a grey's bin is the probability of that grey, so that bounds compare with other models of discrete pixels.
+
+    Args:
+        shape: (C, H, W) of an image.
+        latent_size: dimensions of the latent.
+        hidden: widths of the encoder's hidden layers; the decoder has them in reverse.
+        likelihood: "bernoulli", "gaussian" or "discretised".
+        levels: number of greys of the discretised likelihood.
+
+    Raises:
+        InvalidInput: an unknown likelihood, a latent size below 1, or images or latents of another shape.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] = (1, 8, 8),
+        latent_size: int = 16,
+        hidden: Sequence[int] = (256, 256),
+        *,
+        likelihood: str = "bernoulli",
+        levels: int = 17,
+    ) -> None:
+        super().__init__()
+        if likelihood not in LIKELIHOODS:
+            raise unknown_name("VAE: likelihood", likelihood, LIKELIHOODS)
+        if latent_size < 1:
+            raise InvalidInput(f"VAE: latent_size must be at least 1; got {latent_size}")
+        self.shape, self.latent_size, self.likelihood, self.levels = tuple(shape), latent_size, likelihood, levels
+        pixels = math.prod(shape)
+        self.encoder = MLP(pixels, hidden, 2 * latent_size, activation="silu", output_gain=0.1)
+        self.decoder = MLP(latent_size, list(reversed(hidden)), pixels, activation="silu")
+        self.log_scale = nn.Parameter(torch.full(self.shape, -2.0))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (B, C, H, W) in [0, 1] to mean and log variance of q(z | x), each (B, latent_size)."""
+        check_shape("VAE", x, self.shape)
+        mean, log_variance = self.encoder(2 * x.flatten(1) - 1).chunk(2, 1)
+        return mean, log_variance
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Latents (..., latent_size) to the images expected of them, (..., C, H, W) in [0, 1]."""
+        mean = self._mean(z)
+        return torch.sigmoid(mean) if self.likelihood == "bernoulli" else mean.clamp(0, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] to their reconstruction from the mean of q(z | x), the same shape."""
+        return self.decode(self.encode(x)[0])
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """ln p(x | z) of images (B, C, H, W) in [0, 1] and latents (..., B, latent_size), nats (..., B)."""
+        mean = self._mean(z)  # (..., B, C, H, W)
+        each = LIKELIHOODS[self.likelihood](x, mean, self.log_scale, self.levels)
+        return each.flatten(-len(self.shape)).sum(-1)
+
+    def terms(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """The evidence bound's terms: ln p(x | z) for one z drawn from q(z | x), and KL(q || prior), each nats (B,)."""
+        mean, log_variance = self.encode(x)
+        z = self._draw(mean, log_variance, 1, generator)[0]
+        return self.log_likelihood(x, z), gaussian_kl(mean, log_variance).sum(1)
+
+    def elbo(self, x: Tensor, beta: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+        """ln p(x | z) - beta KL, nats (B,); with beta 1 and in expectation a lower bound on ln p(x)."""
+        reconstruction, kl = self.terms(x, generator)
+        return reconstruction - beta * kl
+
+    def loss(self, x: Tensor, beta: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+        """Mean negative ELBO of images (B, C, H, W) in [0, 1], nats."""
+        return -self.elbo(x, beta, generator).mean()
+
+    def importance_bound(self, x: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
+        """The importance-weighted lower bound on ln p(x) (Burda et al., 2016), nats (B,), tighter with more samples.
+
+        Args:
+            x: images (B, C, H, W) in [0, 1].
+            samples: latents drawn for each image, K.
+            generator: source of the draws.
+        """
+        mean, log_variance = self.encode(x)
+        z = self._draw(mean, log_variance, samples, generator)  # (K, B, latent_size)
+        log_ratio = gaussian_log_prob(z) - gaussian_log_prob(z, mean, 0.5 * log_variance)  # prior over posterior
+        log_weight = self.log_likelihood(x, z) + log_ratio.sum(-1)  # (K, B)
+        return log_weight.logsumexp(0) - math.log(samples)
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """The images expected of n latents drawn from the prior, (n, C, H, W) in [0, 1]."""
+        like = self.log_scale
+        return self.decode(torch.randn(n, self.latent_size, generator=generator, device=like.device, dtype=like.dtype))
+
+    def _mean(self, z: Tensor) -> Tensor:
+        if z.shape[-1] != self.latent_size:
+            raise InvalidInput(f"VAE: latents must have shape (..., {self.latent_size}); got {tuple(z.shape)}")
+        return self.decoder(z).unflatten(-1, self.shape)
+
+    def _draw(self, mean: Tensor, log_variance: Tensor, samples: int, generator: torch.Generator | None) -> Tensor:
+        noise = torch.randn(samples, *mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+        return mean + (0.5 * log_variance).exp() * noise  # (samples, B, latent_size)

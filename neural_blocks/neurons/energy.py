@@ -1,0 +1,188 @@
+"""Energy-based networks: the Hopfield memory and the restricted Boltzmann machine."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import InvalidInput
+
+ENUMERABLE = 16  # units of which all 2^16 states fit in memory at once
+
+
+class Hopfield(nn.Module):
+    """Content-addressable memory of N units in {-1, 1} (Hopfield, 1982).
+
+    The couplings are symmetric without self-coupling, whatever `weight` holds. They come from the Hebbian rule
+    (`memorise`) or from gradient descent on `loss`, whose couplings store more patterns (MacKay, 2003, chapter 42).
+
+    Args:
+        size: N.
+
+    Raises:
+        InvalidInput: a size below 2.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        if size < 2:
+            raise InvalidInput(f"Hopfield: size must be at least 2; got {size}")
+        self.size = size
+        self.weight = nn.Parameter(torch.zeros(size, size))
+
+    def couplings(self) -> Tensor:
+        """The symmetric part of `weight` with a zero diagonal, (N, N)."""
+        symmetric = (self.weight + self.weight.T) / 2
+        return symmetric - torch.diag(symmetric.diagonal())
+
+    @torch.no_grad()
+    def memorise(self, patterns: Tensor) -> None:
+        """Replace what is stored by the Hebbian rule, w_ij = sum of x_i x_j / N over patterns (P, N) of -1 and 1."""
+        self._check(patterns)
+        self.weight.copy_(patterns.T @ patterns / self.size)
+
+    def loss(self, patterns: Tensor) -> Tensor:
+        """Mean negative log-probability of each bit given the others, for gradient training (Besag, 1975).
+
+        (P, N) of -1 and 1 to a scalar. A bit's probability given the rest is a logistic function of its field.
+        """
+        self._check(patterns)
+        return F.softplus(-2 * patterns * (patterns @ self.couplings())).mean()
+
+    def energy(self, state: Tensor) -> Tensor:
+        """-x^T W x / 2, which recall unit by unit never raises: (B, N) of -1 and 1 to (B,)."""
+        self._check(state)
+        return -0.5 * ((state @ self.couplings()) * state).sum(-1)
+
+    @torch.no_grad()
+    def forward(self, state: Tensor, sweeps: int = 20, order: Tensor | None = None) -> Tensor:
+        """Recall: every unit takes the sign of its field, `sweeps` times; a unit whose field is zero stays.
+
+        Args:
+            state: (B, N) of -1 and 1, where recall starts.
+            sweeps: how often each unit is updated.
+            order: (N,) int64, the order in which units are updated one after the other (asynchronous); None updates
+                all at once (synchronous).
+
+        Returns:
+            (B, N) of -1 and 1.
+
+        Raises:
+            InvalidInput: a state or an order of the wrong shape.
+        """
+        self._check(state)
+        if order is not None and tuple(order.shape) != (self.size,):
+            raise InvalidInput(f"Hopfield: order must have shape ({self.size},); got {tuple(order.shape)}")
+        couplings = self.couplings()
+        for _ in range(sweeps):
+            if order is None:
+                state = _aligned(state, state @ couplings)
+                continue
+            state = state.clone()
+            for unit in order.unbind():
+                index = unit.view(1)
+                field = state @ couplings.index_select(1, index)  # (B, 1)
+                state.index_copy_(1, index, _aligned(state.index_select(1, index), field))
+        return state
+
+    def _check(self, state: Tensor) -> None:
+        if state.ndim != 2 or state.shape[1] != self.size:
+            raise InvalidInput(f"Hopfield: states must have shape (B, {self.size}); got {tuple(state.shape)}")
+
+
+def _aligned(state: Tensor, field: Tensor) -> Tensor:
+    return torch.where(field == 0, state, field.sign())
+
+
+class RBM(nn.Module):
+    """Restricted Boltzmann machine: V visible and K hidden binary units, p(v, h) ~ exp(b.v + c.h + v W h).
+
+    Smolensky (1986); trained by contrastive divergence (Hinton, 2002).
+
+    Args:
+        visible: V.
+        hidden: K.
+
+    Raises:
+        InvalidInput: a size below 1.
+    """
+
+    def __init__(self, visible: int, hidden: int) -> None:
+        super().__init__()
+        if min(visible, hidden) < 1:
+            raise InvalidInput(f"RBM: sizes must be at least 1; got {visible} and {hidden}")
+        self.weight = nn.Parameter(0.01 * torch.randn(visible, hidden))
+        self.visible_bias = nn.Parameter(torch.zeros(visible))
+        self.hidden_bias = nn.Parameter(torch.zeros(hidden))
+
+    def free_energy(self, visible: Tensor) -> Tensor:
+        """-log of the sum over h of exp(b.v + c.h + v W h): (..., V) to (...)."""
+        self._check(visible)
+        return _free_energy(visible, self.weight, self.visible_bias, self.hidden_bias)
+
+    def forward(self, visible: Tensor) -> Tensor:
+        """The features of an input, P(h = 1 | v): (..., V) to (..., K)."""
+        self._check(visible)
+        return torch.sigmoid(visible @ self.weight + self.hidden_bias)
+
+    def reconstruct(self, hidden: Tensor) -> Tensor:
+        """P(v = 1 | h): (..., K) to (..., V)."""
+        return torch.sigmoid(hidden @ self.weight.T + self.visible_bias)
+
+    @torch.no_grad()
+    def gibbs(self, visible: Tensor, steps: int = 1, generator: torch.Generator | None = None) -> Tensor:
+        """`steps` rounds of drawing h given v, then v given h: (..., V) to (..., V) of 0 and 1."""
+        for _ in range(steps):
+            hidden = torch.bernoulli(self(visible), generator=generator)
+            visible = torch.bernoulli(self.reconstruct(hidden), generator=generator)
+        return visible
+
+    def loss(self, visible: Tensor, steps: int = 1, generator: torch.Generator | None = None) -> Tensor:
+        """Contrastive divergence CD-k: mean free energy of the data less that of samples k Gibbs rounds away.
+
+        Its gradient is the update rule; its value is not a likelihood. (B, V) to a scalar.
+        """
+        negative = self.gibbs(visible, steps, generator)
+        return self.free_energy(visible).mean() - self.free_energy(negative).mean()
+
+    @torch.no_grad()
+    def sample(self, n: int, steps: int = 1000, generator: torch.Generator | None = None) -> Tensor:
+        """n states after `steps` Gibbs rounds from uniform bits: (n, V) of 0 and 1."""
+        start = torch.bernoulli(self.visible_bias.new_full((n, len(self.visible_bias)), 0.5), generator=generator)
+        return self.gibbs(start, steps, generator)
+
+    def log_partition(self) -> Tensor:
+        """log Z, a scalar, by summing over every state of the smaller layer.
+
+        Raises:
+            InvalidInput: both layers have more than 16 units.
+        """
+        visible, hidden = self.weight.shape
+        if min(visible, hidden) > ENUMERABLE:
+            raise InvalidInput(
+                f"RBM: the exact partition function needs a layer of at most {ENUMERABLE} units; "
+                f"got {visible} visible and {hidden} hidden"
+            )
+        weight: Tensor = self.weight
+        own, other = self.visible_bias, self.hidden_bias
+        if hidden < visible:
+            weight, own, other = weight.T, other, own
+        powers = torch.arange(len(own), device=weight.device)
+        states = torch.arange(2 ** len(own), device=weight.device).unsqueeze(1) >> powers & 1  # (2^units, units)
+        return torch.logsumexp(-_free_energy(states.to(weight.dtype), weight, own, other), 0)
+
+    def log_prob(self, visible: Tensor) -> Tensor:
+        """Exact log p(v) in nats, for small machines: (..., V) to (...). Raises as `log_partition` does."""
+        return -self.free_energy(visible) - self.log_partition()
+
+    def _check(self, visible: Tensor) -> None:
+        if visible.shape[-1] != len(self.visible_bias):
+            raise InvalidInput(
+                f"RBM: visible states must have shape (..., {len(self.visible_bias)}); got {tuple(visible.shape)}"
+            )
+
+
+def _free_energy(states: Tensor, weight: Tensor, own: Tensor, other: Tensor) -> Tensor:
+    """Of one layer's states (..., n), the other layer summed out."""
+    return -states @ own - F.softplus(states @ weight + other).sum(-1)

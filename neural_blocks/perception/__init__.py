@@ -1,0 +1,1 @@
+"""Blocks that read vectors and images."""

@@ -1,0 +1,1 @@
+"""Blocks that embed, compare and look inside."""

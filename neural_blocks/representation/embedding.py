@@ -1,0 +1,161 @@
+"""Word vectors: skip-gram with negative sampling, GloVe, and co-occurrence with a truncated SVD."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import InvalidInput
+
+
+class SkipGram(nn.Module):
+    """Skip-gram with negative sampling (Mikolov et al., 2013): a word's vector predicts the words around it.
+
+    Tokens int64 (...) to vectors (..., D). Context vectors start at zero.
+
+    Args:
+        vocabulary: V, number of words.
+        dimension: D.
+
+    Raises:
+        InvalidInput: a size below 1.
+    """
+
+    def __init__(self, vocabulary: int, dimension: int) -> None:
+        super().__init__()
+        _check_sizes("SkipGram", vocabulary, dimension)
+        self.word = nn.Embedding(vocabulary, dimension)
+        self.context = nn.Embedding(vocabulary, dimension)
+        nn.init.uniform_(self.word.weight, -0.5 / dimension, 0.5 / dimension)
+        nn.init.zeros_(self.context.weight)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(...) int64 to (..., D)."""
+        return self.word(tokens)
+
+    def loss(self, words: Tensor, contexts: Tensor, negatives: Tensor) -> Tensor:
+        """Mean of -log s(u_context . v) - sum over negatives of log s(-u_negative . v), s the logistic function.
+
+        Args:
+            words: (B,) int64.
+            contexts: (B,) int64, one true neighbour of each word.
+            negatives: (B, K) int64, drawn by `torch.multinomial` from `negative_probabilities`.
+
+        Raises:
+            InvalidInput: batch sizes that differ.
+        """
+        if not words.shape == contexts.shape == negatives.shape[:1]:
+            raise InvalidInput(
+                "SkipGram: words and contexts must have shape (B,) and negatives (B, K); "
+                f"got {tuple(words.shape)}, {tuple(contexts.shape)} and {tuple(negatives.shape)}"
+            )
+        vectors = self.word(words)  # (B, D)
+        true = (vectors * self.context(contexts)).sum(-1)  # (B,)
+        false = torch.einsum("bd,bkd->bk", vectors, self.context(negatives))
+        return F.softplus(-true).mean() + F.softplus(false).sum(1).mean()
+
+
+class GloVe(nn.Module):
+    """Global vectors (Pennington et al., 2014): w_i . c_j + b_i + b_j fits the logarithm of the co-occurrence count.
+
+    Tokens int64 (...) to vectors (..., D), the sum of a word's two vectors.
+
+    Args:
+        vocabulary: V, number of words.
+        dimension: D.
+        ceiling: the count from which on every pair weighs 1; below, (count / ceiling)^(3/4).
+
+    Raises:
+        InvalidInput: a size below 1.
+    """
+
+    def __init__(self, vocabulary: int, dimension: int, ceiling: float = 100.0) -> None:
+        super().__init__()
+        _check_sizes("GloVe", vocabulary, dimension)
+        self.word, self.context = nn.Embedding(vocabulary, dimension), nn.Embedding(vocabulary, dimension)
+        self.word_bias, self.context_bias = nn.Embedding(vocabulary, 1), nn.Embedding(vocabulary, 1)
+        self.ceiling = ceiling
+        for part in (self.word, self.context, self.word_bias, self.context_bias):
+            nn.init.uniform_(part.weight, -0.5 / dimension, 0.5 / dimension)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(...) int64 to (..., D)."""
+        return self.word(tokens) + self.context(tokens)
+
+    def loss(self, words: Tensor, contexts: Tensor, counts: Tensor) -> Tensor:
+        """Mean of weight (w . c + b_w + b_c - log count)^2 over pairs (B,) that co-occur `counts` > 0 times.
+
+        Raises:
+            InvalidInput: shapes that differ.
+        """
+        if not words.shape == contexts.shape == counts.shape:
+            raise InvalidInput(
+                "GloVe: words, contexts and counts must have one shape; "
+                f"got {tuple(words.shape)}, {tuple(contexts.shape)} and {tuple(counts.shape)}"
+            )
+        fitted = (self.word(words) * self.context(contexts)).sum(-1)
+        fitted = fitted + self.word_bias(words).squeeze(-1) + self.context_bias(contexts).squeeze(-1)
+        weight = (counts / self.ceiling).clamp(max=1) ** 0.75
+        return (weight * (fitted - counts.log()) ** 2).mean()
+
+
+def context_pairs(tokens: Tensor, window: int) -> tuple[Tensor, Tensor]:
+    """Every (word, neighbour) pair at most `window` places apart, in both directions: (T,) int64 to two (P,) int64.
+
+    Raises:
+        InvalidInput: tokens that are not one sequence, or a window that is not between 1 and T - 1.
+    """
+    if tokens.ndim != 1 or not 1 <= window < len(tokens):
+        raise InvalidInput(
+            "context_pairs: tokens must have shape (T,) and window lie between 1 and T - 1; "
+            f"got {tuple(tokens.shape)} and {window}"
+        )
+    before = torch.cat([tokens[:-distance] for distance in range(1, window + 1)])
+    after = torch.cat([tokens[distance:] for distance in range(1, window + 1)])
+    return torch.cat([before, after]), torch.cat([after, before])
+
+
+def negative_probabilities(counts: Tensor) -> Tensor:
+    """What negatives are drawn from: word counts (V,) to the 3/4 power, normalised (Mikolov et al., 2013)."""
+    weights = counts**0.75
+    return weights / weights.sum()
+
+
+def keep_probabilities(counts: Tensor, threshold: float = 1e-3) -> Tensor:
+    """Subsampling of frequent words: keep a word of frequency f with min(1, sqrt(threshold / f)), (V,) to (V,).
+
+    A corpus is thinned by `tokens[torch.rand(T) < keep_probabilities(counts)[tokens]]`. Mikolov et al. (2013).
+    """
+    return (threshold * counts.sum() / counts.clamp(min=1)).sqrt().clamp(max=1)
+
+
+def positive_pmi(counts: Tensor) -> Tensor:
+    """Positive pointwise mutual information, max(0, log p(i, j) / (p(i) p(j))), of co-occurrence counts: (V, V).
+
+    0 for a pair that never occurs. Church and Hanks (1990); Levy and Goldberg (2014).
+    """
+    expected = counts.sum(1, keepdim=True) * counts.sum(0, keepdim=True) / counts.sum()  # (V, V)
+    return torch.where(counts > 0, (counts / expected).log(), 0.0).clamp(min=0)
+
+
+def svd_vectors(matrix: Tensor, dimension: int) -> Tensor:
+    """Word vectors by truncated SVD, U_D sqrt(S_D), of counts or their `positive_pmi`: (V, V) to (V, D).
+
+    Deerwester et al. (1990), with the symmetric weighting of Levy et al. (2015).
+
+    Raises:
+        InvalidInput: a matrix that is not (V, V) or a dimension that is not between 1 and V.
+    """
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not 1 <= dimension <= len(matrix):
+        raise InvalidInput(
+            "svd_vectors: matrix must have shape (V, V) and dimension lie between 1 and V; "
+            f"got {tuple(matrix.shape)} and {dimension}"
+        )
+    left, scales, _ = torch.linalg.svd(matrix.float())
+    return (left[:, :dimension] * scales[:dimension].sqrt()).to(matrix.dtype)
+
+
+def _check_sizes(name: str, vocabulary: int, dimension: int) -> None:
+    if min(vocabulary, dimension) < 1:
+        raise InvalidInput(f"{name}: sizes must be at least 1; got {vocabulary} and {dimension}")

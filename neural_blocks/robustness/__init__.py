@@ -1,0 +1,1 @@
+"""Attacks, calibration, ensembles, shifted distributions."""

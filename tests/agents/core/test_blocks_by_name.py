@@ -1,0 +1,114 @@
+"""Neural blocks chosen by name: every encoder and every memory learns, acts, and comes back from a checkpoint."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import palaestra.agents as agents
+import palaestra.envs as envs
+from palaestra.agents.core.network import ENCODERS
+from palaestra.neural_blocks.errors import InvalidInput
+from palaestra.neural_blocks.sequence.recurrent import GRU, LSTM, MEMORIES
+
+
+def learned(id: str, options: dict, **config: object) -> tuple[agents.Agent, envs.BatchedEnv]:
+    env = envs.make_batched(id, 8, **options)
+    agent = agents.make("ppo", env, rollout_steps=8, minibatch_size=32, hidden=(16,), **config)
+    before = [parameter.clone() for parameter in agent.parameters]
+    reports = list(agent.learn(env, 128))
+    assert all(math.isfinite(value) for report in reports for value in report.values())
+    assert all(not torch.equal(old, new) for old, new in zip(before, agent.parameters, strict=True))
+    return agent, env
+
+
+def comes_back(agent: agents.Agent, env: envs.BatchedEnv) -> None:
+    agent.save("agent.pt")
+    again = agents.PPO.load("agent.pt", env.observation_space, env.action_space)
+    memory, start = agent.initial_memory(8), torch.ones(8, dtype=torch.bool)
+    for _ in range(3):
+        (ours, memory), (theirs, _) = (a.act(env.observation, memory, start, greedy=True) for a in (agent, again))
+        assert torch.equal(ours, theirs)
+        start = env.step(ours).done
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_every_encoder_serves_an_image(encoder: str) -> None:
+    comes_back(*learned("palaestra/DigitBandit-v0", {}, encoder=encoder))
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_every_memory_serves_a_sequence(memory: str) -> None:
+    options = {"symbols": 2, "delay": 1, "length": 6}
+    comes_back(*learned("palaestra/RepeatPrevious-v0", options, memory=memory, memory_size=8))
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_every_memory_replays_what_it_collected(memory: str) -> None:
+    env = envs.make_batched("palaestra/RepeatPrevious-v0", 4, symbols=2, delay=1, length=5)
+    agent = agents.make("ppo", env, rollout_steps=16, sequence_length=8, memory=memory, memory_size=8, hidden=(8,))
+    env.reset()
+    from palaestra.agents.core.rollout import collect, sequences
+
+    rollout, _ = collect(env, agent.network, agent.policy, 16, agent.initial_memory(4), agent.generator, 8)
+    observation, start, action, old = sequences(
+        (rollout.observation, rollout.start, rollout.action, rollout.log_prob), 8
+    )
+    parameters, _, _ = agent.network(observation, tuple(part.flatten(0, 1) for part in rollout.memory), start)
+    torch.testing.assert_close(agent.policy.log_prob(parameters, action), old, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("setting", [{"memory": "gruu"}, {"encoder": "cn"}, {"activation": "tan"}])
+def test_an_unknown_block_is_refused(setting: dict[str, str]) -> None:
+    (value,) = setting.values()
+    with pytest.raises(InvalidInput, match=f"got '{value}'"):
+        agents.PPOConfig(**setting)
+
+
+def test_the_config_lists_the_blocks_that_there_are() -> None:
+    fields = agents.PPOConfig.model_json_schema()["properties"]
+    assert set(fields["encoder"]["enum"]) == set(ENCODERS)
+    assert set(fields["memory"]["anyOf"][0]["enum"]) == set(MEMORIES)
+
+
+class Half(nn.Module):
+    """An encoder of a user's own: every second pixel of a digit, through a layer."""
+
+    output_size = 12
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(32, 12)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.layer(image.flatten(1)[:, ::2] / 255)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("ppo", {"memory": GRU(12, 8)}), ("behaviour_cloning", {"memory": LSTM(12, 8)}), ("dqn", {})],
+)
+def test_blocks_may_be_modules(name: str, settings: dict[str, nn.Module]) -> None:
+    env = envs.make_batched("palaestra/DigitBandit-v0", 8)
+    blocks = {"encoder": Half(), **settings}
+    before = blocks["encoder"].layer.weight.clone()
+    agent = agents.make(name, env, hidden=(8,), **({"warmup_steps": 8} if name == "dqn" else {}), **blocks)
+    list(agent.learn(env, 512))
+    assert torch.equal(blocks["encoder"].layer.weight, before)  # the agent learned in a copy
+    assert not torch.equal(agent.network.encoder.layer.weight, before)
+    agent.save("agent.pt")
+    cls, start = agents.agent_class(name), torch.ones(8, dtype=torch.bool)
+    again = cls.load("agent.pt", env.observation_space, env.action_space, **blocks)
+    ours, theirs = (a.act(env.observation, a.initial_memory(8), start, greedy=True)[0] for a in (agent, again))
+    assert torch.equal(ours, theirs)
+    with pytest.raises(InvalidInput, match=r"encoder must be one of .*; got 'Half'"):
+        cls.load("agent.pt", env.observation_space, env.action_space)
+
+
+def test_a_module_that_does_not_fit_is_refused() -> None:
+    env = envs.make_batched("palaestra/DigitBandit-v0", 2)
+    with pytest.raises(InvalidInput, match="a module must have an integer output_size; Linear has none"):
+        agents.make("ppo", env, encoder=nn.Linear(64, 8))
+    with pytest.raises(InvalidInput, match="memory: input_size must be the encoder's 12; got 64"):
+        agents.make("ppo", env, encoder=Half(), memory=GRU(64, 8))

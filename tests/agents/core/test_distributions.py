@@ -1,0 +1,133 @@
+"""Policies against torch.distributions, sampling against SciPy's chi-square, actions against their spaces."""
+
+import gymnasium.spaces as spaces
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from palaestra.agents.core.distributions import distribution
+from palaestra.envs.core.actions import bounds
+
+CHOICES = spaces.MultiDiscrete([2, 4, 3])
+
+
+def reference(space, parameters, policy):
+    """The same distribution by torch.distributions, its last axis summed where several choices are made together."""
+    if isinstance(space, spaces.Discrete):
+        return torch.distributions.Categorical(logits=parameters)
+    if isinstance(space, spaces.MultiBinary):
+        return torch.distributions.Independent(torch.distributions.Bernoulli(logits=parameters), 1)
+    return torch.distributions.Independent(torch.distributions.Normal(parameters, policy.log_std.exp()), 1)
+
+
+@pytest.mark.parametrize("space", [spaces.Discrete(5), spaces.MultiBinary(3), spaces.Box(-1, 1, (3,))])
+def test_log_prob_entropy_and_mode_are_those_of_torch(space):
+    policy, generator = distribution(space), torch.Generator().manual_seed(0)
+    if isinstance(space, spaces.Box):
+        policy.log_std.data = torch.tensor([-1.0, 0.3, 0.0])
+    parameters = torch.randn(4, 6, policy.size, generator=generator) * 2
+    wanted = reference(space, parameters, policy)
+    action = policy.sample(parameters, generator)
+    torch.testing.assert_close(policy.log_prob(parameters, action), wanted.log_prob(action), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(policy.entropy(parameters), wanted.entropy(), rtol=1e-5, atol=1e-5)
+    if not isinstance(space, spaces.MultiBinary):
+        assert torch.equal(policy.mode(parameters), wanted.mode)
+    best = wanted.log_prob(policy.mode(parameters))
+    for _ in range(20):
+        assert (wanted.log_prob(policy.sample(parameters, generator)) <= best + 1e-6).all()
+
+
+def test_several_choices_are_independent_categoricals():
+    policy, generator = distribution(CHOICES), torch.Generator().manual_seed(0)
+    logits = torch.randn(5, 7, 9, generator=generator)
+    action = policy.sample(logits, generator)
+    parts = [torch.distributions.Categorical(logits=part) for part in logits.split([2, 4, 3], -1)]
+    log_prob = sum(part.log_prob(action[..., k]) for k, part in enumerate(parts))
+    torch.testing.assert_close(policy.log_prob(logits, action), log_prob)
+    torch.testing.assert_close(policy.entropy(logits), sum(part.entropy() for part in parts))
+    assert torch.equal(policy.mode(logits), torch.stack([part.probs.argmax(-1) for part in parts], -1))
+
+
+def frequencies(values, count):
+    return np.bincount(values.numpy(), minlength=count)
+
+
+def test_categorical_samples_have_their_probabilities():
+    logits = torch.tensor([0.5, -1.0, 2.0, -3.0])
+    sample = distribution(spaces.Discrete(4)).sample(logits.expand(40_000, 4), torch.Generator().manual_seed(1))
+    expected = torch.softmax(logits.double(), 0).numpy() * 40_000
+    assert stats.chisquare(frequencies(sample, 4), expected).pvalue > 0.001
+
+
+def test_multi_categorical_samples_have_their_joint_probabilities():
+    logits = torch.tensor([0.5, -1.0, 0.0, 1.0, 0.3, -0.5, 0.2, 0.0, -1.0])
+    sample = distribution(CHOICES).sample(logits.expand(40_000, 9), torch.Generator().manual_seed(2))
+    joint = 1.0
+    for part in logits.double().split([2, 4, 3]):
+        joint = np.multiply.outer(joint, torch.softmax(part, 0).numpy())
+    code = sample[:, 0] * 12 + sample[:, 1] * 3 + sample[:, 2]
+    assert stats.chisquare(frequencies(code, 24), joint.reshape(-1) * 40_000).pvalue > 0.001
+
+
+def test_bernoulli_samples_have_their_joint_probabilities():
+    logits = torch.tensor([0.5, -2.0])
+    sample = distribution(spaces.MultiBinary(2)).sample(logits.expand(40_000, 2), torch.Generator().manual_seed(3))
+    on = torch.sigmoid(logits.double()).numpy()
+    joint = np.multiply.outer([1 - on[0], on[0]], [1 - on[1], on[1]]).reshape(-1)
+    code = (sample[:, 0] * 2 + sample[:, 1]).long()
+    assert stats.chisquare(frequencies(code, 4), joint * 40_000).pvalue > 0.001
+
+
+def test_gaussian_samples_are_normal():
+    policy = distribution(spaces.Box(-np.inf, np.inf, (2,)))
+    policy.log_std.data = torch.tensor([0.5, -1.0])
+    mean = torch.tensor([2.0, -3.0])
+    sample = policy.sample(mean.expand(20_000, 2), torch.Generator().manual_seed(4)).detach().numpy()
+    for k in range(2):
+        cdf = stats.norm(mean[k].item(), policy.log_std[k].exp().item()).cdf
+        assert stats.kstest(sample[:, k], cdf).pvalue > 0.001
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Discrete(3),
+        spaces.Discrete(3, start=-4),
+        spaces.MultiDiscrete([2, 5]),
+        spaces.MultiDiscrete([[2, 3, 4], [5, 6, 7]]),
+        spaces.MultiDiscrete([2, 3], start=[5, -1]),
+        spaces.MultiBinary(4),
+        spaces.MultiBinary([2, 3]),
+        spaces.Box(-2, 3, (2,)),
+        spaces.Box(0, 1, (2, 3)),
+        spaces.Box(np.array([-1.3, 100], np.float32), np.array([0.1, 700], np.float32)),
+        spaces.Box(-np.inf, np.inf, (2,)),
+        spaces.Box(0, np.inf, (3,)),
+    ],
+)
+def test_every_action_lies_in_its_space(space):
+    policy, generator = distribution(space), torch.Generator().manual_seed(5)
+    parameters = torch.randn(300, policy.size, generator=generator) * 3
+    for raw in (policy.sample(parameters, generator), policy.mode(parameters)):
+        actions = policy.to_env(raw).detach().numpy()
+        assert actions.shape == (300, *space.shape)
+        for action in actions:
+            assert space.contains(action), action
+        if not isinstance(space, spaces.Box):  # every value of every choice is reached
+            low, high = bounds(space)
+            assert np.array_equal(actions.min(0), np.broadcast_to(low, space.shape))
+            assert np.array_equal(actions.max(0), np.broadcast_to(high, space.shape))
+
+
+def test_a_bounded_box_is_the_image_of_minus_one_to_one():
+    policy = distribution(spaces.Box(-2, 6, (1,)))
+    raw = torch.tensor([[-1.0], [0.0], [1.0], [5.0]])
+    assert policy.to_env(raw).flatten().tolist() == [-2, 2, 6, 6]
+
+
+def test_the_order_of_a_two_dimensional_choice_is_the_spaces():
+    policy = distribution(spaces.MultiDiscrete([[2, 3], [4, 5]]))
+    logits = torch.full((1, 14), -9.0)
+    logits[0, [1, 2 + 2, 5 + 3, 9 + 4]] = 9.0
+    assert policy.to_env(policy.mode(logits)).tolist() == [[[1, 2], [3, 4]]]

@@ -1,0 +1,203 @@
+"""Encoder, decoder, language model and vision transformer against PyTorch's own layers, and step against full pass."""
+
+import pytest
+import torch
+from torch import nn
+
+from palaestra.neural_blocks.errors import InvalidInput
+from palaestra.neural_blocks.perception.vision_transformer import PatchEmbedding, VisionTransformer
+from palaestra.neural_blocks.sequence.attention import causal_mask, padding_mask
+from palaestra.neural_blocks.sequence.language_model import LanguageModel, TokenEmbedding
+from palaestra.neural_blocks.sequence.transformer import Decoder, Encoder, TransformerLayer
+
+B, T, S, C, D, V, L = 3, 5, 7, 8, 6, 11, 6
+NORMS = pytest.mark.parametrize("norm", ["pre", "post"])
+
+
+def copy_attention(block, twin):
+    twin.in_proj_weight.data = torch.cat([block.query.weight.data, block.key_value.weight.data])
+    twin.in_proj_bias.data = torch.cat([block.query.bias.data, block.key_value.bias.data])
+    twin.out_proj.load_state_dict(block.output.state_dict())
+
+
+def torch_layer(layer, norm, context):
+    """PyTorch's encoder or decoder layer with the same weights."""
+    kind = nn.TransformerDecoderLayer if context else nn.TransformerEncoderLayer
+    twin = kind(C, 2, 4 * C, 0.0, "gelu", batch_first=True, norm_first=norm == "pre")
+    copy_attention(layer.attention, twin.self_attn)
+    if context:
+        copy_attention(layer.cross, twin.multihead_attn)
+    for mine, theirs in zip(layer.perceptron.layers[::2], (twin.linear1, twin.linear2), strict=True):
+        theirs.load_state_dict(mine.state_dict())
+    norms = [twin.norm1, twin.norm2, twin.norm3] if context else [twin.norm1, twin.norm2]
+    for mine, theirs in zip(layer.norms, norms, strict=True):
+        nn.init.normal_(mine.weight)
+        nn.init.normal_(mine.bias)
+        theirs.load_state_dict(mine.state_dict())
+    return twin
+
+
+@NORMS
+def test_an_encoder_layer_is_torchs(norm):
+    layer, x = TransformerLayer(C, 2, norm), torch.randn(B, T, C)
+    mask = padding_mask(torch.tensor([5, 1, 3]), T)
+    wanted = torch_layer(layer, norm, False)(x, src_key_padding_mask=~mask[:, 0])
+    torch.testing.assert_close(layer(x, mask), wanted)
+
+
+@NORMS
+def test_a_decoder_layer_is_torchs(norm):
+    layer, x, context = TransformerLayer(C, 2, norm, C), torch.randn(B, T, C), torch.randn(B, S, C)
+    mask = padding_mask(torch.tensor([7, 2, 4]), S)
+    wanted = torch_layer(layer, norm, True)(x, context, tgt_mask=~causal_mask(T), memory_key_padding_mask=~mask[:, 0])
+    torch.testing.assert_close(layer(x, causal_mask(T), context, mask), wanted)
+
+
+@NORMS
+def test_a_deep_encoder_is_torchs(norm):
+    block, x = Encoder(C, 2, 3, norm), torch.randn(B, T, C)
+    wanted = x
+    for layer in block.layers:
+        wanted = torch_layer(layer, norm, False)(wanted)
+    wanted = block.norm(wanted)
+    torch.testing.assert_close(block(x), wanted)
+    assert isinstance(block.norm, nn.LayerNorm if norm == "pre" else nn.Identity)
+
+
+def make(kind, norm="pre"):
+    """A model, its sequence and its context."""
+    torch.manual_seed(0)
+    context = (torch.randn(B, S, D), padding_mask(torch.tensor([7, 2, 4]), S)[:, 0]) if kind == "cross" else ()
+    return Decoder(C, 2, 2, L, norm, D if kind == "cross" else None), torch.randn(B, L, C), context
+
+
+@NORMS
+@pytest.mark.parametrize("kind", ["alone", "cross"])
+def test_the_decoders_step_form_is_its_full_pass(norm, kind):
+    block, x, context = make(kind, norm)
+    wanted, memory = block(x, *context), block.initial_memory(B, *context)
+    step = torch.compile(block.step, backend="eager", fullgraph=True)
+    for t in range(L):
+        output, memory = step(x[:, t], memory)
+        torch.testing.assert_close(output, wanted[:, t], atol=1e-5, rtol=1e-5)
+    assert memory[2].tolist() == [L] * B
+
+
+def test_rows_of_a_memory_may_be_at_different_times():
+    block, x, _ = make("alone")
+    wanted, memory = block(x), block.initial_memory(2)
+    _, memory = block.step(x[:2, 0], memory)
+    pairs = zip(memory, block.initial_memory(2), strict=True)
+    memory = tuple(torch.stack([after[0], before[1]]) for after, before in pairs)
+    output, _ = block.step(torch.stack([x[0, 1], x[1, 0]]), memory)
+    torch.testing.assert_close(output, torch.stack([wanted[0, 1], wanted[1, 0]]), atol=1e-5, rtol=1e-5)
+
+
+def test_a_place_sees_nothing_behind_it():
+    block, x, _ = make("alone")
+    gradient = torch.autograd.functional.jacobian(lambda x: block(x)[0, :, 0], x)[:, 0].abs().sum(-1)  # (L, L)
+    assert torch.equal(gradient > 0, causal_mask(L))
+
+
+@pytest.mark.parametrize("kind", ["alone", "cross"])
+def test_the_language_models_steps_are_its_full_pass(kind):
+    _, _, context = make(kind)
+    model = LanguageModel(V, L, C, 2, 2, position="learned", context_size=D if kind == "cross" else None)
+    tokens = torch.randint(0, V, (B, L))
+    wanted, memory = model(tokens, *context), model.initial_memory(B, *context)
+    token = torch.full((B,), model.start)
+    for t in range(L):
+        logits, memory = model.step(token, memory)
+        torch.testing.assert_close(logits, wanted[:, t], atol=1e-5, rtol=1e-5)
+        token = tokens[:, t]
+
+
+def test_probabilities_of_all_sequences_sum_to_one():
+    model = LanguageModel(3, 4, C, 2, 1)
+    everything = torch.cartesian_prod(*[torch.arange(3)] * 4)
+    torch.testing.assert_close(model.log_prob(everything).exp().sum(), torch.tensor(1.0))
+    padded = torch.tensor([[1, 2, -1, -1]])
+    torch.testing.assert_close(model.log_prob(padded), model.log_prob(torch.tensor([[1, 2]])))
+    torch.testing.assert_close(model.loss(padded), -model.log_prob(padded)[0] / 2)
+
+
+def test_samples_follow_the_models_probabilities():
+    torch.manual_seed(1)
+    model = LanguageModel(3, 2, C, 2, 1)
+    nn.init.normal_(model.head.weight)
+    n = 20_000
+    drawn = model.sample(n, torch.Generator().manual_seed(0))
+    share = (drawn[:, 0] * 3 + drawn[:, 1]).bincount(minlength=9) / n
+    wanted = model.log_prob(torch.cartesian_prod(torch.arange(3), torch.arange(3))).exp()
+    torch.testing.assert_close(share, wanted.detach(), atol=0.012, rtol=0)
+    assert wanted.max() > 0.2
+    assert torch.equal(
+        model.sample(9, torch.Generator().manual_seed(3)), model.sample(9, torch.Generator().manual_seed(3))
+    )
+
+
+def test_a_context_decides_what_is_sampled():
+    _, _, context = make("cross")
+    model = LanguageModel(V, L, C, 2, 2, context_size=D)
+    assert model.sample(B, torch.Generator().manual_seed(0), *context).shape == (B, L)
+    tokens = torch.randint(0, V, (B, L))
+    assert not torch.allclose(model.log_prob(tokens, *context), model.log_prob(tokens, context[0] + 1, context[1]))
+
+
+def test_patches_are_cut_row_by_row():
+    block = PatchEmbedding((2, 4, 6), 2, C)
+    image = torch.randn(B, 2, 4, 6)
+    cut = torch.stack([image[:, :, i : i + 2, j : j + 2].flatten(1) for i in (0, 2) for j in (0, 2, 4)], 1)
+    wanted = cut @ block.linear.weight.flatten(1).T + block.linear.bias
+    torch.testing.assert_close(block(image), wanted)
+
+
+CASES = {
+    "encoder": lambda: (Encoder(C, 2, 2, "post"), (torch.randn(B, T, C), padding_mask(torch.tensor([5, 1, 3]), T))),
+    "decoder": lambda: (Decoder(C, 2, 2, L), (torch.randn(B, L, C),)),
+    "decoder_cross": lambda: (Decoder(C, 2, 2, L, "post", D), (torch.randn(B, L, C), torch.randn(B, S, D))),
+    "embedding": lambda: (TokenEmbedding(V, L, C), (torch.randint(0, V, (B, T)),)),
+    "language_model": lambda: (LanguageModel(V, L, C, 2), (torch.randint(0, V, (B, L)),)),
+    "vision_transformer": lambda: (VisionTransformer((1, 8, 8), 10, size=C), (torch.rand(B, 1, 8, 8),)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_blocks_compile_to_one_graph_run_in_bfloat16_and_come_back_from_a_file(name):
+    block, arguments = CASES[name]()
+    wanted = block(*arguments)
+    torch.testing.assert_close(torch.compile(block, backend="eager", fullgraph=True)(*arguments), wanted)
+    torch.save(block.state_dict(), "block.pt")
+    other = CASES[name]()[0]
+    other.load_state_dict(torch.load("block.pt", weights_only=True))
+    torch.testing.assert_close(other(*arguments), wanted)
+    half = [x.bfloat16() if x.is_floating_point() else x for x in arguments]
+    output = block.bfloat16()(*half)
+    assert output.dtype == torch.bfloat16
+    torch.testing.assert_close(output.float(), wanted, atol=0.1, rtol=0.1)
+
+
+def test_bad_input_is_named():
+    x, context = torch.randn(B, T, C), torch.randn(B, S, D)
+    decoder, crossing = Decoder(C, 2, 1, L), Decoder(C, 2, 1, L, context_size=D)
+    refusals = [
+        (lambda: Encoder(C, 3, 1), "multiple of heads; got 8 and 3"),
+        (lambda: Encoder(C, 2, 0), "layers must be at least 1; got 0"),
+        (lambda: Encoder(C, 2, 1, "past"), "did you mean 'post'"),
+        (lambda: Encoder(C, 2, 1)(x, causal_mask(T + 1)), r"\(3, 2, 5, 5\); got \(6, 6\)"),
+        (lambda: Decoder(C, 2, 1, 0), "length must be at least 1; got 0"),
+        (lambda: decoder(x, context), "wants no context; got one"),
+        (lambda: crossing(x), "wants a context of 6 features; got none"),
+        (lambda: crossing(x, context, torch.ones(B, T, dtype=torch.bool)), r"\(3, 7\); got \(3, 5\)"),
+        (lambda: crossing.initial_memory(B), "needs one of 3 rows; got no context"),
+        (lambda: crossing.initial_memory(2, context), "needs one of 2 rows; got one of 3 rows"),
+        (lambda: decoder.initial_memory(B, context), "needs no context; got one of 3 rows"),
+        (lambda: decoder.step(x, decoder.initial_memory(B)), r"\(3, 8\); got \(3, 5, 8\)"),
+        (lambda: TokenEmbedding(V, 4, C)(torch.zeros(2, 5, dtype=torch.int64)), "at most 4 tokens fit; got 5"),
+        (lambda: TokenEmbedding(0, 4, C), "at least 1; got 0"),
+        (lambda: PatchEmbedding((1, 8, 8), 3, C), r"got 3 and \(1, 8, 8\)"),
+        (lambda: VisionTransformer((1, 8, 8))(torch.zeros(2, 3, 8, 8)), r"\(B, 1, 8, 8\); got \(2, 3, 8, 8\)"),
+    ]
+    for refused, told in refusals:
+        with pytest.raises(InvalidInput, match=told):
+            refused()
