@@ -42,9 +42,9 @@ def blocks() -> Lines:
     Read from the source, so that nothing has to be imported, and nothing be listed twice.
     """
     lines = []
-    for path in sorted((Path(__file__).parents[1] / "neural_blocks").glob("*.py")):
+    for path in sorted((Path(__file__).parents[1] / "neural_blocks").rglob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if path.stem == "errors" or not isinstance(node, ast.ClassDef | ast.FunctionDef):
+            if path.stem in ("errors", "__init__") or not isinstance(node, ast.ClassDef | ast.FunctionDef):
                 continue
             if not node.name.startswith("_"):
                 summary = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")

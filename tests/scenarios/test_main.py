@@ -8,7 +8,8 @@ import pytest
 
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios import runner
-from palaestra.scenarios.main import main, parse_settings
+from palaestra.scenarios.commands.options import parse_settings
+from palaestra.scenarios.main import main
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from palaestra.agents.core.rollout import collect, generalised_advantage
 from palaestra.envs import make_batched
 from palaestra.envs.core.task import NoExpert
 from palaestra.neural_blocks.errors import InvalidInput
+from palaestra.tests.agents.core.test_resume import check_resume
 from palaestra.tests.agents.imitation.test_imitation import BOXES, SPACES, by_sign
 from palaestra.tests.agents.policy_gradient.test_loss import differences
-from palaestra.tests.agents.core.test_resume import check_resume
 
 
 def showing(expert, env, steps):

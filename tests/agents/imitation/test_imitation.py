@@ -16,8 +16,8 @@ from palaestra.envs.core.actions import random_action
 from palaestra.envs.core.task import NoExpert
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.tests.agents.conftest import value_of
-from palaestra.tests.agents.policy_gradient.test_loss import differences, perceptron
 from palaestra.tests.agents.core.test_resume import check_resume
+from palaestra.tests.agents.policy_gradient.test_loss import differences, perceptron
 
 SPACES = [spaces.Discrete(3, start=2), spaces.MultiDiscrete([[2, 3]], start=[[1, 0]]), spaces.MultiBinary([2, 1])]
 BOXES = [spaces.Box(-1, 3, (2, 2)), spaces.Box(-np.inf, np.inf, (2,))]

@@ -1,0 +1,1 @@
+"""The commands of `palaestra`: one file for each group of them; `scenarios.main` puts them together."""

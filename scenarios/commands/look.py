@@ -1,0 +1,41 @@
+"""What there is: `palaestra list`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...neural_blocks.errors import InvalidInput
+from .options import AsJson
+
+app = typer.Typer()
+
+
+class Kind(StrEnum):
+    """What `palaestra list` lists."""
+
+    envs = "envs"
+    agents = "agents"
+    blocks = "blocks"
+    scenarios = "scenarios"
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")] = Kind.scenarios,
+    as_json: AsJson = False,
+    images: Annotated[Path | None, typer.Option(help="With envs: draw each of them on this .png sheet.")] = None,
+) -> None:
+    """List the environments, the agents, the neural blocks or the scenarios, one line each."""
+    from .. import listing
+
+    if images is not None:
+        from ..playback import draw_environments
+
+        if kind is not Kind.envs:
+            raise InvalidInput(f"--images draws environments: use it with 'list envs'; got {kind.value!r}")
+        draw_environments(images)
+    listing.show(getattr(listing, kind.value)(), as_json)
