@@ -45,6 +45,11 @@ def invalid_config(what: str, error: ValidationError, allowed_keys: Iterable[str
     allowed = list(allowed_keys)
     complaints: list[Mapping[str, Any]] = [*error.errors(include_url=False)]
     first = next((c for c in complaints if c["type"] == "extra_forbidden"), complaints[0])
+    said = next(
+        (c["ctx"]["error"] for c in complaints if isinstance(c.get("ctx", {}).get("error"), InvalidInput)), None
+    )
+    if said is not None and first["type"] not in ("extra_forbidden", "missing"):  # a value's own check has the words
+        return InvalidInput(f"{what}: {said}")
     key = _dotted(first["loc"])
     if first["type"] == "extra_forbidden":
         parent = _dotted(first["loc"][:-1])

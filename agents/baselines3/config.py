@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import Field, create_model
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from ..core.config import AgentConfig
+from ..core.network_config import EncoderName
 
 NOT_SETTINGS = (
     "policy", "env", "seed", "device", "verbose", "tensorboard_log", "stats_window_size", "optimize_memory_usage",
@@ -32,11 +33,11 @@ class SB3Config(AgentConfig):
     """Settings of the agent beside those of its algorithm, which have Stable-Baselines3's own names.
 
     Attributes:
-        encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "lenet", "residual" or "vit".
+        encoder: of images, see `network.make_encoder`: "auto", "cnn", ..., or "module:Class".
         anneal: let the learning rate fall linearly to 0 over the run.
     """
 
-    encoder: Literal["auto", "flat", "cnn", "lenet", "residual", "vit"] = "auto"
+    encoder: EncoderName = "auto"
     anneal: bool = False
 
     @property

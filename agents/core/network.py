@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,45 +12,14 @@ from torch import Tensor, nn
 
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
-from ...neural_blocks.errors import InvalidInput, unknown_name
-from ...neural_blocks.perception.convolution import LeNet, SmallCNN
+from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.named_blocks import ENCODERS
+from ...neural_blocks.perception.encoders import Flat
 from ...neural_blocks.perception.mlp import MLP
-from ...neural_blocks.perception.residual import ResidualNet
-from ...neural_blocks.perception.vision_transformer import VisionTransformer
 from ...neural_blocks.sequence.memory import Memory as MemoryBlock
 from ...neural_blocks.sequence.recurrent import memory as make_memory
 
 Memory = tuple[Tensor, ...]
-IMAGE_ENCODERS: dict[str, Any] = {"cnn": SmallCNN, "lenet": LeNet, "residual": ResidualNet, "vit": VisionTransformer}
-ENCODERS = ("auto", "flat", *IMAGE_ENCODERS)
-IMAGE_FEATURES = 128
-
-
-class Flat(nn.Module):
-    """A Box as a float vector: (N, ...) to (N, features); uint8 is scaled from [0, 255] to [0, 1]."""
-
-    def __init__(self, space: spaces.Box) -> None:
-        super().__init__()
-        self.output_size = math.prod(space.shape)
-        self.scale = 1 / 255 if space.dtype == "uint8" else 1.0
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, ...) to (N, features)."""
-        x = x.flatten(1).float()
-        return x if self.scale == 1.0 else x * self.scale
-
-
-class Image(nn.Module):
-    """A uint8 image through an image network, see `IMAGE_ENCODERS`: (N, C, H, W) to (N, features)."""
-
-    def __init__(self, space: spaces.Box, kind: str) -> None:
-        super().__init__()
-        self.network = IMAGE_ENCODERS[kind](space.shape, output_size=IMAGE_FEATURES)
-        self.output_size = IMAGE_FEATURES
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) uint8 to (N, features)."""
-        return torch.relu(self.network(x.float() * (1 / 255)))
 
 
 class OneHot(nn.Module):
@@ -92,30 +60,36 @@ def make_encoder(space: spaces.Space[Any], kind: str | nn.Module = "auto") -> An
 
     Args:
         space: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict of these.
-        kind: for images (uint8 of three dimensions): "flat", an image network ("cnn", "lenet", "residual", "vit"), or
-            "auto": "cnn" from 16 pixels a side on, "flat" below. Or a module, which is copied.
+        kind: a name of `named_blocks.ENCODERS` or "module:Class", see `perception.encoders`. Those of the suite are for
+            images (uint8 of three dimensions): "cnn", "lenet", "residual", "vit"; "auto" is "cnn" from 16 pixels a side
+            on, else "flat". Or a module, which is copied.
 
     Raises:
-        InvalidInput: an unknown name, a module without `output_size`, or a space of another kind.
+        InvalidInput: an unknown name, an encoder without `output_size`, or a space of another kind.
     """
     if isinstance(kind, nn.Module):
-        if not isinstance(getattr(kind, "output_size", None), int):
-            raise InvalidInput(f"encoder: a module must have an integer output_size; {type(kind).__name__} has none")
-        return copy.deepcopy(kind)
-    if kind not in ENCODERS:
-        raise unknown_name("encoder", kind, ENCODERS)
+        return copy.deepcopy(_with_size(kind))
+    cls = ENCODERS.load(kind, nn.Module)
+    serves = getattr(cls, "serves", None)
+    if serves is None:
+        return _with_size(cls(space))
     if isinstance(space, spaces.Dict):
         return Parts(space, kind)
+    if serves(space):
+        return _with_size(cls(space))
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
         return OneHot(space)
     if isinstance(space, spaces.MultiBinary):
         return Flat(spaces.Box(0, 1, space.shape))
     if isinstance(space, spaces.Box):
-        image = len(space.shape) == 3 and space.dtype == "uint8"
-        if kind == "auto":
-            kind = "cnn" if image and min(space.shape[1:]) >= 16 else "flat"
-        return Image(space, kind) if image and kind != "flat" else Flat(space)
+        return Flat(space)
     raise InvalidInput(f"observation space must be Box, Discrete, MultiDiscrete, MultiBinary or Dict; got {space}")
+
+
+def _with_size(module: nn.Module) -> nn.Module:
+    if not isinstance(getattr(module, "output_size", None), int):
+        raise InvalidInput(f"encoder: a module must have an integer output_size; {type(module).__name__} has none")
+    return module
 
 
 class Trunk(nn.Module):

@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, InstanceOf, field_serializer, model_validator
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import Field, field_serializer, model_validator
+from pydantic_core import core_schema
 from torch import nn
 
+from ...neural_blocks.named_blocks import ENCODERS, MEMORIES
+from ...neural_blocks.registry import Registry
 from ...neural_blocks.sequence.memory import Memory
 from .config import AgentConfig
 
-EncoderChoice = Literal["auto", "flat", "cnn", "lenet", "residual", "vit"] | SkipJsonSchema[InstanceOf[nn.Module]]
-MemoryChoice = (
-    Literal["gru", "lstm", "elman", "one_gate_gru", "fast_weights", "transformer"] | SkipJsonSchema[InstanceOf[Memory]]
-)
+
+class BlockChoice:
+    """The annotation of a setting that chooses a block: a name, "module:Class", or (where modules are taken) a module.
+
+    Args:
+        registry: whose names are allowed.
+        kind: of module that is allowed; None for names alone.
+    """
+
+    def __init__(self, registry: Registry, kind: type[nn.Module] | None) -> None:
+        self.registry, self.kind = registry, kind
+
+    def check(self, block: Any) -> Any:
+        """The block as it came. Raises `InvalidInput` with the nearest right name."""
+        return block if self.kind is not None and isinstance(block, self.kind) else self.registry.check(block)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.check)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "enum": self.registry.names()}
+
+
+EncoderName = Annotated[str, BlockChoice(ENCODERS, None)]
+EncoderChoice = Annotated[str | nn.Module, BlockChoice(ENCODERS, nn.Module)]
+MemoryChoice = Annotated[str | Memory, BlockChoice(MEMORIES, Memory)]
 
 
 class NetworkConfig(AgentConfig):
     """Settings of an encoder and the perceptrons after it.
 
     Attributes:
-        encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "lenet", "residual" or "vit"; or a module
-            from whole observations (N, ...) to (N, output_size), of which every network gets a copy.
+        encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "lenet", "residual" or "vit", a name that
+            was registered, or "module:Class"; or a module from whole observations (N, ...) to (N, output_size), of
+            which every network gets a copy.
         hidden: widths of each perceptron's hidden layers.
         activation: "tanh", "relu", "silu" or "gelu".
     """
@@ -44,8 +69,9 @@ class MemoryConfig(NetworkConfig):
     """Settings of a network that may have a memory, and of the sequences it learns from.
 
     Attributes:
-        memory: None, or a block of `recurrent.MEMORIES`: "gru", "lstm", "elman", "one_gate_gru", "fast_weights" or
-            "transformer"; or a `Memory` that reads what the encoder gives, of which every network gets a copy.
+        memory: None, or a block of `named_blocks.MEMORIES`: "gru", "lstm", "elman", "one_gate_gru", "fast_weights" or
+            "transformer", a name that was registered, or "module:Class"; or a `Memory` that reads what the encoder
+            gives, of which every network gets a copy.
         memory_size: the memory's features, where it is named.
         memory_layers: memory blocks on top of each other, where it is named.
         memory_span: steps that a named memory remembers from the start, see `recurrent.memory`; None for its own.

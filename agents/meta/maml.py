@@ -17,6 +17,7 @@ from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.perception.mlp import MLP
 from ..core.agent import Memory
 from ..core.network import make_encoder
+from ..core.network_config import EncoderName
 from .episodes import EpisodeLearner, EpisodeLearnerConfig
 from .inner_loss import Block, Lesson, PolicyGradient, Supervised
 
@@ -34,7 +35,7 @@ class MAMLConfig(EpisodeLearnerConfig):
         support_steps: S, steps between two adaptations: for a policy, whole episodes.
         rollout_steps: steps of a trial; the last block of S is what adaptation is for.
         gamma: discount of the policy gradient.
-        encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "lenet", "residual" or "vit". It is
+        encoder: of images, see `network.make_encoder`: "auto", "cnn", ..., or "module:Class". It is
             learned, and the same for all tasks.
         hidden: widths of the hidden layers, which adapt.
         activation: "tanh", "relu", "silu" or "gelu".
@@ -47,7 +48,7 @@ class MAMLConfig(EpisodeLearnerConfig):
     support_steps: int = Field(10, ge=1)
     rollout_steps: int = Field(20, ge=1)
     gamma: float = Field(0.99, ge=0, le=1)
-    encoder: Literal["auto", "flat", "cnn", "lenet", "residual", "vit"] = "auto"
+    encoder: EncoderName = "auto"
     hidden: tuple[int, ...] = (40, 40)
     activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
 

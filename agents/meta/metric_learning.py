@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import gymnasium.spaces as spaces
 import torch
@@ -17,6 +17,7 @@ from ...neural_blocks.perception.mlp import MLP
 from ...neural_blocks.representation.metric import FewShotNetwork, MatchingNetwork, PrototypicalNetwork
 from ..core.agent import Memory
 from ..core.network import make_encoder
+from ..core.network_config import EncoderName
 from .answers import Labels, answers
 from .episodes import EpisodeLearner, EpisodeLearnerConfig
 
@@ -26,11 +27,11 @@ class MetricLearnerConfig(EpisodeLearnerConfig):
 
     Attributes:
         embedding: D, features that are compared.
-        encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "lenet", "residual" or "vit".
+        encoder: of images, see `network.make_encoder`: "auto", "cnn", ..., or "module:Class".
     """
 
     embedding: int = Field(64, ge=1)
-    encoder: Literal["auto", "flat", "cnn", "lenet", "residual", "vit"] = "auto"
+    encoder: EncoderName = "auto"
 
 
 class Examples(NamedTuple):

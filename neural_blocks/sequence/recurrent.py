@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import InvalidInput, unknown_name
+from ..errors import InvalidInput
+from ..named_blocks import MEMORIES
 from ..perception.mlp import orthogonal
-from .fast_weights import FastWeights
 from .memory import CellMemory, Memory, State
 from .transformer_memory import TransformerMemory
 
@@ -127,21 +127,11 @@ class LSTM(Recurrent):
         return torch.sigmoid(output) * torch.tanh(cell), cell
 
 
-MEMORIES: dict[str, type[Recurrent] | type[FastWeights] | type[TransformerMemory]] = {
-    "gru": GRU,
-    "lstm": LSTM,
-    "elman": Elman,
-    "one_gate_gru": OneGateGRU,
-    "fast_weights": FastWeights,
-    "transformer": TransformerMemory,
-}
-
-
 def memory(name: str, input_size: int, hidden_size: int, layers: int = 1, span: int | None = None) -> Memory:
     """One memory block of a name, or several layers of it.
 
     Args:
-        name: of `MEMORIES`.
+        name: of `named_blocks.MEMORIES`, or "module:Class".
         input_size: features in.
         hidden_size: features out.
         layers: blocks on top of each other.
@@ -151,11 +141,10 @@ def memory(name: str, input_size: int, hidden_size: int, layers: int = 1, span: 
     Raises:
         InvalidInput: an unknown name (with the nearest right one), a size below 1, or a span for a block without one.
     """
-    if name not in MEMORIES:
-        raise unknown_name("memory", name, MEMORIES)
-    if name == "transformer":
-        return TransformerMemory(input_size, hidden_size, **({} if span is None else {"window": span}), layers=layers)
-    block = MEMORIES[name](input_size, hidden_size) if layers == 1 else Deep(name, input_size, hidden_size, layers)
+    cls = MEMORIES.load(name, Memory)
+    if issubclass(cls, TransformerMemory):
+        return cls(input_size, hidden_size, **({} if span is None else {"window": span}), layers=layers)
+    block: Memory = cls(input_size, hidden_size) if layers == 1 else Deep(name, input_size, hidden_size, layers)
     if span is not None:
         block.span(span)
     return block

@@ -2,15 +2,19 @@
 
 import math
 
+import gymnasium.spaces as spaces
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 import palaestra.agents as agents
 import palaestra.envs as envs
-from palaestra.agents.core.network import ENCODERS
+import palaestra.neural_blocks as neural_blocks
+from palaestra.agents.core.network import make_encoder
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.sequence.recurrent import GRU, LSTM, MEMORIES
+from palaestra.neural_blocks.named_blocks import ENCODERS, MEMORIES
+from palaestra.neural_blocks.sequence.recurrent import GRU, LSTM
 
 
 def learned(id: str, options: dict, **config: object) -> tuple[agents.Agent, envs.BatchedEnv]:
@@ -33,18 +37,18 @@ def comes_back(agent: agents.Agent, env: envs.BatchedEnv) -> None:
         start = env.step(ours).done
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("encoder", ENCODERS.names())
 def test_every_encoder_serves_an_image(encoder: str) -> None:
     comes_back(*learned("palaestra/DigitBandit-v0", {}, encoder=encoder))
 
 
-@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("memory", MEMORIES.names())
 def test_every_memory_serves_a_sequence(memory: str) -> None:
     options = {"symbols": 2, "delay": 1, "length": 6}
     comes_back(*learned("palaestra/RepeatPrevious-v0", options, memory=memory, memory_size=8))
 
 
-@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("memory", MEMORIES.names())
 def test_every_memory_replays_what_it_collected(memory: str) -> None:
     env = envs.make_batched("palaestra/RepeatPrevious-v0", 4, symbols=2, delay=1, length=5)
     agent = agents.make("ppo", env, rollout_steps=16, sequence_length=8, memory=memory, memory_size=8, hidden=(8,))
@@ -64,6 +68,84 @@ def test_an_unknown_block_is_refused(setting: dict[str, str]) -> None:
     (value,) = setting.values()
     with pytest.raises(InvalidInput, match=f"got '{value}'"):
         agents.PPOConfig(**setting)
+
+
+class Tenth(nn.Module):
+    """An encoder of a user's own, known by its path: of images every tenth pixel."""
+
+    def __init__(self, space: spaces.Space) -> None:
+        super().__init__()
+        self.output_size = len(range(0, int(np.prod(space.shape)), 10))
+
+    @staticmethod
+    def serves(space: spaces.Space) -> bool:
+        return len(space.shape) == 3
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)[:, ::10] / 255
+
+
+class Whole(nn.Module):
+    """An encoder without `serves`: it gets the whole observation, here a Dict."""
+
+    output_size = 2
+
+    def __init__(self, space: spaces.Dict) -> None:
+        super().__init__()
+        self.layer = nn.Linear(int(space["seen"].shape[0]), 2)
+
+    def forward(self, x: dict[str, Tensor]) -> Tensor:
+        return self.layer(x["seen"]) + x["symbol"][:, None]
+
+
+class Sizeless(nn.Module):
+    def __init__(self, space: spaces.Space) -> None:
+        super().__init__()
+
+
+class Doubled(GRU):
+    """A memory of a user's own."""
+
+
+HERE = f"{__name__}:"
+
+
+def test_encoders_and_memories_of_others_go_by_their_path_and_come_back_from_a_file() -> None:
+    env = envs.make_batched("palaestra/DigitBandit-v0", 8)
+    agent = agents.make("ppo", env, encoder=f"{HERE}Tenth", memory=f"{HERE}Doubled", memory_size=8)
+    before = agent.network.memory.input_gates.weight.clone()
+    list(agent.learn(env, 256))
+    assert not torch.equal(before, agent.network.memory.input_gates.weight)
+    assert (agent.config.encoder, agent.config.memory) == (f"{HERE}Tenth", f"{HERE}Doubled")
+    assert agent.network.encoder.output_size == agent.network.memory.input_size == 7
+    comes_back(agent, env)
+
+
+def test_a_registered_encoder_and_memory_are_named_in_settings_and_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ENCODERS, "_others", {})
+    monkeypatch.setattr(MEMORIES, "_others", {})
+    neural_blocks.register_encoder("acme/tenth", f"{HERE}Tenth")
+    neural_blocks.register_memory("acme/doubled", Doubled)
+    env = envs.make_batched("palaestra/DigitBandit-v0", 2)
+    agent = agents.make("a2c", env, encoder="acme/tenth", memory="acme/doubled", memory_layers=2)
+    assert agent.config.model_dump(mode="json")["memory"] == "acme/doubled"
+    assert [type(layer) for layer in agent.network.memory.layers] == [Doubled, Doubled]
+    assert "acme/tenth" in agents.PPOConfig.model_json_schema()["properties"]["encoder"]["enum"]
+    assert agents.make("maml", envs.make_batched("palaestra/FewShot-v0", 2), encoder="acme/tenth") is not None
+    with pytest.raises(InvalidInput, match="did you mean 'acme/tenth'"):
+        agents.PPOConfig(encoder="acme/tent")
+
+
+def test_an_encoder_gets_the_parts_that_it_serves_or_the_whole_observation() -> None:
+    image = spaces.Box(0, 255, (1, 8, 8), np.uint8)
+    space = spaces.Dict({"seen": spaces.Box(0, 1, (3,)), "symbol": spaces.Discrete(4), "image": image})
+    assert make_encoder(space, f"{HERE}Tenth").output_size == 3 + 4 + 7
+    seen = {"seen": torch.ones(5, 3), "symbol": torch.arange(5) % 4, "image": torch.zeros(5, 1, 8, 8)}
+    assert make_encoder(space, f"{HERE}Whole")(seen).shape == (5, 2)
+    with pytest.raises(InvalidInput, match="must have an integer output_size; Sizeless has none"):
+        make_encoder(space, f"{HERE}Sizeless")
+    with pytest.raises(InvalidInput, match=r"must be a class derived from torch\.nn\.modules\.module\.Module"):
+        make_encoder(space, "os.path:join")
 
 
 def test_the_config_lists_the_blocks_that_there_are() -> None:

@@ -6,9 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from palaestra.agents.core.network import ActorCritic, Flat, Image, OneHot, make_encoder
+from palaestra.agents.core.network import ActorCritic, OneHot, make_encoder
 from palaestra.envs import make_batched
 from palaestra.neural_blocks.errors import InvalidInput
+from palaestra.neural_blocks.perception.encoders import CNNEncoder, Flat
 
 VECTOR = spaces.Box(-1, 1, (3,), np.float32)
 SMALL, LARGE = spaces.Box(0, 255, (1, 8, 8), np.uint8), spaces.Box(0, 255, (3, 20, 16), np.uint8)
@@ -59,7 +60,7 @@ def test_every_observation_is_encoded_to_the_announced_size(space, kind, size):
 
 
 def test_the_convolution_is_taken_from_sixteen_pixels_on():
-    assert isinstance(make_encoder(LARGE), Image)
+    assert isinstance(make_encoder(LARGE), CNNEncoder)
     assert isinstance(make_encoder(SMALL), Flat)
     assert isinstance(make_encoder(spaces.Box(0, 1, (3, 20, 16), np.float32)), Flat)
 

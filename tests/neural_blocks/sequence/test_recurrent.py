@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.sequence.recurrent import GRU, LSTM, MEMORIES, memory
+from palaestra.neural_blocks.named_blocks import MEMORIES
+from palaestra.neural_blocks.sequence.recurrent import GRU, LSTM, memory
 
 T, B, D, H = 9, 4, 3, 5
 BLOCKS = pytest.mark.parametrize("name", ["gru", "lstm"])

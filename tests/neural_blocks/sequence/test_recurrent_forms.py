@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.sequence.recurrent import MEMORIES, Bidirectional, Deep, Elman, OneGateGRU, memory
+from palaestra.neural_blocks.named_blocks import MEMORIES
+from palaestra.neural_blocks.sequence.recurrent import Bidirectional, Deep, Elman, OneGateGRU, memory
 
 T, B, D, H = 9, 4, 3, 8
-NAMES = pytest.mark.parametrize("name", MEMORIES)
+NAMES = pytest.mark.parametrize("name", MEMORIES.names())
 TORCH = {"elman": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 

@@ -1,0 +1,54 @@
+"""Encoders and memories by name: what an agent's `encoder=` and `memory=` take. A new one is one line here.
+
+What an encoder is called with stands in `perception.encoders`. A memory is a class that is called with the features in
+and out, ``Memory(input_size, hidden_size)``, and derived from `sequence.memory.Memory`.
+"""
+
+from __future__ import annotations
+
+from .registry import Registry
+
+ENCODERS = Registry(
+    "encoder",
+    "palaestra.neural_blocks",
+    {
+        "auto": "perception.encoders:Automatic",
+        "flat": "perception.encoders:Flat",
+        "cnn": "perception.encoders:CNNEncoder",
+        "lenet": "perception.encoders:LeNetEncoder",
+        "residual": "perception.encoders:ResidualEncoder",
+        "vit": "perception.encoders:ViTEncoder",
+    },
+)
+MEMORIES = Registry(
+    "memory",
+    "palaestra.neural_blocks",
+    {
+        "gru": "sequence.recurrent:GRU",
+        "lstm": "sequence.recurrent:LSTM",
+        "elman": "sequence.recurrent:Elman",
+        "one_gate_gru": "sequence.recurrent:OneGateGRU",
+        "fast_weights": "sequence.fast_weights:FastWeights",
+        "transformer": "sequence.transformer_memory:TransformerMemory",
+    },
+)
+
+
+def register_encoder(name: str, target: str | type) -> None:
+    """Gives an encoder of somebody else's a name, such as "acme/patches"; see `Registry.register`.
+
+    Args:
+        name: with a namespace.
+        target: "module:Class", or the class; what it is called with stands in `perception.encoders`.
+    """
+    ENCODERS.register(name, target)
+
+
+def register_memory(name: str, target: str | type) -> None:
+    """Gives a memory of somebody else's a name, such as "acme/ring"; see `Registry.register`.
+
+    Args:
+        name: with a namespace.
+        target: "module:Class", or the class, derived from `sequence.memory.Memory`.
+    """
+    MEMORIES.register(name, target)
