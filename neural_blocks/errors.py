@@ -14,8 +14,25 @@ if TYPE_CHECKING:
 class InvalidInput(ValueError):
     """Something the caller passed is not allowed; the message is one line naming the value and what is allowed.
 
-    The command line prints it without a traceback and exits with code 2.
+    The command line prints it without a traceback and exits with code 2. Whatever names it quotes, it is one line that
+    a terminal can be shown, see `printable`.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: object) -> str:
+    """One line in which nothing steers the terminal: control, direction and unpaired characters are shown as escapes.
+
+    Line breaks, tabs and runs of blanks become one blank. Everything printed that comes from a file, a name or the
+    command line goes through here.
+
+    >>> print(printable("red \x1b[31m\nalert"))
+    red \\x1b[31m alert
+    """
+    joined = " ".join(str(text).split())
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in joined)
 
 
 def unknown_name(what: str, name: object, allowed: Iterable[str]) -> InvalidInput:
@@ -25,9 +42,9 @@ def unknown_name(what: str, name: object, allowed: Iterable[str]) -> InvalidInpu
     "DigitBandit: split must be one of 'train', 'test'; got 'tset' (did you mean 'test'?)"
     """
     names = list(allowed)
-    nearest = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(name[:80] if isinstance(name, str) else "", names, n=1, cutoff=0.5)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-    return InvalidInput(f"{what} must be one of {', '.join(map(repr, names))}; got {name!r}{hint}")
+    return InvalidInput(f"{what} must be one of {', '.join(map(repr, names))}; got {shown(name)}{hint}")
 
 
 def invalid_config(what: str, error: ValidationError, allowed_keys: Iterable[str]) -> InvalidInput:
@@ -57,7 +74,7 @@ def invalid_config(what: str, error: ValidationError, allowed_keys: Iterable[str
         return unknown_name(f"{what}: key", key, siblings)
     if first["type"] == "missing":
         return InvalidInput(f"{what}: {key} is required")
-    got = _shortened(first["input"])
+    got = shown(first["input"])
     alternatives = [c for c in complaints if c["loc"][:-1] == first["loc"][:-1] and c["input"] is first["input"]]
     if key not in allowed and len(alternatives) > 1:  # a union: each of its members complains about the same value
         names = next((c["ctx"]["expected"] for c in alternatives if c["type"] == "literal_error"), None)
@@ -80,6 +97,11 @@ def _dotted(location: Iterable[object]) -> str:
     return ".".join(map(str, location))
 
 
-def _shortened(value: object, length: int = 80) -> str:
-    text = " ".join(repr(value).split())
+def shown(value: object, length: int = 80) -> str:
+    """A value as a message quotes it: its `repr`, on one line and cut short."""
+    try:
+        text = repr(value)
+    except Exception:  # a whole number of 5,000 digits, or a stranger's class
+        text = f"a {type(value).__name__} that cannot be shown"
+    text = printable(text)
     return text if len(text) <= length else text[: length - 1] + "…"

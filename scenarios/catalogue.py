@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..envs.core.options import MOST_ENVIRONMENTS, MOST_EPISODES, MOST_STEPS
 from ..neural_blocks.errors import InvalidInput, invalid_config, unknown_name
+from . import strict_yaml
 
 FOLDER = Path(__file__).parent / "catalog"
 
@@ -21,8 +22,8 @@ class Evaluation(BaseModel):
 
     options: dict[str, Any] = {}
     """Merged over the scenario's own options, such as `{split: test}`."""
-    episodes: int = Field(default=1000, ge=1)
-    num_envs: int = Field(default=256, ge=1)
+    episodes: int = Field(default=1000, ge=1, le=MOST_EPISODES)
+    num_envs: int = Field(default=256, ge=1, le=MOST_ENVIRONMENTS)
 
 
 class Reference(BaseModel):
@@ -50,9 +51,9 @@ class Scenario(BaseModel):
     options: dict[str, Any] = {}
     """Keyword arguments of the environment."""
     evaluation: Evaluation = Evaluation()
-    num_envs: int = Field(default=64, ge=1)
+    num_envs: int = Field(default=64, ge=1, le=MOST_ENVIRONMENTS)
     """Environments that training steps at once."""
-    steps: int = Field(ge=1)
+    steps: int = Field(ge=1, le=MOST_STEPS)
     """Environment steps of training, counted over all environments."""
     agents: dict[str, dict[str, Any]] = {}
     """Overrides of an agent's config, by the agent's name."""
@@ -99,25 +100,13 @@ def load_scenario(path: str | Path) -> Scenario:
         InvalidInput: the file cannot be read, is not YAML, or is not a scenario; one line naming the file, the key,
             the value and what is allowed.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"{path}: is not valid YAML: {_yaml_complaint(error)}") from error
+    content = strict_yaml.load(path)
     if not isinstance(content, dict):
         raise InvalidInput(f"{path}: must be a mapping with keys such as 'name' and 'steps'; got {content!r:.80}")
     try:
         return Scenario.model_validate(content)
     except ValidationError as error:
         raise invalid_config(str(path), error, _dotted_keys(Scenario)) from error
-
-
-def _yaml_complaint(error: Exception) -> str:
-    """One line: the problem and where it is."""
-    mark = getattr(error, "problem_mark", None)
-    place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-    return " ".join(str(getattr(error, "problem", None) or error).split()) + place
 
 
 def _dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from .. import __version__, agents
 from ..agents.core.agent import Agent, read_checkpoint
@@ -22,7 +21,7 @@ from ..agents.core.evaluation import evaluate
 from ..envs.core.options import integer
 from ..envs.core.protocol import BatchedEnvironment
 from ..neural_blocks.errors import InvalidInput, unknown_name
-from . import catalogue
+from . import catalogue, strict_yaml
 from .board import Leaderboard, Row
 from .catalogue import Scenario
 from .environments import make_environment, score
@@ -135,7 +134,7 @@ def run(
     if shown is not None:
         shown.save(folder / DEMONSTRATIONS)
     content = {**asdict(plan), "scenario": scenario.model_dump(mode="json")}
-    _write(folder / "run.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    _write(folder / "run.yaml", strict_yaml.dump(content))
     return _carry_out(plan, folder, on_report, checkpoint_seconds)
 
 
@@ -152,13 +151,13 @@ def resume(folder: str | Path, *, on_report: OnReport | None = None, checkpoint_
 def read_plan(folder: str | Path) -> Plan:
     """What the run in a folder is. Raises `InvalidInput` where it is not a run folder."""
     path = Path(folder) / "run.yaml"
+    if not path.exists():
+        raise InvalidInput(f"{folder}: not a run folder: it has no run.yaml")
+    content = strict_yaml.load(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         return Plan(**{**content, "scenario": Scenario.model_validate(content["scenario"])})
-    except FileNotFoundError:
-        raise InvalidInput(f"{folder}: not a run folder: it has no run.yaml") from None
-    except (yaml.YAMLError, TypeError, KeyError, ValueError, OSError) as error:
-        raise InvalidInput(f"{path}: not a readable run: {' '.join(str(error).split())}") from error
+    except (TypeError, KeyError, ValueError) as error:
+        raise InvalidInput(f"{path}: not a readable run: {error}") from error
 
 
 def load_agent(folder: str | Path, env: BatchedEnvironment, *, best: bool = False) -> Agent:

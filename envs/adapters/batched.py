@@ -11,13 +11,14 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.errors import InvalidInput, shown, unknown_name
 from ..core.actions import ActionCheck
 from ..core.canvas import Canvas
 from ..core.game import GameActionCheck
 from ..core.noise import RESET, STEP, NoiseStream
-from ..core.options import LARGEST_SEED, integer
+from ..core.options import LARGEST_SEED, MOST_ENVIRONMENTS, integer, torch_device
 from ..core.protocol import TimeStep
+from ..core.room import require_room, space_bytes
 from ..core.task import Observation, Task
 from ..core.tree import leaves, put, take, tree_map, where
 
@@ -48,12 +49,14 @@ class BatchedEnv:
         seed: int = 0,
         autoreset: AutoresetMode = AutoresetMode.SAME_STEP,
     ) -> None:
-        self.device = torch.device(device)
-        self.task = task.to(self.device)
         self.name = task.name
-        self.num_envs = integer(f"{self.name}: num_envs", num_envs, 1)
+        self.device = torch_device(f"{self.name}: device", device)
+        self.num_envs = integer(f"{self.name}: num_envs", num_envs, 1, MOST_ENVIRONMENTS)
+        row = 4 * space_bytes(task.observation_space) + 16 * (task.reset_noise + task.step_noise) + 256
+        require_room(f"{self.name}: num_envs {num_envs}", float(row) * self.num_envs, self.device)
+        self.task = task.to(self.device)
         self.observation_space, self.action_space = task.observation_space, task.action_space
-        self.autoreset = AutoresetMode(autoreset)
+        self.autoreset = autoreset_mode(self.name, autoreset)
         check: Any = GameActionCheck if isinstance(self.action_space, spaces.Dict) else ActionCheck
         self.check_action = check(self.action_space, num_envs, self.device, self.name)
         self._branching = self.device.type == "cpu"
@@ -68,13 +71,12 @@ class BatchedEnv:
 
     def _seeds(self, seed: Any) -> Tensor:
         if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
-            if not -LARGEST_SEED <= seed <= LARGEST_SEED:
-                raise InvalidInput(f"{self.name}: seed must be from -2**62 to 2**62; got {seed}")
-            return int(seed) + torch.arange(self.num_envs, device=self.device)
+            first = integer(f"{self.name}: seed", seed, -LARGEST_SEED, LARGEST_SEED)
+            return first + torch.arange(self.num_envs, device=self.device)
         if isinstance(seed, Tensor) and seed.dtype == torch.int64 and seed.shape == (self.num_envs,):
             return seed.to(self.device)
         raise InvalidInput(
-            f"{self.name}: seed must be a whole number or an int64 tensor ({self.num_envs},); got {seed!r}"
+            f"{self.name}: seed must be a whole number or an int64 tensor ({self.num_envs},); got {shown(seed)}"
         )
 
     @property
@@ -240,3 +242,13 @@ class BatchedEnv:
         self._resets.load_state_dict(state["resets"])
         self._steps.load_state_dict(state["steps"])
         self._observation = None
+
+
+def autoreset_mode(name: str, mode: object) -> AutoresetMode:
+    """The mode, given as itself or by its value ("SameStep"); `name` is the environment's, for messages."""
+    found = {one.value: one for one in AutoresetMode}
+    if isinstance(mode, AutoresetMode):
+        return mode
+    if not isinstance(mode, str) or mode not in found:
+        raise unknown_name(f"{name}: autoreset_mode", mode, found)
+    return found[mode]

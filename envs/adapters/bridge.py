@@ -10,11 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.errors import InvalidInput, shown
 from ..core.actions import ActionCheck, action_dtype
-from ..core.options import LARGEST_SEED, integer
+from ..core.options import LARGEST_SEED, integer, torch_device
 from ..core.protocol import TimeStep
 from ..core.task import NoExpert, Observation
+
+MOST_BRIDGED = 4096
+"""Environments of a bridge, each a Python object of its own."""
 
 
 class GymnasiumBridge:
@@ -40,12 +43,16 @@ class GymnasiumBridge:
     def __init__(
         self, id: str, num_envs: int, *, device: torch.device | str = "cpu", seed: int = 0, **options: Any
     ) -> None:
-        integer(f"{id}: num_envs", num_envs, 1)
+        integer(f"{id}: num_envs", num_envs, 1, MOST_BRIDGED)
+        device = torch_device(f"{id}: device", device)
         try:
             self.envs = [gymnasium.make(id, **options) for _ in range(num_envs)]
-        except (gymnasium.error.Error, TypeError, ModuleNotFoundError) as error:
-            raise InvalidInput(f"environment id {id!r}: {error}".splitlines()[0]) from error
-        self.name, self.num_envs, self.device = id, num_envs, torch.device(device)
+        except Exception as error:  # a stranger's code raises what it likes
+            told = str(error).splitlines()[0] if str(error) else ""
+            kind = "" if isinstance(error, gymnasium.error.Error) else f"{type(error).__name__}: "
+            given = f" with options {shown(options)}" if options else ""
+            raise InvalidInput(f"environment id {id!r}{given}: {kind}{told}") from error
+        self.name, self.num_envs, self.device = id, num_envs, device
         self.observation_space = self._space(self.envs[0].observation_space)
         self.action_space = self.envs[0].action_space
         self._check = ActionCheck(self.action_space, num_envs, torch.device("cpu"), id)

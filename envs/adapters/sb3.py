@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ...neural_blocks.errors import InvalidInput
 from ..core.observations import batched_observation, metric_values, row_of
+from ..core.options import LARGEST_SEED, integer
 from .batched import BatchedEnv
 
 
@@ -34,7 +35,8 @@ class SB3VecEnv(VecEnv):
         """The next `reset` starts the episodes of seed + i in row i."""
         if seed is None:
             seed = int(np.random.default_rng().integers(2**31))
-        self._seeds = [seed + row for row in range(self.num_envs)]
+        first = integer(f"{self.batch.name}: seed", seed, 0, LARGEST_SEED)
+        self._seeds = [first + row for row in range(self.num_envs)]
         return self._seeds
 
     def reset(self) -> Any:

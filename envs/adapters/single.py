@@ -8,11 +8,10 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from ...neural_blocks.errors import unknown_name
 from ..core.actions import ActionCheck
 from ..core.canvas import Canvas
 from ..core.observations import metric_values, single_observation
-from ..core.options import seed_or_none
+from ..core.options import choice, seed_or_none
 from ..core.task import Task
 from ..registry import make_task
 from .batched import BatchedEnv
@@ -36,8 +35,8 @@ class SingleEnv(gymnasium.Env[Any, Any]):
     metadata = {"render_modes": ["human", "rgb_array"], "render_fps": FRAMES_PER_SECOND}  # noqa: RUF012
 
     def __init__(self, task: Task[Any], render_mode: str | None = None) -> None:
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise unknown_name(f"{task.name}: render_mode", render_mode, self.metadata["render_modes"])
+        if render_mode is not None:
+            choice(f"{task.name}: render_mode", render_mode, self.metadata["render_modes"])
         self.render_mode = render_mode
         self.observation_space, self.action_space = task.observation_space, task.action_space
         self.batch = BatchedEnv(task, 1, autoreset=AutoresetMode.DISABLED)

@@ -11,15 +11,14 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...neural_blocks.errors import InvalidInput, unknown_name
+from ...neural_blocks.errors import InvalidInput
 from ..core.observations import batched_observation, metric_values, row_of
-from ..core.options import seed_or_none
+from ..core.options import choice, seed_or_none
 from ..core.task import Observation, Task
 from ..registry import make_task
 from .batched import BatchedEnv
+from .batched import autoreset_mode as find_mode
 from .single import FRAMES_PER_SECOND
-
-MODES = {mode.value: mode for mode in AutoresetMode}
 
 
 class PalaestraVectorEnv(VectorEnv[Any, Any, Any]):
@@ -53,13 +52,10 @@ class PalaestraVectorEnv(VectorEnv[Any, Any, Any]):
         device: torch.device | str = "cpu",
         render_mode: str | None = None,
     ) -> None:
-        mode = autoreset_mode if isinstance(autoreset_mode, AutoresetMode) else MODES.get(autoreset_mode)
-        if mode is None:
-            raise unknown_name(f"{task.name}: autoreset_mode", autoreset_mode, MODES)
-        if array not in ("numpy", "torch"):
-            raise unknown_name(f"{task.name}: array", array, ("numpy", "torch"))
-        if render_mode not in (None, "rgb_array"):
-            raise unknown_name(f"{task.name}: render_mode", render_mode, ("rgb_array",))
+        choice(f"{task.name}: array", array, ("numpy", "torch"))
+        if render_mode is not None:
+            choice(f"{task.name}: render_mode", render_mode, ("rgb_array",))
+        mode = find_mode(task.name, autoreset_mode)
         self.batch = BatchedEnv(task, num_envs, device=device, autoreset=mode)
         self.num_envs, self.mode, self.array, self.render_mode = num_envs, mode, array, render_mode
         self.single_observation_space, self.single_action_space = task.observation_space, task.action_space

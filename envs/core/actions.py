@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.errors import InvalidInput, shown
 
 
 def action_shape(space: spaces.Space[Any]) -> tuple[int, ...]:
@@ -73,21 +73,34 @@ class ActionCheck:
         """The action as a tensor (B, ...) of the right dtype on the right device."""
         try:
             tensor = action if isinstance(action, Tensor) else torch.as_tensor(np.asarray(action))
-        except (TypeError, ValueError) as error:  # no numbers, or rows of different lengths
-            got = " ".join(repr(action).split())[:80]
-            raise InvalidInput(f"{self.name}: action must be numbers of shape {self.shape}; got {got}") from error
-        if tensor.shape != self.shape:
-            raise InvalidInput(f"{self.name}: action must have shape {self.shape}; got {tuple(tensor.shape)}")
-        if self._whole and tensor.is_floating_point():
+            shape, plain = tuple(tensor.shape), tensor.layout == torch.strided and tensor.device.type != "meta"
+        except Exception as error:  # no numbers, rows of different lengths, or a stranger's own complaint
+            raise self._no_numbers(action) from error
+        if not plain:  # sparse, nested, or without any values
+            raise self._no_numbers(action)
+        if shape != self.shape:
+            raise InvalidInput(f"{self.name}: action must have shape {self.shape}; got {shape}")
+        if self._whole and (tensor.is_floating_point() or tensor.is_complex()):
             raise InvalidInput(f"{self.name}: action must be whole numbers; got dtype {tensor.dtype}")
-        if tensor.device.type == "cpu" and not bool(((tensor >= self._low) & (tensor <= self._high)).all()):
-            wrong = ~((tensor >= self._low) & (tensor <= self._high))
-            first = wrong.nonzero()[0]
-            value = tensor[tuple(first)].item()
-            place = f" in environment {int(first[0])}" if self._batched else ""
-            raise InvalidInput(f"{self.name}: action must be from {self._allowed}; got {value}{place}")
+        if tensor.is_complex() or tensor.is_quantized:
+            raise InvalidInput(f"{self.name}: action must be real numbers; got dtype {tensor.dtype}")
+        if tensor.device.type == "cpu":
+            given, tensor = tensor, tensor.long() if tensor.dtype in _UNSIGNED else tensor
+            within = (tensor >= self._low) & (tensor <= self._high)
+            if not bool(within.all()):
+                first = (~within).nonzero()[0]
+                value = given[tuple(first)].item()
+                place = f" in environment {int(first[0])}" if self._batched else ""
+                raise InvalidInput(f"{self.name}: action must be from {self._allowed}; got {value}{place}")
         tensor = tensor.to(device=self.device, dtype=self.dtype)
         return tensor if self._batched else tensor.unsqueeze(0)
+
+    def _no_numbers(self, action: Any) -> InvalidInput:
+        return InvalidInput(f"{self.name}: action must be numbers of shape {self.shape}; got {shown(action)}")
+
+
+_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+"""What PyTorch cannot compare; as int64 they keep their values, or turn negative where those are too large."""
 
 
 def random_action(

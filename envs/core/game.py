@@ -9,8 +9,9 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor, nn
 
-from ...neural_blocks.errors import InvalidInput, unknown_name
+from ...neural_blocks.errors import InvalidInput, shown, unknown_name
 from .actions import ActionCheck
+from .options import choice
 from .task import NoExpert, Observation, State, Step, Task
 
 if TYPE_CHECKING:
@@ -82,8 +83,7 @@ class Versus(Task[State], Generic[State]):
         self, game: Game[State], player: str, opponents: Mapping[str, Opponent | Callable[[Any], Tensor]]
     ) -> None:
         super().__init__()
-        if player not in game.players:
-            raise unknown_name(f"{game.name}: player", player, game.players)
+        choice(f"{game.name}: player", player, game.players)
         others = [name for name in game.players if name != player]
         for name in opponents:
             if name not in others:
@@ -147,13 +147,10 @@ def against(game: Game[Any], player: str, opponent: str | None = None) -> Versus
     Raises:
         InvalidInput: an unknown player or opponent.
     """
-    if player not in game.players:
-        raise unknown_name(f"{game.name}: player", player, game.players)
+    choice(f"{game.name}: player", player, game.players)
     (other,) = (name for name in game.players if name != player)
     scripted = game.opponents(other)
-    name = next(iter(scripted)) if opponent is None else opponent
-    if name not in scripted:
-        raise unknown_name(f"{game.name}: opponent", name, scripted)
+    name = next(iter(scripted)) if opponent is None else choice(f"{game.name}: opponent", opponent, scripted)
     return Versus(game, player, {other: scripted[name]()})
 
 
@@ -176,7 +173,7 @@ class GameActionCheck:
     def __call__(self, action: Any) -> dict[str, Tensor]:
         """The actions (B, ...) by player. Raises `InvalidInput` for a missing or unknown player, or a wrong action."""
         if not isinstance(action, Mapping) or set(action) != set(self.checks):
-            got = sorted(action) if isinstance(action, Mapping) else action
+            got = sorted(action, key=str) if isinstance(action, Mapping) else action
             players = ", ".join(map(repr, self.checks))
-            raise InvalidInput(f"{self.name}: action must be a dict of {players}; got {got!r:.80}")
+            raise InvalidInput(f"{self.name}: action must be a dict of {players}; got {shown(got)}")
         return {player: check(action[player]) for player, check in self.checks.items()}

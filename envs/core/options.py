@@ -1,16 +1,24 @@
-"""Checks of a task's options: each returns the value, or raises one line naming it and what is allowed."""
+"""Checks of what a caller passes: each returns the value, or raises one line naming it and what is allowed."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...neural_blocks.errors import InvalidInput, unknown_name
+from ...neural_blocks.errors import InvalidInput, shown, unknown_name
+
+if TYPE_CHECKING:
+    import torch
 
 LARGEST_SEED = 2**62
+MOST = 1_000_000
+"""The highest whole number that an option takes where nothing smaller is said."""
+MOST_ENVIRONMENTS = 2**24
+MOST_EPISODES = 10_000_000
+MOST_STEPS = 10**15
 
 
 def choice(what: str, value: object, allowed: Iterable[str]) -> str:
@@ -21,24 +29,43 @@ def choice(what: str, value: object, allowed: Iterable[str]) -> str:
     return value
 
 
-def integer(what: str, value: Any, low: int, high: int | None = None) -> int:
+def integer(what: str, value: Any, low: int, high: int = MOST) -> int:
     """`value`, if it is a whole number from `low` to `high`."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):
-        limits = f"from {low} to {high}" if high is not None else f"of at least {low}"
-        raise InvalidInput(f"{what} must be a whole number {limits}; got {value!r}")
+    if not whole or value < low or value > high:
+        raise InvalidInput(f"{what} must be a whole number from {low} to {high}; got {shown(value)}")
     return int(value)
 
 
 def number(what: str, value: Any, low: float, high: float = math.inf) -> float:
     """`value` as a float, if it is a finite number from `low` to `high`."""
     real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not real or not low <= value <= high or math.isinf(value):
+    try:
+        found = float(value) if real else math.nan
+    except OverflowError:
+        found = math.inf
+    if not low <= found <= high or math.isinf(found):
         limits = f"from {low} to {high}" if math.isfinite(high) else f"of at least {low}"
-        raise InvalidInput(f"{what} must be a number {limits}; got {value!r}")
-    return float(value)
+        raise InvalidInput(f"{what} must be a number {limits}; got {shown(value)}")
+    return found
 
 
 def seed_or_none(name: str, seed: object) -> int | None:
     """A seed as Gymnasium takes it: None, or a whole number that is not negative; `name` is the environment's."""
     return None if seed is None else integer(f"{name}: seed", seed, 0, LARGEST_SEED)
+
+
+def torch_device(what: str, device: Any) -> torch.device:
+    """The device of that name, if PyTorch finds it here and values can be computed on it."""
+    import torch
+
+    try:
+        found = torch.device(device) if isinstance(device, str | torch.device) else None
+        if found is not None and found.type != "meta":
+            torch.empty(0, device=found)
+            return found
+        reason = "" if found is None else " (it holds no values)"
+    except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
+        reason = f" ({str(error).splitlines()[0]:.100})"
+    allowed = "'cpu' or one that PyTorch finds here, such as 'cuda'"
+    raise InvalidInput(f"{what} must be {allowed}; got {shown(device)}{reason}")

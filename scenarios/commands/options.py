@@ -13,21 +13,26 @@ Root = Annotated[Path, typer.Option("--root", help="Folder of all runs and of th
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
-def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """``["key=value", ...]`` as a dict; values are read as YAML.
+def parse_settings(pairs: list[str], flag: str = "--set") -> dict[str, Any]:
+    """``["key=value", ...]`` as a dict; values are read as YAML, and ``64,64`` as a list.
+
+    Args:
+        pairs: as they were typed.
+        flag: the option they were typed after, for messages.
 
     Raises:
-        InvalidInput: a pair without "=", or a value that is not YAML.
+        InvalidInput: a pair without "=", a key that stands twice, or a value that is not YAML.
     """
-    import yaml
+    from .. import strict_yaml
 
-    settings = {}
+    settings: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
+        key = key.strip()
         if not equals or not key:
-            raise InvalidInput(f"--set must be key=value; got {pair!r}")
-        try:
-            settings[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise InvalidInput(f"--set {key}: value must be YAML; got {value!r}") from error
+            raise InvalidInput(f"{flag} must be key=value; got {pair!r:.80}")
+        if key in settings:
+            raise InvalidInput(f"{flag} {key} stands twice")
+        listed = "," in value and not value.lstrip().startswith(("[", "{", "'", '"'))
+        settings[key] = strict_yaml.read(f"[{value}]" if listed else value, f"{flag} {key}={value:.60}")
     return settings

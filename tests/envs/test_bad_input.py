@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import gymnasium
 import numpy as np
 import pytest
@@ -14,11 +16,13 @@ from palaestra.envs import (
     PalaestraVectorEnv,
     SingleEnv,
     Trial,
+    ids,
     make_batched,
     make_sb3,
     make_task,
     scores,
 )
+from palaestra.envs.registry import entry, task_class
 from palaestra.neural_blocks.errors import InvalidInput
 
 DIGITS, REPEAT, SYMBOL, ARMS, TABLE = (
@@ -63,7 +67,7 @@ def test_an_unknown_option_is_answered_with_the_nearest_right_one(make):
 def test_the_episodes_of_a_trial_are_an_option_of_problem_tasks_only():
     assert "got 'episodes'" in complaint(make_task, DIGITS, episodes=3)
     assert complaint(make_task, ARMS, episodes=0) == (
-        "BernoulliBandit: episodes must be a whole number of at least 1; got 0"
+        "BernoulliBandit: episodes must be a whole number from 1 to 1000000; got 0"
     )
 
 
@@ -82,13 +86,13 @@ def test_the_episodes_of_a_trial_are_an_option_of_problem_tasks_only():
         (REPEAT, {"delay": 65}, "RepeatPrevious: delay must be a whole number from 1 to 64; got 65"),
         (REPEAT, {"symbols": 4.0}, "RepeatPrevious: symbols must be a whole number from 2 to 26; got 4.0"),
         (REPEAT, {"symbols": True}, "RepeatPrevious: symbols must be a whole number from 2 to 26; got True"),
-        (REPEAT, {"delay": 8, "length": 8}, "RepeatPrevious: length must be a whole number of at least 9; got 8"),
+        (REPEAT, {"delay": 8, "length": 8}, "RepeatPrevious: length must be a whole number from 9 to 1000000; got 8"),
         (SYMBOL, {"source": "markof"}, "got 'markof' (did you mean 'markov'?)"),
         (SYMBOL, {"symbols": 17}, "NextSymbol: symbols must be a whole number from 2 to 16; got 17"),
         (SYMBOL, {"symbols": float("nan")}, "NextSymbol: symbols must be a whole number from 2 to 16; got nan"),
         (SYMBOL, {"source": "context-free", "symbols": 5}, "symbols must be even for source 'context-free'; got 5"),
         (SYMBOL, {"source": "context-free", "symbols": 10}, "from 2 to 8; got 10"),
-        (SYMBOL, {"length": 0}, "NextSymbol: length must be a whole number of at least 1; got 0"),
+        (SYMBOL, {"length": 0}, "NextSymbol: length must be a whole number from 1 to 1000000; got 0"),
         (ARMS, {"arms": 1}, "BernoulliBandit: arms must be a whole number from 2 to 1000; got 1"),
         (ARMS, {"arms": "five"}, "BernoulliBandit: arms must be a whole number from 2 to 1000; got 'five'"),
     ],
@@ -101,10 +105,10 @@ def test_a_whole_number_of_numpy_is_a_whole_number():
     assert make_task(REPEAT, symbols=np.int64(5)).action_space.n == 5
 
 
-@pytest.mark.parametrize("num_envs", [0, -1, 2.0, None, "4"])
-def test_a_batch_has_at_least_one_environment(num_envs):
+@pytest.mark.parametrize("num_envs", [0, -1, 2.0, None, "4", 10**9, 10**30, 1e9, True])
+def test_a_batch_has_from_one_to_sixteen_million_environments(num_envs):
     assert complaint(make_batched, DIGITS, num_envs) == (
-        f"DigitBandit: num_envs must be a whole number of at least 1; got {num_envs!r}"
+        f"DigitBandit: num_envs must be a whole number from 1 to 16777216; got {num_envs!r}"
     )
 
 
@@ -121,6 +125,30 @@ def test_a_batch_has_at_least_one_environment(num_envs):
         (["a", "b"], "DigitBandit: action must be numbers of shape (2,); got ['a', 'b']"),
         ([0, [1, 2]], "DigitBandit: action must be numbers of shape (2,); got [0, [1, 2]]"),
         (None, "DigitBandit: action must be numbers of shape (2,); got None"),
+        ([2**70, 0], f"DigitBandit: action must be numbers of shape (2,); got [{2**70}, 0]"),
+        ([1j, 0], "DigitBandit: action must be whole numbers; got dtype torch.complex128"),
+        (
+            np.array([0, 2**64 - 1], np.uint64),
+            f"DigitBandit: action must be from 0 to 9; got {2**64 - 1} in environment 1",
+        ),
+        (np.array([0, 11], np.uint16), "DigitBandit: action must be from 0 to 9; got 11 in environment 1"),
+        (
+            np.array(["2020-01-01"] * 2, "datetime64[D]"),
+            "DigitBandit: action must be numbers of shape (2,); got array(",
+        ),
+        ({"action": 1}, "DigitBandit: action must be numbers of shape (2,); got {'action': 1}"),
+        (
+            torch.zeros(2, dtype=torch.int64, device="meta"),
+            "action must be numbers of shape (2,); got tensor(..., device",
+        ),
+        (
+            torch.eye(2, dtype=torch.int64).to_sparse(),
+            "DigitBandit: action must be numbers of shape (2,); got tensor(ind",
+        ),
+        (
+            torch.nested.nested_tensor([torch.zeros(1), torch.zeros(2)]),
+            "action must be numbers of shape (2,); got nested",
+        ),
     ],
 )
 @pytest.mark.parametrize("adapter", ["batched", "vector", "sb3"])
@@ -130,7 +158,7 @@ def test_a_wrong_discrete_action_is_refused(adapter, action, expected):
     else:
         env = make_batched(DIGITS, 2) if adapter == "batched" else gymnasium.make_vec(DIGITS, 2)
     env.reset()
-    assert complaint(env.step, action) == expected
+    assert expected in complaint(env.step, action)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +183,7 @@ def test_a_wrong_action_of_a_single_environment_is_refused(action, expected):
         ([[0, 0], [0, np.inf]], "Walk: action must be from -1.0 to 1.0; got inf in environment 1"),
         ([[0, 0], [-1.5, 0]], "Walk: action must be from -1.0 to 1.0; got -1.5 in environment 1"),
         ([0, 0], "Walk: action must have shape (2, 2); got (2,)"),
+        (np.zeros((2, 2), complex), "Walk: action must be real numbers; got dtype torch.complex128"),
     ],
 )
 def test_a_wrong_box_action_is_refused(walk, action, expected):
@@ -164,6 +193,13 @@ def test_a_wrong_box_action_is_refused(walk, action, expected):
 def test_a_box_takes_whole_numbers_and_double_precision(walk):
     started(walk).step([[0, 1], [1, 0]])
     started(walk).step(np.full((2, 2), 0.5))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64, np.int8, np.int64])
+def test_whole_numbers_of_every_width_are_actions(dtype):
+    env = make_batched(DIGITS, 2)
+    env.reset()
+    env.step(np.array([0, 9], dtype))
 
 
 def test_a_refused_action_leaves_the_environment_where_it_was(walk):
@@ -197,6 +233,49 @@ def test_stepping_an_ended_episode_is_refused():
     assert complaint(envs.step, np.zeros(3, int)) == (
         "DigitBandit: environments [1] have ended; reset them (reset_mask) before the next step"
     )
+
+
+@pytest.mark.parametrize("device", ["meta", "x", "cuda:99", "cuda:x", "", 3, None, ["cpu"], torch.float32])
+def test_a_device_that_cannot_hold_values_is_refused(device):
+    for call in (make_batched, lambda id, n, device: GymnasiumBridge("CartPole-v1", n, device=device)):
+        message = complaint(call, DIGITS, 2, device=device)
+        assert ": device must be 'cpu' or one that PyTorch finds here, such as 'cuda'; got " in message
+        assert len(message) < 300
+
+
+def test_more_environments_than_memory_holds_are_refused_before_any_is_made(monkeypatch):
+    from palaestra.envs.core import room
+
+    monkeypatch.setattr(room, "free_memory", lambda device: 2.0**20)
+    make_batched(DIGITS, 100)
+    assert complaint(make_batched, DIGITS, 10_000) == (
+        "DigitBandit: num_envs 10000 needs about 5.0 MiB of memory; 1.0 MiB are free on cpu"
+    )
+
+
+@pytest.mark.parametrize("id", ids())
+def test_every_whole_number_that_an_environment_takes_has_an_upper_bound(id):
+    numbers = [name for name, value in defaults(id).items() if type(value) is int]
+    for name in numbers:
+        for value in (10**9, 10**30, 10**4400, 1e30, True):
+            message = complaint(make_task, id, **{name: value})
+            assert f"{name} must be a whole number from " in message
+            assert len(message) < 200
+
+
+def defaults(id):
+    """The options of an environment with their defaults."""
+    found = {name: one.default for name, one in inspect.signature(task_class(id)).parameters.items()}
+    return found | ({"episodes": 1} if entry(id).episodes else {})
+
+
+@pytest.mark.parametrize("mode", [["SameStep"], 3, None, {}, "same_step"])
+def test_a_mode_of_a_wrong_type_is_refused(mode):
+    allowed = "autoreset_mode must be one of 'NextStep', 'SameStep', 'Disabled'; got "
+    assert allowed in complaint(gymnasium.make_vec, DIGITS, 2, autoreset_mode=mode)
+    assert allowed in complaint(BatchedEnv, make_task(DIGITS), 2, autoreset=mode)
+    assert "render_mode must be one of" in complaint(SingleEnv, make_task(DIGITS), [mode])
+    assert "array must be one of" in complaint(PalaestraVectorEnv, make_task(DIGITS), 2, array=[mode])
 
 
 @pytest.mark.parametrize(
@@ -287,6 +366,7 @@ def test_the_bridge_refuses_a_wrong_action_and_a_step_before_reset():
         ("no such id", {}, "environment id 'no such id': Malformed environment ID"),
         ("nowhere:Env-v0", {}, "environment id 'nowhere:Env-v0': "),
         ("CartPole-v1", {"colour": 1}, "unexpected keyword argument 'colour'"),
+        ("FrozenLake-v1", {"map_name": "9x9"}, "id 'FrozenLake-v1' with options {'map_name': '9x9'}: KeyError: '9x9'"),
         ("Blackjack-v1", {}, "Blackjack-v1: observation space must be Box, Discrete or a Dict of these; got Tuple"),
     ],
 )

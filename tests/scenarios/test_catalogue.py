@@ -83,7 +83,16 @@ def test_a_file_of_ones_own_may_not_take_a_name_of_the_catalogue(tmp_path):
     [
         (("steps:", "stepz:"), "/mine.yaml: key must be one of 'name', .*; got 'stepz' (did you mean 'steps'?)"),
         (("steps: 1_000", "steps: 0"), "/mine.yaml: steps should be greater than or equal to 1; got 0"),
-        (("steps: 1_000", "steps: 1e6"), "/mine.yaml: steps should be a valid integer; got '1e6'"),
+        (("steps: 1_000", "steps: 1.5e6"), "/mine.yaml: steps should be a valid integer; got 1500000.0"),
+        (("steps: 1_000", "steps: 1e30"), "/mine.yaml: steps should be a valid integer; got 1e+30"),
+        (
+            ("steps:", "num_envs: 1_000_000_000\nsteps:"),
+            "/mine.yaml: num_envs should be less than or equal to 16777216; got 1000000000",
+        ),
+        (
+            ("steps:", "evaluation: {episodes: 1_000_000_000}\nsteps:"),
+            "/mine.yaml: evaluation.episodes should be less than or equal to 10000000; got 1000000000",
+        ),
         (("steps: 1_000", "steps: true"), "/mine.yaml: steps should be a valid integer; got True"),
         (("steps: 1_000\n", ""), "/mine.yaml: steps is required"),
         (("name: mine", "name: ../mine"), "/mine.yaml: name should match pattern '.*'; got '../mine'"),
@@ -115,7 +124,8 @@ def test_a_wrong_key_or_value_is_named_with_what_is_allowed(tmp_path, change, me
     ("text", "message"),
     [
         ("a: [1", "/mine.yaml: is not valid YAML: expected ',' or ']', but got '<stream end>' (line 1, column 6)"),
-        ("a: 2025-13-45", "/mine.yaml: is not valid YAML: month must be in 1..12"),
+        ("a: 040", "/mine.yaml: is not valid YAML: 040 reads as one number here and as another there"),
+        ("a: 1\na: 2", "/mine.yaml: is not valid YAML: key 'a' stands twice (line 2, column 1)"),
         ("a: \x00", "/mine.yaml: is not valid YAML: unacceptable character #x0000: special characters are not allowed"),
         ("- a\n- b", "/mine.yaml: must be a mapping with keys such as 'name' and 'steps'; got ['a', 'b']"),
         ("", "/mine.yaml: must be a mapping with keys such as 'name' and 'steps'; got None"),
