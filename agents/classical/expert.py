@@ -14,7 +14,10 @@ from ..core.agent import Agent, Memory
 
 
 class Expert(Agent):
-    """The task's own best known action. It looks at the environments' hidden state, so it must be attached to them."""
+    """The task's own best known action: the ceiling.
+
+    It looks at the environments' hidden state, so it must be attached to them.
+    """
 
     name = "expert"
     observation_spaces: ClassVar = (spaces.Space,)

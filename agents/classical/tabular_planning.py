@@ -148,7 +148,7 @@ class OptimisticPlanningConfig(TabularPlannerConfig):
 
 
 class OptimisticPlanning(TabularPlanner):
-    """Plans in the mean of the posterior with rewards raised where little is known (after Azar et al., 2017).
+    """Plans in the posterior mean, with rewards raised where little is known (after Azar et al., 2017).
 
     As in their value iteration with upper confidence bounds, a bonus that falls with the root of the visits stands for
     all that is unknown, transitions too. It is c / √(visits + 1), c posterior deviations of the mean reward, where

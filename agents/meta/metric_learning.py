@@ -148,7 +148,10 @@ class ProtoNet(MetricLearner):
 
 
 class Matching(MetricLearner):
-    """Matching network: attention over the examples by cosine (Vinyals et al., 2016), without contextual embeddings."""
+    """Matching network (Vinyals et al., 2016): attention by cosine over the examples an episode has shown.
+
+    Without the paper's contextual embeddings.
+    """
 
     name = "matching"
     Network = MatchingNetwork

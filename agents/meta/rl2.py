@@ -26,7 +26,7 @@ class RL2Config(PPOConfig):
 
 
 class RL2(PPO):
-    """RL²: what the agent learns within a trial, it learns by what its memory keeps; PPO trains that memory.
+    """RL² (Duan et al., 2016): PPO with a memory that lasts a trial, and so learns within it.
 
     The memory lasts from the first to the last step of a trial, across the episodes on the same problem, and is wiped
     when the next problem comes. With what it did and earned in view, the memory's dynamics become a learning algorithm
