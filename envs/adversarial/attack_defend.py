@@ -17,6 +17,7 @@ from ..classification.images import load_images
 from ..core.canvas import BAD, GOOD, MUTED, Canvas
 from ..core.game import Game, Opponent
 from ..core.options import choice, integer, number
+from ..core.splits import SPLITS
 from ..core.task import Step
 from ..frozen.classifiers import classifier
 from .lookup import Lookup
@@ -77,7 +78,8 @@ class AttackDefend(Game[AttackDefendState]):
         epsilon: largest change of a pixel, as a share of the range from black to white.
         passing: what the defender earns for naming no class.
         digits: answered digits of an episode.
-        split: "train" or "test", the digits; the shipped classifiers learned from those of "train".
+        split: "train", "validation" or "test", the digits; the shipped classifiers learned from all but those of
+            "test".
 
     Raises:
         InvalidInput: an unknown split, or a number outside its limits.
@@ -92,7 +94,7 @@ class AttackDefend(Game[AttackDefendState]):
         self.reach = int(255 * number("AttackDefend: epsilon", epsilon, 0.01, 1.0))  # in grey levels
         self.passing = number("AttackDefend: passing", passing, -1.0, 1.0)
         self.digits = integer("AttackDefend: digits", digits, 1, 1000)
-        choice("AttackDefend: split", split, ("train", "test"))
+        choice("AttackDefend: split", split, SPLITS)
         images, labels, self.class_names = load_images("digits", split)
         self.register_buffer("images", torch.from_numpy(images), persistent=False)
         self.register_buffer("labels", torch.from_numpy(labels), persistent=False)

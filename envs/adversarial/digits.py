@@ -28,7 +28,7 @@ class Digits(Source):
     """scikit-learn's digits of 8 x 8 pixels, to be made out of noise, all pixels at once.
 
     Args:
-        split: "train" or "test".
+        split: "train", "validation" or "test".
     """
 
     noun = "image"

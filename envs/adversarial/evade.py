@@ -13,6 +13,7 @@ from ...neural_blocks.robustness.adversarial import NORMS, input_gradient, proje
 from ..classification.images import load_images
 from ..core.canvas import ACCENT, BAD, MUTED, Canvas
 from ..core.options import choice, integer, number
+from ..core.splits import SPLITS
 from ..core.task import Observation, Step, Task
 from ..frozen.classifiers import NAMES, classifier
 
@@ -64,7 +65,7 @@ class Evade(Task[EvadeState]):
     Metrics: fooled, for each episode.
     Expert: projected gradient (Madry et al., 2018), whatever the knowledge. By default it fools the plain victim with
         89 % of the digits and returns 0.94; random actions fool it with 1 % and return 0.04. The robust victim is
-        fooled with 12 % of the training and 20 % of the test digits.
+        fooled with 12 % of the training and validation digits and 20 % of the test digits.
     Source: Szegedy et al. (2014), Madry et al. (2018) with their step of 2.5 epsilon / steps; Ilyas et al. (2018) for
         attacks by queries; digits of Alpaydin and Kaynak (1998), by scikit-learn.
 
@@ -75,7 +76,8 @@ class Evade(Task[EvadeState]):
         epsilon: radius of the ball, pixels being in [0, 1]: at most 1 for "linf" and 8 for "l2"; None for 0.15 and
             0.75.
         queries: steps of an episode.
-        split: "train" or "test", the digits that are attacked; the victim learned from those of "train".
+        split: "train", "validation" or "test", the digits that are attacked. The victim learned from all but those of
+            "test", so it withstands on "validation" as it does on "train".
 
     Raises:
         InvalidInput: an unknown name, or a number outside its limits.
@@ -102,7 +104,7 @@ class Evade(Task[EvadeState]):
         self.norm = choice("Evade: norm", norm, NORMS)
         self.epsilon = number("Evade: epsilon", RADIUS[norm] if epsilon is None else epsilon, 0.001, WIDEST[norm])
         self.horizon = integer("Evade: queries", queries, 1)
-        choice("Evade: split", split, ("train", "test"))
+        choice("Evade: split", split, SPLITS)
         self.step_size = 2.5 * self.epsilon / self.horizon
         # In float64, and rounded after: so the victim says the same of a row alone as of that row in any batch.
         self.victim = classifier(victim).double()

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..core.canvas import BAD, GOOD, MUTED, Canvas
 from ..core.game import Game, Opponent
 from ..core.options import choice, integer, number
+from ..core.splits import SPLITS
 from ..core.task import Step
 from .digits import Digits
 from .mixture import Mixture
@@ -91,7 +92,7 @@ class GANGame(Game[GANGameState]):
         modes: Gaussians on the ring of the mixture.
         spread: deviation of each; the ring's radius is 0.65.
         points: judged samples of an episode.
-        split: "train" or "test", the digits.
+        split: "train", "validation" or "test", the digits; the shipped classifier learned from all but those of "test".
 
     Raises:
         InvalidInput: an unknown dataset or split, or a number outside its limits.
@@ -107,7 +108,7 @@ class GANGame(Game[GANGameState]):
         integer("GANGame: modes", modes, 1, 12)
         number("GANGame: spread", spread, 0.01, 0.2)
         self.points = integer("GANGame: points", points, 1, 1000)
-        choice("GANGame: split", split, ("train", "test"))
+        choice("GANGame: split", split, SPLITS)
         self.source: Source = Mixture(modes, spread) if dataset == "mixture" else Digits(split)
         self.horizon = self.points + 1
         self.reset_noise = self.source.real_uniforms + self.source.noise_uniforms

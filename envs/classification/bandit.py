@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium.spaces as spaces
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -92,11 +91,3 @@ class ClassificationBandit(Task[BanditState]):
     def draw_input(self, index: Tensor, area: tuple[int, int, int, int], canvas: Canvas) -> None:
         """Draws the example in `area` (x, y, width, height)."""
         raise NotImplementedError
-
-
-def split_rows(labels: np.ndarray[Any, Any], split: str, test_share: float = 0.2) -> np.ndarray[Any, Any]:
-    """The rows of a split that is the same for everyone: stratified by class, shuffled with a fixed seed."""
-    from sklearn.model_selection import train_test_split
-
-    train, test = train_test_split(np.arange(len(labels)), test_size=test_share, random_state=0, stratify=labels)
-    return np.sort(train if split == "train" else test)

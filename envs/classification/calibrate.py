@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..core.canvas import ACCENT, MUTED, Canvas
 from ..core.options import choice, number
+from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from .images import load_images
 
@@ -59,7 +60,7 @@ class Calibrate(Task[CalibrateState]):
         score: "log" or "brier".
         blend: the share of images that are blends, 0 to 1.
         corruption: the largest share of pixels that noise replaces, 0 to 0.5.
-        split: "train" or "test", the images that are blended; that of `DigitBandit`.
+        split: "train", "validation" or "test", the images that are blended; that of `DigitBandit`.
 
     Raises:
         InvalidInput: an unknown score or split, or a share outside its limits.
@@ -76,7 +77,7 @@ class Calibrate(Task[CalibrateState]):
         self.score = choice("Calibrate: score", score, ("log", "brier"))
         self.blend = number("Calibrate: blend", blend, 0, 1)
         self.corruption = number("Calibrate: corruption", corruption, 0, 0.5)
-        choice("Calibrate: split", split, ("train", "test"))
+        choice("Calibrate: split", split, SPLITS)
         images, labels, self.class_names = load_images("digits", split, None)
         self.register_buffer("images", torch.from_numpy(images), persistent=False)
         self.register_buffer("labels", torch.from_numpy(labels), persistent=False)

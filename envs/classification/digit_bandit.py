@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..core.canvas import Canvas
 from ..core.options import choice
+from ..core.splits import SPLITS
 from .bandit import ClassificationBandit
 from .images import IMAGE_SETS, load_images
 
@@ -29,7 +30,8 @@ class DigitBandit(ClassificationBandit):
     Args:
         dataset: "digits" (1,797 scikit-learn images of 8 x 8, embedded), or "mnist", "fashion-mnist", "cifar-10",
             fetched once from OpenML.
-        split: "train" or "test". The digits split is stratified, 80 to 20, the same for everyone.
+        split: "train", "validation" or "test". Of the digits 1,257, 180 and 360 images; of the others the published
+            test set, and an eighth of the published training set for validation. Stratified, the same for everyone.
         cache: folder of downloaded data sets; None is scikit-learn's own (``~/scikit_learn_data``).
 
     Raises:
@@ -44,7 +46,7 @@ class DigitBandit(ClassificationBandit):
 
     def __init__(self, *, dataset: str = "digits", split: str = "train", cache: str | None = None) -> None:
         choice("DigitBandit: dataset", dataset, IMAGE_SETS)
-        choice("DigitBandit: split", split, ("train", "test"))
+        choice("DigitBandit: split", split, SPLITS)
         images, labels, class_names = load_images(dataset, split, cache)
         space = spaces.Box(0, 255, images.shape[1:], np.uint8)
         super().__init__(torch.from_numpy(images), torch.from_numpy(labels), class_names, space)

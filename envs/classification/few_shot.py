@@ -13,7 +13,7 @@ from torch import Tensor
 from ..core.canvas import MUTED, Canvas
 from ..core.options import choice, integer
 from ..core.task import Observation, ProblemTask, Step
-from .glyphs import DRAWING_NOISE, PROGRAM_NOISE, SIZE, draw_glyphs, draw_programs
+from .glyphs import ALPHABETS, DRAWING_NOISE, PROGRAM_NOISE, SIZE, draw_glyphs, draw_programs
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class FewShot(ProblemTask[FewShotState, Tensor]):
     Args:
         ways: N, the classes of an episode.
         shots: K.
-        split: "train" or "test", two alphabets without a common class.
+        split: "train", "validation" or "test", three alphabets without a common class.
 
     Raises:
         InvalidInput: an unknown split, or a number outside its limits.
@@ -72,7 +72,7 @@ class FewShot(ProblemTask[FewShotState, Tensor]):
         super().__init__()
         self.ways = integer("FewShot: ways", ways, 2, 50)
         self.shots = integer("FewShot: shots", shots, 1, 50)
-        self.parity = ("train", "test").index(choice("FewShot: split", split, ("train", "test")))
+        self.split = choice("FewShot: split", split, ALPHABETS)
         self.horizon = self.ways * (self.shots + 1)
         self.sample_noise = self.ways * PROGRAM_NOISE
         self.begin_noise = self.horizon + DRAWING_NOISE
@@ -83,7 +83,7 @@ class FewShot(ProblemTask[FewShotState, Tensor]):
 
     def sample(self, noise: Tensor) -> Tensor:
         """The stroke programs of the classes, (B, N, 18)."""
-        return draw_programs(noise.unflatten(1, (self.ways, PROGRAM_NOISE)), self.parity)
+        return draw_programs(noise.unflatten(1, (self.ways, PROGRAM_NOISE)), self.split)
 
     def begin(self, problem: Tensor, noise: Tensor) -> FewShotState:
         """A random order and the first drawing."""

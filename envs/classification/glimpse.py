@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..core.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
 from ..core.options import choice, integer, number
+from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from ..core.tree import tree_map
 from .images import load_images
@@ -69,7 +70,7 @@ class Glimpse(Task[GlimpseState]):
     Args:
         clutter: how many pieces of other digits lie on the canvas.
         cost: of a move.
-        split: "train" or "test", the images that digit and clutter are taken from; that of `DigitBandit`.
+        split: "train", "validation" or "test", the images that digit and clutter are taken from; that of `DigitBandit`.
 
     Raises:
         InvalidInput: an unknown split, or a number outside its limits.
@@ -87,7 +88,7 @@ class Glimpse(Task[GlimpseState]):
         super().__init__()
         self.clutter = integer("Glimpse: clutter", clutter, 0, 32)
         self.cost = number("Glimpse: cost", cost, 0, 1)
-        choice("Glimpse: split", split, ("train", "test"))
+        choice("Glimpse: split", split, SPLITS)
         images, labels, self.class_names = load_images("digits", split, None)
         self.register_buffer("labels", torch.from_numpy(labels), persistent=False)
         self.classes = len(self.class_names)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 STROKES, CONTROLS, SIZE = 3, 3, 16  # strokes of a glyph, control points of a stroke, pixels a side
 GRID = 8  # places a side that a control point is drawn from
+ALPHABETS = {"train": (0, 4), "validation": (2, 4), "test": (1, 2)}  # what a program's sum leaves, divided by what
 COORDINATES = STROKES * CONTROLS * 2
 PROGRAM_NOISE = COORDINATES  # uniforms that make a program
 DRAWING_NOISE = COORDINATES + 4  # uniforms that make a drawing: each coordinate's jitter, turn, zoom, shift
@@ -14,22 +15,24 @@ INK = 12  # points along a stroke
 JITTER, TURN, ZOOM, SHIFT = 0.06, 0.15, 0.08, 0.08  # standard deviations; in halves of the image's side and radians
 
 
-def draw_programs(noise: Tensor, parity: int) -> Tensor:
+def draw_programs(noise: Tensor, split: str) -> Tensor:
     """Stroke programs: control points of quadratic Bezier curves on a grid of 8 x 8 places.
 
-    The grid coordinates of a program add up to an even number (parity 0) or an odd one (parity 1): two alphabets of
-    4 * 8^17 programs each that share none.
+    The grid coordinates of a program add up to an odd number for the test alphabet, of 4 * 8^17 programs, to a multiple
+    of four for the training alphabet and to any other even number for the validation alphabet, of 2 * 8^17 each: no
+    program is in two of them.
 
     Args:
         noise: (..., PROGRAM_NOISE) uniforms in [0, 1).
-        parity: 0 or 1.
+        split: "train", "validation" or "test", the alphabet.
 
     Returns:
         (..., PROGRAM_NOISE) int64 grid coordinates from 0 to 7: x and y of each point of each stroke.
     """
     free = (noise[..., :-1] * GRID).long()
-    odd = (free.sum(-1, keepdim=True) + parity) % 2
-    return torch.cat([free, 2 * (noise[..., -1:] * (GRID // 2)).long() + odd], -1)
+    rest, by = ALPHABETS[split]
+    least = (rest - free.sum(-1, keepdim=True)) % by  # that the last coordinate can be
+    return torch.cat([free, by * (noise[..., -1:] * (GRID // by)).long() + least], -1)
 
 
 def draw_glyphs(programs: Tensor, noise: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...neural_blocks.errors import InvalidInput
-from .bandit import split_rows
+from ..core.splits import split_rows, training_rows
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,14 @@ def load_images(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[str]]:
     """Images (N, C, H, W) uint8, labels (N,) int64 and the class names of one split.
 
+    The test part of a set of OpenML is the published one; the validation part is an eighth of the published training
+    part (see `core.splits`).
+
+    Args:
+        dataset: one of `IMAGE_SETS`.
+        split: one of `SPLITS`, or `OUTSIDE_TEST`.
+        cache: folder of downloaded sets.
+
     Raises:
         InvalidInput: the set is neither in the cache nor reachable, or what is cached is not what it should be.
     """
@@ -59,8 +67,8 @@ def load_images(
     source = OPENML[dataset]
     pixels, classes = _fetch(dataset, source, cache)
     train = len(classes) - round(len(classes) * source.test_share)
-    part = slice(None, train) if split == "train" else slice(train, None)
-    return pixels.reshape(-1, *source.shape)[part], classes[part], source.class_names
+    rows = np.arange(train, len(classes)) if split == "test" else training_rows(classes[:train], split)
+    return pixels.reshape(-1, *source.shape)[rows], classes[rows], source.class_names
 
 
 def _fetch(dataset: str, source: OpenMLImages, cache: str | None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

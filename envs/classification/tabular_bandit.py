@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..core.canvas import COLOURS, INK, Canvas
 from ..core.options import choice
-from .bandit import ClassificationBandit, split_rows
+from ..core.splits import OUTSIDE_TEST, SPLITS, split_rows
+from .bandit import ClassificationBandit
 from .tables import TABLES, load_table
 
 
@@ -19,7 +20,8 @@ class TabularBandit(ClassificationBandit):
     Isolates the shape of a decision boundary: linear enough (iris, wine, breast-cancer, blobs) or not at all (xor,
     moons, spirals).
 
-    Observation: (D,) float32, the row's features, each standardised with the training split's mean and deviation.
+    Observation: (D,) float32, the row's features, each standardised with the mean and deviation of the rows outside the
+        test split.
     Action: Discrete(K), the class.
     Reward: 1 for the right class, 0 for a wrong one, so the mean return is the accuracy.
     Episode: terminates after one step.
@@ -30,7 +32,7 @@ class TabularBandit(ClassificationBandit):
     Args:
         dataset: "iris" (D 4, K 3), "wine" (13, 3), "breast-cancer" (30, 2), "xor" (2, 2), "blobs" (2, 5),
             "moons" (2, 2) or "spirals" (2, 3).
-        split: "train" or "test", stratified, 80 to 20, the same for everyone.
+        split: "train", "validation" or "test", stratified, 70, 10 and 20 % of the rows, the same for everyone.
 
     Raises:
         InvalidInput: an unknown data set or split.
@@ -38,10 +40,10 @@ class TabularBandit(ClassificationBandit):
 
     def __init__(self, *, dataset: str = "iris", split: str = "train") -> None:
         choice("TabularBandit: dataset", dataset, TABLES)
-        choice("TabularBandit: split", split, ("train", "test"))
+        choice("TabularBandit: split", split, SPLITS)
         features, labels, class_names, self.feature_names = load_table(dataset)
-        train = features[split_rows(labels, "train")]
-        features = (features - train.mean(0)) / train.std(0)
+        known = features[split_rows(labels, OUTSIDE_TEST)]
+        features = (features - known.mean(0)) / known.std(0)
         rows = split_rows(labels, split)
         inputs = torch.from_numpy(features[rows].astype(np.float32))
         space = spaces.Box(-np.inf, np.inf, (features.shape[1],), np.float32)

@@ -13,6 +13,7 @@ from ...neural_blocks.generation.diffusion import Diffusion
 from ...neural_blocks.generation.pixels import quantise
 from ...neural_blocks.generation.vae import VAE
 from ..classification.images import load_images
+from ..core.splits import OUTSIDE_TEST
 from .density import CLASSES, LEVELS, DigitDensity
 from .store import Recipe, load
 
@@ -66,8 +67,8 @@ def _build_autoencoder() -> VAE:
 
 
 def _digits() -> tuple[Tensor, Tensor]:
-    """The training split: images (N, 1, 8, 8) float32 in [0, 1] and classes (N,)."""
-    pixels, classes, _ = load_images("digits", "train")
+    """What is outside the test split: images (N, 1, 8, 8) float32 in [0, 1] and classes (N,)."""
+    pixels, classes, _ = load_images("digits", OUTSIDE_TEST)
     return torch.from_numpy(pixels).float() / 255, torch.from_numpy(classes)
 
 

@@ -22,7 +22,7 @@ class Recipe:
 
     Attributes:
         build: the untrained network.
-        train: trains it in place on the training split of the embedded digits; fixed seed, one thread.
+        train: trains it in place on the embedded digits outside the test split; fixed seed, one thread.
     """
 
     build: Callable[[], nn.Module]

@@ -44,10 +44,11 @@ class Denoise(Task[DenoiseState]):
     """Correct each step of a frozen diffusion model so that the image that comes out is a digit of the class asked for.
 
     Isolates control of a long random process by small pushes: the model draws any digit by itself, which one is decided
-    early, in the noise, and judged only at the end. The model was trained on scikit-learn's digits, with 10 steps from
-    pure noise to an image. A step draws from its reverse distribution, a normal one for every pixel; the action moves
-    the mean by a sum of the 16 slowest two-dimensional cosines, each of norm 1, times `strength` times the pixel's
-    standard deviation.
+    early, in the noise, and judged only at the end; every episode has its own noise, so there is no data to split. The
+    model was trained on scikit-learn's digits (those of `DigitBandit` outside the test split), with 10 steps from pure
+    noise to an image. A step draws from its reverse distribution, a normal one for every pixel; the action moves the
+    mean by a sum of the 16 slowest two-dimensional cosines, each of norm 1, times `strength` times the pixel's standard
+    deviation.
 
     Observation: a dict. "noisy": (64,) float32, the noisy image, rows below each other; "estimate": (1, 8, 8) uint8,
         the clean image that the model expects behind it; "time": Discrete(11), steps taken; "request": Discrete(10),

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..classification.images import load_images
 from ..core.canvas import ACCENT, GOOD, MUTED, Canvas
 from ..core.options import choice, integer, number
+from ..core.splits import OUTSIDE_TEST
 from ..core.task import Step, Task
 from ..frozen.classifiers import classifier
 from ..frozen.generators import autoencoder
@@ -46,7 +47,7 @@ class LatentSearch(Task[LatentSearchState]):
 
     Isolates control through a learnt, nonlinear map: the steps are made in one space and judged in another. The decoder
     is that of a variational autoencoder of scikit-learn's digits with 6 latents. The search starts at a point drawn
-    from the prior, a standard normal.
+    from the prior, a standard normal, and leads to another one or to a class: there is no data to split.
 
     Observation: a dict. "latent": (6,) float32, the point; "image": (1, 8, 8) uint8, what it decodes to; and, for the
         target "image", "target": (1, 8, 8) uint8, the image to be shown, decoded from another point of the prior; for
@@ -57,10 +58,10 @@ class LatentSearch(Task[LatentSearchState]):
         probability that a frozen classifier (the adversarially trained one of `frozen.classifiers`) gives to it.
     Episode: truncated after `length` steps.
     Metrics: closeness.
-    Expert: walks straight to the hidden point, or to the training digit of the class whose decoded latent the
-        classifier is surest of, the longest step allowed on each axis; both it reads in the state. For an image it
-        returns 1, the best there is, if `length` is enough; for a class 0.90, the best digit's probability of 0.99 less
-        that of the first image. Random steps return -0.11 and 0.
+    Expert: walks straight to the hidden point, or to the digit of the class, of those outside the test split, whose
+        decoded latent the classifier is surest of, the longest step allowed on each axis; both it reads in the state.
+        For an image it returns 1, the best there is, if `length` is enough; for a class 0.90, the best digit's
+        probability of 0.99 less that of the first image. Random steps return -0.11 and 0.
     Source: Kingma and Welling (2014) for the decoder; steering one by actions is Palaestra's.
 
     Args:
@@ -80,7 +81,7 @@ class LatentSearch(Task[LatentSearchState]):
         self.horizon = integer("LatentSearch: length", length, 1, 1000)
         self.stride = number("LatentSearch: stride", stride, 0.01, 10)
         self.autoencoder, self.classifier = autoencoder(), classifier("robust").double()
-        pixels, classes, self.class_names = load_images("digits", "train")
+        pixels, classes, self.class_names = load_images("digits", OUTSIDE_TEST)
         means = self.autoencoder.encode(torch.from_numpy(pixels).double() / 255)[0]
         shown = self.classifier(self._decode(means).double() / 255).softmax(1)  # (N, 10)
         shown = shown * (torch.from_numpy(classes)[:, None] == torch.arange(len(self.class_names)))

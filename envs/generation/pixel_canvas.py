@@ -14,6 +14,7 @@ from ...neural_blocks.generation.pixels import quantise, unit_scale
 from ..classification.images import load_images
 from ..core.canvas import ACCENT, INK, MUTED, Canvas
 from ..core.options import choice
+from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from ..frozen.classifiers import classifier
 from ..frozen.density import CLASSES, LEVELS, SIDE
@@ -50,8 +51,9 @@ class PixelCanvas(Task[PixelCanvasState]):
     """Draw an 8 x 8 digit in black and white, one pixel a step in raster order, that a density model finds likely.
 
     Isolates generation as a sequence of choices: each pixel is judged by those before it, and none can be changed
-    later. The judge is a frozen PixelCNN of p(x | class), trained on scikit-learn's digits with a threshold at half
-    ink; a tenth of every pixel's probability is spread evenly, so that no pixel costs more than 3 nats.
+    later. The judge is a frozen PixelCNN of p(x | class), trained on scikit-learn's digits (all but the test split)
+    with a threshold at half ink; a tenth of every pixel's probability is spread evenly, so that no pixel costs more
+    than 3 nats.
 
     What is rewarded is likelihood, not variety: for each request one picture is the best. In black and white these
     pictures are clear digits, and an empty canvas scores 0.71 on the scale from random to expert. (With 17 greys, every
@@ -76,7 +78,7 @@ class PixelCanvas(Task[PixelCanvasState]):
     Args:
         request: ask for a class; otherwise for a digit that goes on as it begins.
         reward: "density" or "classifier".
-        split: "train" or "test", the digits whose upper rows are given; that of `DigitBandit`.
+        split: "train", "validation" or "test", the digits whose upper rows are given; that of `DigitBandit`.
 
     Raises:
         InvalidInput: an unknown reward or split, or the classifier's reward without a request.
@@ -90,7 +92,7 @@ class PixelCanvas(Task[PixelCanvasState]):
     def __init__(self, *, request: bool = True, reward: str = "density", split: str = "train") -> None:
         super().__init__()
         self.reward = choice("PixelCanvas: reward", reward, ("density", "classifier"))
-        choice("PixelCanvas: split", split, ("train", "test"))
+        choice("PixelCanvas: split", split, SPLITS)
         if not isinstance(request, bool) or (reward == "classifier" and not request):
             raise InvalidInput(f"PixelCanvas: request must be True or False, and True for a classifier; got {request}")
         self.request, self.reset_noise = request, 1

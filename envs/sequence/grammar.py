@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.splits import EIGHTH, TEST_SHARE
+
 MANY = ["pa"]
 NOUNS = ["mip", "tolu", "sarn", "beko", "dul", "frin"]
 ADJECTIVES = ["ash", "lem", "gorr", "ni", "pesk", "ruu"]
@@ -71,11 +73,13 @@ def all_sentences(words: int) -> Language:
     return Language(_packed(source), _packed(target), source_words, target_words)
 
 
-def split_sentences(count: int, split: str, test_share: float = 0.2) -> Tensor:
-    """The rows of a split, shuffled with a fixed seed: the same for everyone."""
+def split_sentences(count: int, split: str) -> Tensor:
+    """The rows of a split, drawn with a fixed seed, the same for everyone: train 70 %, validation 10 %, test 20 %."""
     order = np.random.default_rng(0).permutation(count)
-    held_out = round(count * test_share)
-    return torch.from_numpy(np.sort(order[held_out:] if split == "train" else order[:held_out]))
+    test = round(count * TEST_SHARE)
+    validation = round((count - test) / EIGHTH)
+    parts = {"test": order[:test], "validation": order[test : test + validation], "train": order[test + validation :]}
+    return torch.from_numpy(np.sort(parts[split]))
 
 
 def _where(mask: Tensor, word: Tensor) -> Tensor:

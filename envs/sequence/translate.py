@@ -12,6 +12,7 @@ from torch import Tensor
 from ...neural_blocks.sequence.text import sentence_bleu
 from ..core.canvas import BAD, GOOD, PANEL, Canvas
 from ..core.options import choice, integer
+from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from .grammar import NOUNS, all_sentences, split_sentences
 
@@ -51,7 +52,8 @@ class Translate(Task[TranslateState]):
     Args:
         words: how many nouns, adjectives and verbs each language has, from 2 to 6.
         reward: "bleu" or "token".
-        split: "train" or "test", 80 to 20 of all sentences (6,400 for words 4), the same for everyone.
+        split: "train", "validation" or "test", 70, 10 and 20 % of all sentences (6,400 for words 4),
+            the same for everyone.
 
     Raises:
         InvalidInput: an unknown reward or split, or a number out of its range.
@@ -66,7 +68,7 @@ class Translate(Task[TranslateState]):
         super().__init__()
         integer("Translate: words", words, 2, len(NOUNS))
         self.by_token = choice("Translate: reward", reward, ("bleu", "token")) == "token"
-        choice("Translate: split", split, ("train", "test"))
+        choice("Translate: split", split, SPLITS)
         language = all_sentences(words)
         self.source_words, self.target_words = language.source_words, language.target_words
         rows = split_sentences(len(language.source), split)

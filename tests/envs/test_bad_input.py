@@ -77,9 +77,9 @@ def test_the_episodes_of_a_trial_are_an_option_of_problem_tasks_only():
         (
             DIGITS,
             {"split": "tset"},
-            "DigitBandit: split must be one of 'train', 'test'; got 'tset' (did you mean 'test'?)",
+            "DigitBandit: split must be one of 'train', 'validation', 'test'; got 'tset' (did you mean 'test'?)",
         ),
-        (DIGITS, {"split": 1}, "DigitBandit: split must be one of 'train', 'test'; got 1"),
+        (DIGITS, {"split": 1}, "DigitBandit: split must be one of 'train', 'validation', 'test'; got 1"),
         (DIGITS, {"dataset": "minst"}, "got 'minst' (did you mean 'mnist'?)"),
         (TABLE, {"dataset": "irys"}, "got 'irys' (did you mean 'iris'?)"),
         (REPEAT, {"delay": 0}, "RepeatPrevious: delay must be a whole number from 1 to 64; got 0"),

@@ -153,7 +153,7 @@ def test_the_victim_says_the_same_of_a_row_in_any_batch():
         ({"epsilon": 0}, "Evade: epsilon must be a number from 0.001 to 1.0; got 0"),
         ({"epsilon": 9, "norm": "l2"}, "Evade: epsilon must be a number from 0.001 to 8.0; got 9"),
         ({"queries": 0}, "Evade: queries must be a whole number from 1 to 1000000; got 0"),
-        ({"split": "tset"}, "Evade: split must be one of 'train', 'test'; got 'tset'"),
+        ({"split": "tset"}, "Evade: split must be one of 'train', 'validation', 'test'; got 'tset'"),
     ],
 )
 def test_wrong_options_are_refused(options, told):

@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 from palaestra.envs import BatchedEnv, make_game, make_parallel, make_task
 from palaestra.envs.adversarial.digits import Digits
 from palaestra.envs.classification.images import load_images
+from palaestra.envs.core.splits import SPLITS
 from palaestra.envs.frozen.classifiers import classifier
 
 GAN = "palaestra/GANGame-v0"
@@ -28,14 +29,14 @@ def uniforms(*shape, seed=0):
 def test_real_ones_are_the_splits_digits_each_as_often():
     everything = {image.tobytes() for image in np.round(load_digits().images * 255 / 16).astype(np.uint8)}
     parts = []
-    for split in ("train", "test"):
+    for split in SPLITS:
         source = Digits(split)
         count = len(source.images)
         drawn = source.real((torch.arange(count)[:, None] + 0.5) / count)
         parts.append({image.numpy().tobytes() for image in drawn})
         assert len(parts[-1]) == count
-    assert parts[0] | parts[1] == everything
-    assert not parts[0] & parts[1]
+    assert set().union(*parts) == everything
+    assert sum(map(len, parts)) == len(everything)
 
 
 def test_what_is_made_has_the_greys_of_real_ones():

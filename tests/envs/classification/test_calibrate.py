@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss
 from torchmetrics.classification import MulticlassCalibrationError
 
 from palaestra.envs import BatchedEnv, make_task
-from palaestra.envs.classification.bandit import split_rows
+from palaestra.envs.core.splits import split_rows
 from palaestra.envs.score_table import measure
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.robustness.calibration import expected_calibration_error

@@ -40,28 +40,23 @@ def drawing(program, noise):
 
 
 def test_a_drawing_is_the_plain_loop_over_its_ink():
-    programs, noise = draw_programs(uniforms(20, PROGRAM_NOISE), 0), uniforms(20, DRAWING_NOISE, seed=1)
+    programs, noise = draw_programs(uniforms(20, PROGRAM_NOISE), "train"), uniforms(20, DRAWING_NOISE, seed=1)
     for drawn, program, row in zip(draw_glyphs(programs, noise), programs, noise.double(), strict=True):
         expected = drawing(program.numpy(), row.numpy())
         assert np.abs(drawn[0].numpy() - expected).max() < 12  # each drop of ink is rounded down: at most 1 a drop
 
 
-@pytest.mark.parametrize("parity", [0, 1])
-def test_an_alphabet_s_programs_are_spread_evenly_and_of_its_parity(parity):
-    programs = draw_programs(uniforms(20_000, PROGRAM_NOISE), parity)
-    assert (programs.sum(1) % 2).unique().tolist() == [parity]
+@pytest.mark.parametrize(("split", "sums"), [("train", [0]), ("validation", [2]), ("test", [1, 3])])
+def test_an_alphabet_s_programs_are_spread_evenly_and_known_by_their_sums(split, sums):
+    programs = draw_programs(uniforms(20_000, PROGRAM_NOISE), split)
+    assert (programs.sum(1) % 4).unique().tolist() == sums
     for coordinate in programs.T:
         assert stats.chisquare(torch.bincount(coordinate, minlength=8)).pvalue > 1e-4
 
 
-def test_the_splits_share_no_class():
-    train, test = (make_task(ID, split=split).sample(uniforms(5000, 90)).flatten(0, 1) for split in ("train", "test"))
-    assert not {tuple(row) for row in train.tolist()} & {tuple(row) for row in test.tolist()}
-
-
 def test_drawings_of_a_class_are_alike_and_classes_differ():
     """The nearest of 5 classes by one drawing of each is right far more often than one in five, yet not always."""
-    programs = draw_programs(uniforms(2000, 5, PROGRAM_NOISE), 0)
+    programs = draw_programs(uniforms(2000, 5, PROGRAM_NOISE), "train")
     shown = draw_glyphs(programs.flatten(0, 1), uniforms(10_000, DRAWING_NOISE, seed=1)).float().view(2000, 5, -1)
     asked = draw_glyphs(programs[:, 0], uniforms(2000, DRAWING_NOISE, seed=2)).float().view(2000, 1, -1)
     accuracy = float(((shown - asked).square().sum(-1).argmin(1) == 0).float().mean())
@@ -125,7 +120,7 @@ def test_a_trial_s_second_episode_asks_for_the_same_classes_in_fresh_drawings():
     [
         ({"ways": 1}, "FewShot: ways must be a whole number from 2 to 50; got 1"),
         ({"shots": 0}, "FewShot: shots must be a whole number from 1 to 50; got 0"),
-        ({"split": "tets"}, "FewShot: split must be one of 'train', 'test'; got 'tets'"),
+        ({"split": "tets"}, "FewShot: split must be one of 'train', 'validation', 'test'; got 'tets'"),
     ],
 )
 def test_wrong_options_are_named(options, message):

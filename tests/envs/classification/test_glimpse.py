@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from palaestra.envs import BatchedEnv, make_task
-from palaestra.envs.classification.bandit import split_rows
+from palaestra.envs.core.splits import split_rows
 from palaestra.envs.score_table import measure
 from palaestra.neural_blocks.errors import InvalidInput
 
@@ -132,7 +132,7 @@ def test_a_random_player_s_return_is_the_one_computed():
     [
         ({"clutter": -1}, "Glimpse: clutter must be a whole number from 0 to 32; got -1"),
         ({"cost": 2}, "Glimpse: cost must be a number from 0 to 1; got 2"),
-        ({"split": "tset"}, "Glimpse: split must be one of 'train', 'test'; got 'tset'"),
+        ({"split": "tset"}, "Glimpse: split must be one of 'train', 'validation', 'test'; got 'tset'"),
     ],
 )
 def test_wrong_options_are_named(options, message):

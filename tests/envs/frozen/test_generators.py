@@ -8,7 +8,7 @@ import torch
 from palaestra.envs.classification.images import load_images
 from palaestra.envs.frozen.classifiers import classifier
 from palaestra.envs.frozen.density import DigitDensity
-from palaestra.envs.frozen.generators import RECIPES, DigitDiffusion, autoencoder, density, diffusion
+from palaestra.envs.frozen.generators import RECIPES, DigitDiffusion, _digits, autoencoder, density, diffusion
 from palaestra.envs.frozen.rounding import rounded
 from palaestra.envs.frozen.store import FOLDER
 from palaestra.neural_blocks.generation.diffusion import Diffusion
@@ -24,6 +24,13 @@ def digits():
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def test_no_network_learns_from_a_test_digit(digits):
+    unseen = {image.numpy().tobytes() for image in digits[0].float()}
+    images, classes = _digits()
+    assert len(images) == len(classes) == 1797 - len(unseen) == 1437
+    assert not unseen & {image.numpy().tobytes() for image in images}
 
 
 def test_the_density_asked_pixel_by_pixel_says_what_it_says_of_the_whole_picture():

@@ -18,8 +18,8 @@ def glyphs():
     """Training glyphs of 100 classes and test glyphs of 50 others, 20 drawings each: (K, 20, 1, 16, 16)."""
     generator = torch.Generator().manual_seed(0)
     images = []
-    for classes, parity in ((100, 0), (50, 1)):
-        programs = draw_programs(torch.rand(classes, PROGRAM_NOISE, generator=generator), parity)
+    for classes, split in ((100, "train"), (50, "test")):
+        programs = draw_programs(torch.rand(classes, PROGRAM_NOISE, generator=generator), split)
         shake = SHAKE * torch.randn(classes * DRAWINGS, DRAWING_NOISE, generator=generator)
         drawn = draw_glyphs(programs.repeat_interleave(DRAWINGS, 0), torch.special.ndtr(shake))
         images.append(drawn.unflatten(0, (classes, DRAWINGS)).float() / 255)
