@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from .. import __version__, agents
-from ..agents.core.agent import Agent, read_checkpoint
+from ..agents.core.agent import Agent
+from ..agents.core.checkpoint import read_checkpoint
 from ..agents.core.evaluation import evaluate
 from ..envs.core.options import integer
 from ..envs.core.protocol import BatchedEnvironment

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.task import Observation
 from ...envs.core.tree import leaves
 from ...neural_blocks.errors import InvalidInput
+from .checkpoint import fingerprint, not_finite, read_checkpoint, require_dtypes, write_checkpoint
 from .config import AgentConfig
 
 Memory = tuple[Tensor, ...]
@@ -139,15 +139,12 @@ class Agent(ABC):
             self.generator.set_state(saved)
 
     def save(self, path: str | Path, **extra: Any) -> None:
-        """Writes a checkpoint; the old file stays whole until the new one is.
+        """Writes a checkpoint; the old file stays whole until the new one is, and links are replaced, not followed.
 
         Args:
             path: the file.
             extra: further tensors and plain values to keep beside the agent (the environment's state, say).
         """
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         content = {
             "agent": self.name,
             "config": self.config.model_dump(mode="json"),
@@ -155,17 +152,10 @@ class Agent(ABC):
             "state": self.state_dict(),
             "extra": extra,
         }
-        try:
-            with partial.open("wb") as file:
-                torch.save(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_checkpoint(path, content)
 
     def _spaces(self) -> dict[str, str]:
-        return {"observation": _one_line(self.observation_space), "action": _one_line(self.action_space)}
+        return {"observation": fingerprint(self.observation_space), "action": fingerprint(self.action_space)}
 
     def restore(self, checkpoint: dict[str, Any], path: str | Path) -> None:
         """Takes over the state in a checkpoint that `read_checkpoint` returned.
@@ -180,10 +170,13 @@ class Agent(ABC):
                 raise InvalidInput(
                     f"{path}: checkpoint of another environment: {kind} space must be {space}; got {found}"
                 )
+        require_dtypes(checkpoint["state"], self.state_dict(), f"{path}: checkpoint does not fit this agent")
         try:
             self.load_state_dict(checkpoint["state"])
         except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise InvalidInput(f"{path}: checkpoint does not fit this agent: {_one_line(error)}") from error
+        if found := not_finite(self):
+            raise InvalidInput(f"{path}: checkpoint must hold finite weights; {found[0]} is {found[1]}")
 
     @classmethod
     def _check_agent(cls, checkpoint: dict[str, Any], path: str | Path) -> None:
@@ -223,24 +216,6 @@ def served(agent: Agent | type[Agent], kind: Literal["observation", "action"]) -
     """The kinds of observation or action space that an agent serves, such as "Box or Discrete"; "any" for all."""
     names = ["any" if cls is spaces.Space else cls.__name__ for cls in getattr(agent, f"{kind}_spaces")]
     return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def read_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """The content of a checkpoint, tensors on `device`; no code is loaded.
-
-    Raises:
-        InvalidInput: the file is missing, truncated, corrupt or no checkpoint of this suite.
-    """
-    try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except FileNotFoundError:
-        raise InvalidInput(f"{path}: no such checkpoint") from None
-    except Exception as error:  # torch.load has no exception of its own for a damaged file
-        raise InvalidInput(f"{path}: not a readable checkpoint: {_one_line(error)}") from error
-    parts = {"agent": str, "config": dict, "spaces": dict, "state": dict}
-    if not isinstance(content, dict) or not all(isinstance(content.get(part), kind) for part, kind in parts.items()):
-        raise InvalidInput(f"{path}: not a checkpoint of this suite: it must hold {', '.join(parts)}")
-    return content
 
 
 def _one_line(told: object, length: int = 160) -> str:

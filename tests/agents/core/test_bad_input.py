@@ -10,7 +10,7 @@ import torch
 
 from palaestra import agents
 from palaestra.agents import PPO, A2CConfig, Expert, PPOConfig, Random
-from palaestra.agents.core.agent import read_checkpoint
+from palaestra.agents.core.checkpoint import read_checkpoint, write_checkpoint
 from palaestra.envs import make_batched
 from palaestra.neural_blocks.errors import InvalidInput
 
@@ -159,7 +159,7 @@ def test_code_in_a_checkpoint_is_refused_and_does_not_run(saved, write):
     "content", [[1, 2], {"a": 1}, torch.zeros(3), {"agent": "ppo", "config": [], "spaces": {}, "state": {}}]
 )
 def test_a_file_of_other_tensors_is_refused(saved, content):
-    torch.save(content, "agent.pt")
+    write_checkpoint("agent.pt", content)
     refused(load(saved), "agent.pt", "not a checkpoint of this suite", "agent, config, spaces, state")
 
 
@@ -196,7 +196,7 @@ def test_the_checkpoint_of_other_layer_sizes_is_refused(saved, uneven):
 def test_a_checkpoint_without_one_of_its_parts_is_refused(saved, uneven, part):
     content = read_checkpoint("agent.pt")
     del content["state"][part]
-    torch.save(content, "agent.pt")
+    write_checkpoint("agent.pt", content)
     refused(load(saved), "agent.pt", "does not fit this agent", part)
     content["state"][part] = "nonsense" if part != "steps" else None
     if part != "steps":

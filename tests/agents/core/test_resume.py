@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from palaestra import agents
-from palaestra.agents.core.agent import read_checkpoint
+from palaestra.agents.core.checkpoint import read_checkpoint
 from palaestra.envs import GymnasiumBridge
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from palaestra import agents
 from palaestra.agents import PPO, PPOConfig, SelfPlay
-from palaestra.agents.core.agent import read_checkpoint
+from palaestra.agents.core.checkpoint import read_checkpoint
 from palaestra.agents.games.exploitability import exploitability
 from palaestra.agents.games.opponents import FrozenPolicy, Pool
 from palaestra.envs import BatchedEnv, Game, Opponent, Step, Versus, make_batched
