@@ -15,6 +15,7 @@ from torch import Tensor
 from ...neural_blocks.robustness.adversarial import pgd
 from ..classification.images import load_images
 from ..core.canvas import BAD, GOOD, MUTED, Canvas
+from ..core.choices import Choice, numbered
 from ..core.game import Game, Opponent
 from ..core.options import choice, integer, number
 from ..core.splits import SPLITS
@@ -159,7 +160,9 @@ class AttackDefend(Game[AttackDefendState]):
 
     def draw(self, state: AttackDefendState, canvas: Canvas) -> None:
         """The digit, its change and what the defender sees of it; below, the last answer."""
-        middle, source = canvas.width // 2, self.images[state.source]
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
+        middle, source, ended = canvas.width // 2, self.images[state.source].cpu(), int(state.time) == self.horizon
         change = (state.shown.float() - source.float()) / 255
         canvas.text("See through the disguise", (middle, 35), size=32, anchor="center")
         size, top = 136, 100
@@ -170,26 +173,46 @@ class AttackDefend(Game[AttackDefendState]):
             canvas.image(picture, (left, top, size, size), border=MUTED)
         for sign, left in (("+", 162), ("=", 318)):
             canvas.text(sign, (left, top + size // 2), size=34, anchor="center")
-        told = (
-            "untouched: this one does not count"
-            if int(state.time) == 0
-            else "grey: as it was; darker, brighter: changed"
-        )
+        told = "grey: as it was; darker, brighter: changed"
+        if int(state.time) == 0:
+            told = "untouched: this one does not count"
+        if ended:
+            told = "the game is over: this last one is not answered"
         canvas.text(told, (middle, top + size + 22), size=22, colour=MUTED, anchor="center")
         answer, label = int(state.answer), int(self.labels[state.answered])
         line = f"digit {min(int(state.time) + 1, self.horizon)} of {self.horizon}"
+        line = f"all {self.digits} digits are answered" if ended else line
         canvas.text(line, (middle, 300), size=22, colour=MUTED, anchor="center")
         if answer == NOTHING:
             canvas.text("no answer yet", (middle, 385), size=28, colour=MUTED, anchor="center")
             return
         passed = answer == len(self.class_names)
-        canvas.text("the answer to the digit before this one", (middle, 330), size=22, anchor="center")
+        told = f"the {'last ' if ended else ''}answer to the digit before this one"
+        canvas.text(told, (middle, 330), size=22, anchor="center")
         if not passed:
             canvas.verdict(answer == label, (70, 350, 340, 100))
         told = "passed" if passed else f"defender: {self.class_names[answer]}"
         colour = MUTED if passed else GOOD if answer == label else BAD
         canvas.text(told, (middle, 380), size=32, colour=colour, anchor="center")
         canvas.text(f"truth: {self.class_names[label]}", (middle, 422), size=32, anchor="center")
+
+    def draw_player(self, player: str, observation: Any, canvas: Canvas) -> None:
+        """The digit to disguise, or the one to see through."""
+        middle, attacks = canvas.width // 2, player == "attacker"
+        if attacks:
+            told, name = "Change it, so that it is named wrongly", self.class_names[int(observation["label"])]
+            below = f"this is a {name}; each pixel moves by up to {self.reach} of 255 greys"
+        else:
+            told, below = "Which digit is it? It may be disguised", "in doubt you can pass"
+        canvas.text(told, (middle, 45), size=30, anchor="center")
+        canvas.image(observation["image"] if attacks else observation, (70, 75, 340, 340), border=MUTED)
+        canvas.text(below, (middle, 445), size=22, colour=MUTED, anchor="center")
+
+    def choices_of(self, player: str) -> list[Choice]:
+        """The defender's: a number for each class, p to pass."""
+        if player == "attacker":
+            return []
+        return [*numbered(self.class_names), Choice("p", "pass", len(self.class_names))]
 
 
 class Classifier(Opponent):

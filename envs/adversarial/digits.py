@@ -32,6 +32,7 @@ class Digits(Source):
     """
 
     noun = "image"
+    entries: list[str] = []  # noqa: RUF012
     real_uniforms, noise_uniforms = 1, LATENTS
     images: Tensor
     labels: Tensor
@@ -92,6 +93,17 @@ class Digits(Source):
         canvas.text("real ones", (canvas.width // 2, 315), size=22, colour=MUTED, anchor="center")
         for label in range(self.modes):
             canvas.image(self.images[self.labels == label][0], (15 + 45 * label, 332, 40, 40))
+
+    def draw_noise(self, noise: Tensor, canvas: Canvas) -> None:
+        """The numbers of noise as bars."""
+        canvas.text("Paint a digit that passes for real", (canvas.width // 2, 50), size=30, anchor="center")
+        told = "these random numbers may help to choose which"
+        canvas.text(told, (canvas.width // 2, 95), size=22, colour=MUTED, anchor="center")
+        canvas.bars(noise, (40, 120, canvas.width - 80, 300))
+
+    def draw_sample(self, shown: Tensor, canvas: Canvas) -> None:
+        """The image."""
+        canvas.image(shown, (70, 75, 340, 340))
 
 
 def picked(number: Tensor, count: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium.spaces as spaces
 import numpy as np
@@ -176,18 +177,13 @@ class Evade(Task[EvadeState]):
 
     def draw(self, state: EvadeState, canvas: Canvas) -> None:
         """The digit, the change and the changed digit side by side; below, how likely the victim finds each class."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         label, answer, middle = int(state.label), int(state.scores.argmax()), canvas.width // 2
         canvas.text("Change the digit until the classifier errs", (middle, 26), size=28, anchor="center")
         share = ((state.perturbed - _pixels(state.image[None])[0]) / self.epsilon).view(8, 8).clamp(-1, 1)
-        for k, (panel, caption) in enumerate(
-            ((state.image, "digit"), (_signed(share), "change"), (state.perturbed.view(8, 8), "changed digit"))
-        ):
-            left = 22 + 152 * k
-            canvas.text(caption, (left + 66, 64), size=24, colour=MUTED, anchor="center")
-            canvas.image(panel, (left, 78, 132, 132), border=MUTED)
-        canvas.text("+", (164, 144), size=32, anchor="center")
-        canvas.text("=", (316, 144), size=32, anchor="center")
-        made = f"change: red is brighter, blue is darker; step {int(state.time)} of {self.horizon}"
+        self._draw_sum(state.image, share, state.perturbed.view(8, 8), canvas)
+        made = f"+ brighter, - darker; step {int(state.time)} of {self.horizon}"
         canvas.text(made, (middle, 228), size=22, colour=MUTED, anchor="center")
         told = f"it is a {label}, the classifier says {answer}"
         if int(state.time):
@@ -199,6 +195,41 @@ class Evade(Task[EvadeState]):
         area = (22, 326, canvas.width - 44, 146)
         canvas.bars(state.scores.exp(), area, labels=self.class_names, colours=colours, highlight=label, maximum=1.0)
 
+    def _draw_sum(self, image: Tensor, share: Tensor, changed: Tensor, canvas: Canvas) -> None:
+        """The digit, its change (8, 8) in shares of the largest one and the changed digit side by side."""
+        for k, (panel, caption) in enumerate(
+            ((image, "digit"), (_signed(share), "change"), (changed.clamp(0, 1), "changed digit"))
+        ):
+            left = 22 + 152 * k
+            canvas.text(caption, (left + 66, 64), size=24, colour=MUTED, anchor="center")
+            canvas.image(panel, (left, 78, 132, 132), border=MUTED)
+        canvas.text("+", (164, 144), size=32, anchor="center")
+        canvas.text("=", (316, 144), size=32, anchor="center")
+        _draw_signs(share, (174, 78, 132, 132), canvas)
+
+    def draw_seen(self, observation: Any, canvas: Canvas) -> None:
+        """The digit, its change and the victim's answer, with as much of its inside as is known."""
+        middle, change = canvas.width // 2, observation["perturbation"].view(8, 8)
+        canvas.text("Change the digit until the classifier errs", (middle, 26), size=28, anchor="center")
+        changed = observation["image"][0].float() / 255 + self.epsilon * change
+        self._draw_sum(observation["image"], change, changed, canvas)
+        told = f"+ brighter, - darker; the classifier says {int(observation['answer'])}"
+        canvas.text(told, (middle, 230), size=24, anchor="center")
+        left = 22
+        if "gradient" in observation:
+            slope = observation["gradient"].view(8, 8)
+            slope = slope / slope.abs().max().clamp(min=1e-12)
+            canvas.text("what would raise its error", (99, 268), size=20, colour=MUTED, anchor="center")
+            canvas.image(_signed(slope), (22, 284, 154, 154), border=MUTED)
+            _draw_signs(slope, (22, 284, 154, 154), canvas)
+            left = 196
+        if "scores" in observation:
+            area = (left, 284, canvas.width - 22 - left, 180)
+            canvas.text("how likely it finds each class", (left + area[2] // 2, 268), 20, MUTED, "center")
+            canvas.bars(observation["scores"].exp(), area, labels=self.class_names, maximum=1.0)
+        elif left == 22:
+            canvas.text("nothing more of it is known", (middle, 340), size=24, colour=MUTED, anchor="center")
+
 
 def _pixels(image: Tensor) -> Tensor:
     """An image (B, 1, 8, 8) uint8 as (B, 64) float32 in [0, 1]."""
@@ -209,6 +240,14 @@ def _margin(scores: Tensor, label: Tensor) -> Tensor:
     """(B,) the right class's score less the best other's: (B, K) and (B,)."""
     own = scores.gather(1, label[:, None])
     return (own - scores.scatter(1, label[:, None], -torch.inf).amax(1, keepdim=True)).squeeze(1)
+
+
+def _draw_signs(share: Tensor, rect: tuple[int, int, int, int], canvas: Canvas) -> None:
+    """A plus or a minus on every cell that changes by a tenth of the most or more."""
+    side = rect[2] / share.shape[1]
+    for row, column in (share.abs() >= 0.1).nonzero().tolist():
+        centre = (rect[0] + (column + 0.5) * side, rect[1] + (row + 0.5) * side)
+        canvas.text("+" if share[row, column] > 0 else "-", centre, size=16, anchor="center")
 
 
 def _signed(share: Tensor) -> Tensor:

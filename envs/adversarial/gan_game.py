@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import BAD, GOOD, MUTED, Canvas
+from ..core.canvas import MUTED, Canvas
+from ..core.choices import Choice
 from ..core.game import Game, Opponent
 from ..core.options import choice, integer, number
 from ..core.splits import SPLITS
@@ -181,15 +182,37 @@ class GANGame(Game[GANGameState]):
 
     def draw(self, state: GANGameState, canvas: Canvas) -> None:
         """What has been made and what is shown; below, the last judgement."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         middle, time = canvas.width // 2, int(state.time)
         canvas.text("Forger against detective", (middle, 20), size=30, anchor="center")
         self.source.draw(state.made[self.points - min(time, self.points) :], state.shown, canvas)
         told = f"{self.source.noun} {min(time + 1, self.horizon)} of {self.horizon}"
-        canvas.text(told, (middle, 412), size=22, colour=MUTED, anchor="center")
+        canvas.text(told, (middle, 410), size=22, colour=MUTED, anchor="center")
         belief, real = float(state.belief), bool(state.truth)
         if belief != belief:
             canvas.text("the detective has judged nothing yet", (middle, 447), size=24, colour=MUTED, anchor="center")
             return
-        told = f"the last one: {100 * belief:.0f} % real, said the detective; it was {'real' if real else 'forged'}"
-        colour = MUTED if belief == 0.5 else GOOD if real == (belief > 0.5) else BAD
-        canvas.text(told, (middle, 447), size=26, colour=colour, anchor="center", max_width=440)
+        canvas.text(f"detective: {100 * belief:.0f} % real", (middle, 442), size=26, anchor="center")
+        told = f"truth: {'real' if real else 'forged'}"
+        canvas.text(told, (middle, 464), size=22, anchor="center")
+        if belief != 0.5:
+            canvas.verdict(real == (belief > 0.5), (90, 426, 300, 50))
+
+    def draw_player(self, player: str, observation: Tensor, canvas: Canvas) -> None:
+        """The noise to forge from, or the sample to judge."""
+        if player == "generator":
+            self.source.draw_noise(observation, canvas)
+        else:
+            told = f"How likely is this {self.source.noun} real, and not forged?"
+            canvas.text(told, (canvas.width // 2, 40), size=28, anchor="center")
+            self.source.draw_sample(observation, canvas)
+
+    def choices_of(self, player: str) -> list[Choice]:
+        """The discriminator's: r, f or u for certainly real, certainly forged and undecided."""
+        told = [("r", "real", 1.0), ("f", "forged", 0.0), ("u", "unsure", 0.5)]
+        return [] if player == "generator" else [Choice(key, name, [share]) for key, name, share in told]
+
+    def entries_of(self, player: str) -> list[str]:
+        """What is moved, or believed."""
+        return self.source.entries if player == "generator" else ["real"]

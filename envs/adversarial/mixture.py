@@ -87,6 +87,7 @@ class Mixture(Source):
     """
 
     noun = "point"
+    entries = ["right", "up"]  # noqa: RUF012
     real_uniforms, noise_uniforms = 2, 2
 
     def __init__(self, modes: int, spread: float) -> None:
@@ -132,17 +133,28 @@ class Mixture(Source):
         """The plane with the real Gaussians, all points made and the one shown."""
         side = 330
         area, limits = ((canvas.width - side) // 2, 66, side, side), (-1.0, 1.0, -1.0, 1.0)
-        for word, colour, left in (
-            ("where real points lie", DISC, 60),
-            ("forged", ACCENT, 250),
-            ("on trial", BAD, 345),
+        for word, colour, left, mark in (
+            ("where real points lie", DISC, 60, "square"),
+            ("forged", ACCENT, 250, "dot"),
+            ("on trial", BAD, 345, "ring"),
         ):
-            canvas.points([[0.0, 0.0]], (left - 20, 42, 12, 12), [colour], 5, limits)
+            canvas.points([[0.0, 0.0]], (left - 22, 40, 16, 16), [colour], 5, limits, mark)
             canvas.text(word, (left, 48), size=22, anchor="midleft")
         canvas.points(self.ring.centres, area, [PANEL], round(NEAR * self.spread * side / 2), limits)
         canvas.points(self.ring.centres, area, [DISC], round(self.spread * side / 2), limits)
         canvas.points(made, area, [ACCENT], 4, limits)
-        canvas.points(shown[None], area, [BAD], 8, limits)
+        canvas.points(shown[None], area, [BAD], 9, limits, "ring")
+
+    def draw_noise(self, noise: Tensor, canvas: Canvas) -> None:
+        """The plane with the point of noise."""
+        canvas.text("Move the point to where real points may lie", (canvas.width // 2, 40), size=28, anchor="center")
+        self.draw_sample(noise, canvas)
+
+    def draw_sample(self, shown: Tensor, canvas: Canvas) -> None:
+        """The plane with the point."""
+        span = (-1.0, 1.0)
+        plane = canvas.axes((60, 60, 370, 400), span, span, ("x", "y"))
+        canvas.points(shown[None], plane, [ACCENT], 8, (*span, *span))
 
 
 def moved(noise: Tensor, disc: Disc, source: Ring | Disc) -> Tensor:

@@ -24,6 +24,7 @@ class Source(nn.Module, ABC):
         noise_uniforms: uniforms that the generator's noise takes.
         modes: the kinds of real samples.
         blank: a sample's tensor, where there is no sample yet.
+        entries: what the entries of the generator's action are called; empty for their numbers.
     """
 
     noun: str
@@ -34,6 +35,7 @@ class Source(nn.Module, ABC):
     noise_uniforms: int
     modes: int
     blank: Tensor
+    entries: list[str]
 
     @abstractmethod
     def real(self, uniforms: Tensor) -> Tensor:
@@ -62,3 +64,11 @@ class Source(nn.Module, ABC):
     @abstractmethod
     def draw(self, made: Tensor, shown: Tensor, canvas: Canvas) -> None:
         """The samples (K, ...) made so far and the one shown to the discriminator, between y = 40 and 400."""
+
+    @abstractmethod
+    def draw_noise(self, noise: Tensor, canvas: Canvas) -> None:
+        """What the generator makes its sample out of, and what it is to do."""
+
+    @abstractmethod
+    def draw_sample(self, shown: Tensor, canvas: Canvas) -> None:
+        """The sample before the discriminator, below y = 60."""

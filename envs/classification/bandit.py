@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.canvas import Canvas
+from ..core.choices import Choice, numbered
 from ..core.task import Step, Task
 
 
@@ -75,19 +76,25 @@ class ClassificationBandit(Task[BanditState]):
 
     def draw(self, state: BanditState, canvas: Canvas) -> None:
         """The input on top; below the classes to choose from, then the guess and its verdict."""
-        label, guess = int(self.labels[state.index]), int(state.guess)
-        middle = canvas.width // 2
-        self.draw_input(state.index, (20, 20, canvas.width - 40, 320), canvas)
-        if guess < 0:
-            canvas.text("Which class is it?", (middle, 375), size=30, anchor="center")
-            choices = [name if name.endswith(str(k)) else f"{k} {name}" for k, name in enumerate(self.class_names)]
-            canvas.cards(choices, (20, 405, canvas.width - 40, 60))
-            return
-        area = (middle - 180, 360, 360, 100)
-        canvas.verdict(guess == label, area)
+        if not canvas.spectator or int(state.guess) < 0:
+            return self.draw_seen(self.observe_one(state), canvas)
+        label, guess, middle = int(self.labels[state.index]), int(state.guess), canvas.width // 2
+        self.draw_input(self.inputs[state.index], (20, 20, canvas.width - 40, 320), canvas)
+        canvas.verdict(guess == label, (middle - 180, 360, 360, 100))
         canvas.text(f"guess: {self.class_names[guess]}", (middle, 390), size=30, anchor="center", max_width=280)
         canvas.text(f"truth: {self.class_names[label]}", (middle, 430), size=30, anchor="center", max_width=280)
 
-    def draw_input(self, index: Tensor, area: tuple[int, int, int, int], canvas: Canvas) -> None:
-        """Draws the example in `area` (x, y, width, height)."""
+    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
+        """The input and the classes to choose from."""
+        self.draw_input(observation, (20, 20, canvas.width - 40, 320), canvas)
+        canvas.text("Which class is it?", (canvas.width // 2, 375), size=30, anchor="center")
+        told = [name if name.endswith(str(k)) else f"{k} {name}" for k, name in enumerate(self.class_names)]
+        canvas.cards(told, (20, 405, canvas.width - 40, 60))
+
+    def draw_input(self, example: Tensor, area: tuple[int, int, int, int], canvas: Canvas) -> None:
+        """Draws an example in `area` (x, y, width, height)."""
         raise NotImplementedError
+
+    def choices(self) -> list[Choice]:
+        """A number for each class."""
+        return numbered(self.class_names)

@@ -122,6 +122,8 @@ class Calibrate(Task[CalibrateState]):
 
     def draw(self, state: CalibrateState, canvas: Canvas) -> None:
         """The image beside the hidden chances; below, the forecast as bars with the label framed."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         canvas.text("How likely is each digit?", (canvas.width // 2, 30), size=30, anchor="center")
         canvas.image(state.image, (20, 60, 190, 190))
         canvas.text("true chances (hidden)", (345, 60), size=22, colour=MUTED, anchor="midtop")
@@ -130,7 +132,18 @@ class Calibrate(Task[CalibrateState]):
             canvas.text("no forecast yet", (canvas.width // 2, 360), size=28, colour=MUTED, anchor="center")
             return
         label = int(state.label)
-        told = f"forecast (the label was {self.class_names[label]})"
+        told = f"forecast (framed: the label, {self.class_names[label]})"
         canvas.text(told, (canvas.width // 2, 280), size=26, anchor="center")
         area = (20, 300, canvas.width - 40, 165)
         canvas.bars(state.forecast, area, labels=self.class_names, colours=[ACCENT], highlight=label, maximum=1.0)
+
+    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
+        """The image."""
+        canvas.text("How likely is each digit?", (canvas.width // 2, 40), size=30, anchor="center")
+        canvas.image(observation, (70, 75, 340, 340))
+        told = "It may be a blend of two: give each digit its share"
+        canvas.text(told, (canvas.width // 2, 445), size=24, colour=MUTED, anchor="center")
+
+    def entries(self) -> list[str]:
+        """The classes."""
+        return self.class_names

@@ -51,6 +51,6 @@ class DigitBandit(ClassificationBandit):
         space = spaces.Box(0, 255, images.shape[1:], np.uint8)
         super().__init__(torch.from_numpy(images), torch.from_numpy(labels), class_names, space)
 
-    def draw_input(self, index: Tensor, area: tuple[int, int, int, int], canvas: Canvas) -> None:
+    def draw_input(self, example: Tensor, area: tuple[int, int, int, int], canvas: Canvas) -> None:
         """The image, each pixel a square."""
-        canvas.image(self.inputs[index], area)
+        canvas.image(example, area)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium.spaces as spaces
 import numpy as np
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.canvas import MUTED, Canvas
+from ..core.choices import Choice, numbered
 from ..core.options import choice, integer
 from ..core.task import Observation, ProblemTask, Step
 from .glyphs import ALPHABETS, DRAWING_NOISE, PROGRAM_NOISE, SIZE, draw_glyphs, draw_programs
@@ -127,6 +129,8 @@ class FewShot(ProblemTask[FewShotState, Tensor]):
 
     def draw(self, state: FewShotState, canvas: Canvas) -> None:
         """The drawing to name; beside it the last one with guess and label; below how often each class was shown."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         time, width = int(state.time), canvas.width
         ended = time >= self.horizon
         canvas.text("Name the large glyph", (width // 2, 60), size=28, anchor="center")
@@ -149,3 +153,17 @@ class FewShot(ProblemTask[FewShotState, Tensor]):
         canvas.text(
             f"glyph {min(time + 1, self.horizon)} of {self.horizon}", (width // 2, 455), size=22, anchor="center"
         )
+
+    def draw_seen(self, observation: Any, canvas: Canvas) -> None:
+        """The drawing to name, and the label of the one before."""
+        middle, label = canvas.width // 2, observation["label"]
+        canvas.text("Name this glyph", (middle, 60), size=30, anchor="center")
+        canvas.image(observation["image"], (middle - 130, 90, 260, 260))
+        told = "the glyph before it was" if bool(label.any()) else "no glyph came before it"
+        canvas.text(told, (middle, 385), size=24, anchor="center")
+        if bool(label.any()):
+            canvas.cards([str(int(label.argmax()))], (middle - 40, 402, 80, 64))
+
+    def choices(self) -> list[Choice]:
+        """A number for each class."""
+        return numbered([str(k) for k in range(self.ways)])

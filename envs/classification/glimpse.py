@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
+from ..core.choices import Choice, numbered
 from ..core.options import choice, integer, number
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
@@ -169,6 +170,8 @@ class Glimpse(Task[GlimpseState]):
 
     def draw(self, state: GlimpseState, canvas: Canvas) -> None:
         """The canvas with the three views framed; beside it what the fovea sees; below the guess."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         scale, left, top = 8, 24, 64
         canvas.text("Find the digit and name it", (canvas.width // 2, 30), size=28, anchor="center")
         batch = tree_map(lambda tensor: tensor[None].to(self.pieces.device), state)
@@ -194,6 +197,28 @@ class Glimpse(Task[GlimpseState]):
         canvas.verdict(guess == label, (52, 370, 200, 90))
         canvas.text(f"guess: {guess}", (140, 398), size=28, anchor="center", colour=GOOD if guess == label else BAD)
         canvas.text(f"truth: {label}", (140, 434), size=28, anchor="center")
+
+    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
+        """The three views on top of each other, sharp in the middle and coarser around."""
+        canvas.text("Find the digit and name it", (canvas.width // 2, 30), size=28, anchor="center")
+        sharp, coarse, whole = observation  # (8, 8) each
+        whole = whole.repeat_interleave(4, 0).repeat_interleave(4, 1)  # (32, 32)
+        whole[8:24, 8:24] = coarse.repeat_interleave(2, 0).repeat_interleave(2, 1)
+        whole[12:20, 12:20] = sharp
+        scale, left, top = 11, 64, 56
+        canvas.image(whole, (left, top, SIDE * scale, SIDE * scale))
+        for reach, colour in ((16, MUTED), (8, GOOD), (4, ACCENT)):
+            place = 16 - reach
+            box = (left + place * scale, top + place * scale, 2 * reach * scale, 2 * reach * scale)
+            canvas.outline(box, colour, 2)
+        told = "sharp inside, coarser around; plain grey is outside"
+        canvas.text(told, (canvas.width // 2, 430), size=22, colour=MUTED, anchor="center")
+        canvas.text("Move the eye, or name the digit", (canvas.width // 2, 458), size=24, anchor="center")
+
+    def choices(self) -> list[Choice]:
+        """A number for each class, an arrow for each move."""
+        moves = [Choice(way, way, self.classes + k) for k, way in enumerate(MOVES)]
+        return numbered(self.class_names) + moves
 
 
 def _windows() -> Tensor:

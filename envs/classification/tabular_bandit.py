@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import COLOURS, INK, Canvas
+from ..core.canvas import COLOURS, INK, MARKS, Canvas
 from ..core.options import choice
 from ..core.splits import OUTSIDE_TEST, SPLITS, split_rows
 from .bandit import ClassificationBandit
@@ -49,18 +49,23 @@ class TabularBandit(ClassificationBandit):
         space = spaces.Box(-np.inf, np.inf, (features.shape[1],), np.float32)
         super().__init__(inputs, torch.from_numpy(labels[rows]), class_names, space)
 
-    def draw_input(self, index: Tensor, area: tuple[int, int, int, int], canvas: Canvas) -> None:
-        """Two features: the point among all others, coloured by class. More: one bar a feature."""
-        row, (x, y, width, height) = self.inputs[index], area
-        if len(row) > 2:
-            told = f"its {len(row)} features, in standard deviations from the mean"
+    def draw_input(self, example: Tensor, area: tuple[int, int, int, int], canvas: Canvas) -> None:
+        """Two features: a point of the plane, for spectators among all others by class. More: one bar a feature."""
+        x, y, width, height = area
+        if len(example) > 2:
+            told = f"its {len(example)} features, in standard deviations from the mean"
             canvas.text(told, (x + width // 2, y), size=22, anchor="midtop")
-            names = self.feature_names if len(row) <= 4 else None
-            canvas.bars(row, (x, y + 30, width, height - 30), labels=names)
+            names = self.feature_names if len(example) <= 4 else None
+            canvas.bars(example, (x, y + 30, width, height - 30), labels=names)
             return
-        square, limits = (x + (width - height) // 2, y, height, height), (-2.6, 2.6, -2.6, 2.6)
-        colours = [COLOURS[label] for label in self.labels.tolist()]
-        canvas.points(self.inputs, square, colours=colours, radius=2, limits=limits)
-        canvas.points(row[None], square, colours=[INK], radius=8, limits=limits)
-        classes = len(self.class_names)
-        canvas.cards([str(k) for k in range(classes)], (x + width - 45, y, 45, 45 * classes), colours=COLOURS)
+        span = (-2.6, 2.6)
+        plane = canvas.axes((x + 30, y - 10, height + 20, height + 10), span, span, ("x", "y"), (3, 3))
+        classes = range(len(self.class_names)) if canvas.spectator else []
+        for k in classes:
+            mark, colour = MARKS[k % len(MARKS)], [COLOURS[k % len(COLOURS)]]
+            points = self.inputs[self.labels == k]
+            canvas.points(points, plane, colour, 2 if mark in ("dot", "square") else 3, (*span, *span), mark)
+            key = (x + width - 60, y + 20 + 34 * k)
+            canvas.points([[0.0, 0.0]], (*key, 24, 24), colour, 6, (-1, 1, -1, 1), mark)
+            canvas.text(str(k), (key[0] + 34, key[1] + 12), size=24, anchor="midleft")
+        canvas.points(example[None].clamp(*span), plane, [INK], 8, (*span, *span))

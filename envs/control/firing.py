@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import ACCENT, GOOD, MUTED, Canvas
+from ..core.canvas import ACCENT, GOOD, INK, MUTED, Canvas
 from ..core.options import integer, number
 from ..core.task import Step, Task
 
 Neuron = tuple[Tensor, ...]
 TRACE = 40  # steps that a drawing shows
 SCALE = 100.0  # hertz: rates are observed in hundreds
+TARGET = (150, 212, 190)  # colour of the target's line, which a rate's runs upon
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class FiringTask(Task[FiringState]):
 
     time_step: float  # seconds of a step, shorter than any interval between spikes
     voltages: tuple[float, float]  # what a drawing spans
+    volts: float  # of voltage in one of its observed units
+    gates: tuple[str, ...]  # what the variables behind the voltage are called
     unit: tuple[str, str]  # of voltage and current
     reset_noise = 2
 
@@ -135,21 +138,55 @@ class FiringTask(Task[FiringState]):
         return (current / self.strongest).clamp(0, 1)[:, None]
 
     def draw(self, state: FiringState, canvas: Canvas) -> None:
-        """Voltage and rate over the last steps, the rate's target as a line, and the current injected."""
-        width, middle, (volt, ampere) = canvas.width - 60, canvas.width // 2, self.unit
-        canvas.text("Inject current to fire at the target rate", (middle, 26), size=24, anchor="center")
-        window = 1000 * TRACE * self.time_step
-        told = f"voltage{volt}, last {window:g} ms"
-        canvas.text(told, (30, 50), size=20, colour=MUTED, max_width=width)
-        canvas.curve(state.trace[:, 0], (30, 70, width, 150), MUTED, *self.voltages)
+        """Voltage and rate over the last steps, the rate's target beneath, and the current injected."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
+        middle, (volt, ampere), clock = canvas.width // 2, self.unit, (-1000 * TRACE * self.time_step, 0.0)
+        canvas.text("Inject current to fire at the target rate", (middle, 20), size=26, anchor="center")
+        names = ("time (ms)", f"membrane voltage ({volt})")
+        area = canvas.axes((16, 40, 448, 172), clock, self.voltages, names)
+        canvas.curve(state.trace[:, 0], area, INK, *self.voltages, framed=False)
         top = 1.4 * self.targets[1]
-        canvas.text(f"firing rate, 0 to {top:.0f} Hz", (30, 232), size=20, colour=ACCENT)
-        canvas.curve(state.target.expand(TRACE), (30, 252, width, 120), GOOD, 0, top)
-        canvas.curve(state.trace[:, 1], (30, 252, width, 120), ACCENT, 0, top)
-        canvas.text(f"rate {float(state.rate):.0f} Hz", (middle - 20, 396), 28, ACCENT, "midright")
-        canvas.text(f"target {float(state.target):.0f} Hz", (middle + 20, 396), 28, GOOD, "midleft")
+        names = ("time (ms)", "firing rate (Hz): thin line; its target: broad line")
+        area = canvas.axes((16, 214, 448, 172), clock, (0.0, top), names)
+        canvas.curve(state.target.expand(TRACE), area, TARGET, 0, top, width=9, framed=False)
+        canvas.curve(state.trace[:, 1], area, ACCENT, 0, top, width=3, framed=False)
+        canvas.text(f"rate {float(state.rate):.0f} Hz", (middle - 20, 402), 28, ACCENT, "midright")
+        canvas.text(f"target {float(state.target):.0f} Hz", (middle + 20, 402), 28, GOOD, "midleft")
         told = f"current {float(state.current):.2f}{ampere}"
         if self.background:
             told += f"      background {float(state.background):+.2f} (hidden)"
-        canvas.text(told, (middle, 430), size=22, anchor="center")
-        canvas.text(f"step {int(state.time)} of {self.horizon}", (middle, 460), size=20, colour=MUTED, anchor="center")
+        canvas.text(told, (middle, 434), size=22, anchor="center")
+        canvas.text(f"step {int(state.time)} of {self.horizon}", (middle, 462), size=20, colour=MUTED, anchor="center")
+
+    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
+        """The recent rate and its target on one scale, and the neuron's variables on theirs."""
+        *variables, rate, target = observation.tolist()
+        middle, top, (low, high) = canvas.width // 2, 1.4 * self.targets[1], self.voltages
+        canvas.text("Inject current to fire at the target rate", (middle, 30), size=28, anchor="center")
+        rate, target = SCALE * rate, SCALE * target
+        canvas.text(f"rate {rate:.0f} Hz, target {target:.0f} Hz (marked)", (middle, 80), size=26, anchor="center")
+        _gauge(rate / top, 105, canvas, target / top)
+        voltage = self.volts * variables[0]
+        canvas.text(f"membrane voltage {voltage:.2f} ({self.unit[0]})", (middle, 200), size=24, anchor="center")
+        _gauge((voltage - low) / (high - low), 222, canvas)
+        for k, (name, share) in enumerate(zip(self.gates, variables[1:], strict=True)):
+            canvas.text(f"{name} {share:.2f}", (30, 303 + 46 * k), size=24, anchor="midleft")
+            _gauge(share, 288 + 46 * k, canvas, left=250)
+
+    def entries(self) -> list[str]:
+        """The current."""
+        return ["current"]
+
+
+def _gauge(share: float, top: int, canvas: Canvas, target: float | None = None, left: int = 30) -> None:
+    """A horizontal bar from 0 to 1 with, if there is one, a target marked on it."""
+    width = canvas.width - 30 - left
+    canvas.outline((left, top, width, 30), MUTED)
+    share = min(max(share, 0.0), 1.0)
+    if round(share * width):
+        canvas.fill((left, top, share * width, 30), ACCENT)
+    if target is not None:
+        place = left + target * width
+        canvas.fill((place - 3, top - 6, 6, 42), GOOD)
+        canvas.text("target", (place, top + 40), size=22, colour=GOOD, anchor="midtop")

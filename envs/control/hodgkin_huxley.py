@@ -49,7 +49,9 @@ class HodgkinHuxley(FiringTask):
     rates: Tensor
     time_step = SUBSTEP * SUBSTEPS / 1000
     voltages = (-80.0, 50.0)
-    unit = " (-80 to 50 mV)", " µA/cm²"
+    volts = 100.0
+    gates = ("sodium opens (m)", "sodium stays (h)", "potassium opens (n)")
+    unit = "mV", " µA/cm²"
 
     def __init__(self, *, length: int = 120, background: float = 0.0) -> None:
         super().__init__(

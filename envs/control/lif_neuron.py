@@ -40,7 +40,9 @@ class LIFNeuron(FiringTask):
 
     time_step = SUBSTEP * SUBSTEPS
     voltages = (-0.2, 1.6)
-    unit = " (threshold 1)", ""
+    volts = 1.0
+    gates = ("refractory time left",)
+    unit = "fires at 1", ""
 
     def __init__(self, *, length: int = 100, background: float = 0.0) -> None:
         super().__init__(

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from ...neural_blocks.errors import InvalidInput, shown, unknown_name
 from .actions import ActionCheck
+from .choices import Choice
 from .options import choice
+from .pictures import draw_observation
 from .task import NoExpert, Observation, State, Step, Task
 
 if TYPE_CHECKING:
@@ -37,6 +39,18 @@ class Game(Task[State], Generic[State]):
     def opponents(self, player: str) -> dict[str, Callable[[], Opponent]]:
         """Scripted ways to play `player`, by name, the default first: each makes an `Opponent`."""
         return {}
+
+    def draw_player(self, player: str, observation: Any, canvas: Canvas) -> None:
+        """Draws one player's observation (without the environment axis) for who plays it."""
+        draw_observation(self.observation_space[player], observation, canvas)
+
+    def entries_of(self, player: str) -> list[str]:
+        """What the entries of an action of `player` are called, for people; none for their numbers."""
+        return []
+
+    def choices_of(self, player: str) -> list[Choice]:
+        """What a person who plays `player` can press; none for the plain values of its action space."""
+        return []
 
 
 class Opponent(nn.Module):
@@ -137,8 +151,22 @@ class Versus(Task[State], Generic[State]):
         return actions[self.player]
 
     def draw(self, state: State, canvas: Canvas) -> None:
-        """The game's own drawing."""
+        """The game's own drawing; for who plays, what the player sees of it."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         self.game.draw(state, canvas)
+
+    def draw_seen(self, observation: Any, canvas: Canvas) -> None:
+        """The player's view of the game."""
+        self.game.draw_player(self.player, observation, canvas)
+
+    def choices(self) -> list[Choice]:
+        """The player's."""
+        return self.game.choices_of(self.player)
+
+    def entries(self) -> list[str]:
+        """The player's."""
+        return self.game.entries_of(self.player)
 
 
 def against(game: Game[Any], player: str, opponent: str | None = None) -> Versus[Any]:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import gymnasium.spaces as spaces
 from torch import Tensor, nn
 
+from .choices import Choice
+from .tree import tree_map
+
 if TYPE_CHECKING:
     from .canvas import Canvas
 
@@ -84,7 +87,30 @@ class Task(nn.Module, ABC, Generic[State]):
 
     @abstractmethod
     def draw(self, state: State, canvas: Canvas) -> None:
-        """Draws one environment's state (tensors without the environment axis) for people."""
+        """Draws one environment's state (tensors without the environment axis) for people.
+
+        For a spectator (`canvas.spectator`) all of it; for a player `draw_seen` of `observe_one`, and no more.
+        """
+
+    def draw_seen(self, observation: Any, canvas: Canvas) -> None:
+        """Draws one environment's observation (without the environment axis) for who plays: the player's view."""
+        from .pictures import draw_observation
+
+        draw_observation(self.observation_space, observation, canvas)
+
+    def observe_one(self, state: State) -> Any:
+        """One environment's observation of its state, both without the environment axis and on the CPU."""
+        device = next((buffer.device for buffer in self.buffers()), None)
+        batch: Any = tree_map(lambda tensor: tensor[None].to(device), state)
+        return tree_map(lambda tensor: tensor[0].cpu(), self.observe(batch))
+
+    def choices(self) -> list[Choice]:
+        """What a person can press, with a name for each; none for the action space's plain values."""
+        return []
+
+    def entries(self) -> list[str]:
+        """What the entries of an action are called, for people; none for their numbers."""
+        return []
 
 
 class ProblemTask(Task[State], Generic[State, Problem]):

@@ -12,12 +12,16 @@ from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
 from .actions import action_dtype, action_shape, bounds
+from .choices import Choice
 from .options import integer
 from .task import Observation, ProblemTask, Step, Task
 from .tree import where
 
 if TYPE_CHECKING:
     from .canvas import Canvas
+
+
+PAST = ("previous_action", "previous_reward", "episode_start")  # what a trial adds to an observation
 
 
 @dataclass(frozen=True)
@@ -134,13 +138,35 @@ class Trial(Task[TrialState]):
 
     def draw(self, state: TrialState, canvas: Canvas) -> None:
         """The task's drawing under a line that says which episode it is and what the trial has brought."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         self.task.draw(state.inner, canvas)
         told = [f"episode {min(int(state.episode) + 1, self.episodes)} of {self.episodes}"]
         if int(state.episode) or int(state.elapsed):
-            action = ", ".join(_short(value) for value in state.previous_action.flatten().tolist())
-            told += [f"action {action} brought {_short(float(state.previous_reward))}"]
+            told += [f"action {_numbers(state.previous_action)} brought {_short(float(state.previous_reward))}"]
             told += [f"total {_short(float(state.total))}"]
         canvas.text("   ".join(told), (canvas.width // 2, 20), size=24, anchor="center")
+
+    def draw_seen(self, observation: Any, canvas: Canvas) -> None:
+        """The task's player's view under a line of what was done before and whether an episode begins."""
+        own = {name: part for name, part in observation.items() if name not in PAST}
+        self.task.draw_seen(own if isinstance(self.task.observation_space, spaces.Dict) else own["observation"], canvas)
+        begins, reward = bool(observation["episode_start"]), float(observation["previous_reward"])
+        told = f"before: action {_numbers(observation['previous_action'])} brought {_short(reward)}"
+        told += "   (an episode begins)" if begins else ""
+        canvas.text(told, (canvas.width // 2, 20), size=24, anchor="center")
+
+    def choices(self) -> list[Choice]:
+        """The task's."""
+        return self.task.choices()
+
+    def entries(self) -> list[str]:
+        """The task's."""
+        return self.task.entries()
+
+
+def _numbers(action: Tensor) -> str:
+    return ", ".join(_short(value) for value in action.flatten().tolist())
 
 
 def _short(value: float) -> str:

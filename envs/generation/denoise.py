@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium.spaces as spaces
 import numpy as np
@@ -161,6 +162,8 @@ class Denoise(Task[DenoiseState]):
 
     def draw(self, state: DenoiseState, canvas: Canvas) -> None:
         """The noisy image beside the expected one, the class asked for and the classifier's confidence in it."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         middle, time, request = canvas.width // 2, int(state.time), int(state.request)
         canvas.text(f"Make the noise turn into a {request}", (middle, 35), size=30, anchor="center")
         noisy = state.noisy if time == self.horizon else state.noisy / 2  # noise reaches beyond black and white
@@ -169,13 +172,39 @@ class Denoise(Task[DenoiseState]):
         canvas.text("noisy image", (125, 78), size=22, colour=MUTED, anchor="center")
         told = "expected result" if time < self.horizon else "result"
         canvas.text(told, (355, 78), size=22, colour=ACCENT, anchor="center")
-        canvas.text(f"step {time} of {self.horizon}", (middle, 325), size=26, anchor="center")
-        told = f"how sure a classifier is that this is a {request}"
-        canvas.text(told, (middle, 365), size=24, anchor="center")
+        canvas.text(f"step {time} of {self.horizon}", (middle, 325), size=24, anchor="center")
         clean, asked = (part[None].to(self.waves.device) for part in (state.clean, state.request))
         share = float(self._confidence(clean, asked))
+        canvas.text(f"how sure a classifier is that this is a {request}", (middle, 358), size=24, anchor="center")
         colour = GOOD if share > 0.5 else BAD
-        canvas.bars([share], (middle - 60, 380, 120, 90), colours=[colour], maximum=1.0)
+        canvas.outline((90, 378, 300, 30), MUTED)
+        if share >= 0.01:
+            canvas.fill((90, 378, 300 * share, 30), colour)
+        canvas.text(f"{100 * share:.0f} %", (400, 393), size=24, anchor="midleft")
+        if time == self.horizon:
+            canvas.verdict(share > 0.5, (90, 420, 300, 50))
+            told = f"it is a {request}" if share > 0.5 else f"it is no {request}"
+            canvas.text(told, (middle, 445), size=28, anchor="center")
+        else:
+            canvas.text("more than half is needed at the end", (middle, 440), size=22, colour=MUTED, anchor="center")
+
+    def draw_seen(self, observation: Any, canvas: Canvas) -> None:
+        """The noisy image and the expected one, the class asked for and the step."""
+        middle, time, request = canvas.width // 2, int(observation["time"]), int(observation["request"])
+        canvas.text(f"Make the noise turn into a {request}", (middle, 40), size=30, anchor="center")
+        noisy = observation["noisy"].view(1, SIDE, SIDE) / (1 if time == self.horizon else 2)
+        canvas.text("noisy image", (125, 88), size=22, colour=MUTED, anchor="center")
+        canvas.image(_picture(noisy), (25, 105, 200, 200), border=MUTED)
+        told = "expected result" if time < self.horizon else "result"
+        canvas.text(told, (355, 88), size=22, colour=ACCENT, anchor="center")
+        canvas.image(observation["estimate"], (255, 105, 200, 200), border=ACCENT)
+        canvas.text(f"step {time} of {self.horizon}", (middle, 345), size=26, anchor="center")
+        told = "each step takes noise away; waves across it push"
+        canvas.text(told, (middle, 400), size=22, colour=MUTED, anchor="center")
+
+    def entries(self) -> list[str]:
+        """Each wave by its halves down and across the image; 00 is brightness."""
+        return [f"{down}{across}" for down in range(WAVES) for across in range(WAVES)]
 
 
 def _picture(image: Tensor) -> Tensor:

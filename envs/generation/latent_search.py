@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium.spaces as spaces
 import numpy as np
@@ -143,6 +144,8 @@ class LatentSearch(Task[LatentSearchState]):
 
     def draw(self, state: LatentSearchState, canvas: Canvas) -> None:
         """The decoded image beside what it should become, and the point and the goal as bars."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         middle, label = canvas.width // 2, self.class_names[int(state.request)]
         asked = "the image on the right" if self.target == "image" else f"the digit {label}"
         canvas.text(f"Turn the left image into {asked}", (middle, 30), size=28, anchor="center")
@@ -152,10 +155,28 @@ class LatentSearch(Task[LatentSearchState]):
         told = "target" if self.target == "image" else f"such a digit {label} (hidden)"
         canvas.text(told, (355, 262), size=22, colour=GOOD, anchor="center")
         canvas.text(f"closeness {float(state.closeness):.2f} of 1", (middle, 295), size=26, anchor="center")
-        told = "latent numbers: the player's, and the hidden goal's"
+        told = "latent numbers, each beside the hidden goal's"
         canvas.text(told, (middle, 330), size=22, colour=MUTED, anchor="center")
         pairs = torch.stack([state.latent, state.goal], 1).flatten()
-        canvas.bars(pairs, (20, 345, canvas.width - 40, 125), colours=[ACCENT, GOOD])
+        names = ["now", "goal"] * self.latents
+        canvas.bars(pairs, (20, 345, canvas.width - 40, 125), labels=names, colours=[ACCENT, GOOD])
+
+    def draw_seen(self, observation: Any, canvas: Canvas) -> None:
+        """The decoded image, the image or the class asked for, and the point as bars."""
+        middle, side = canvas.width // 2, 190
+        left, told = (30, "the image on the right") if self.target == "image" else (middle - side // 2, "")
+        if not told:
+            told = f"the digit {self.class_names[int(observation['request'])]}"
+        turned = "left image" if self.target == "image" else "image"
+        canvas.text(f"Turn the {turned} into {told}", (middle, 30), 28, anchor="center")
+        canvas.image(observation["image"], (left, 55, side, side), border=ACCENT)
+        canvas.text("decoded now", (left + side // 2, 262), size=22, colour=ACCENT, anchor="center")
+        if self.target == "image":
+            canvas.image(observation["target"], (260, 55, side, side), border=GOOD)
+            canvas.text("target", (355, 262), size=22, colour=GOOD, anchor="center")
+        canvas.text("the numbers it is decoded from; move them", (middle, 320), size=22, colour=MUTED, anchor="center")
+        names = [str(k) for k in range(self.latents)]
+        canvas.bars(observation["latent"], (20, 340, canvas.width - 40, 130), labels=names, colours=[ACCENT])
 
 
 def _difference(image: Tensor, other: Tensor) -> Tensor:

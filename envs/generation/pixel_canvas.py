@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium.spaces as spaces
 import numpy as np
@@ -13,6 +14,7 @@ from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.generation.pixels import quantise, unit_scale
 from ..classification.images import load_images
 from ..core.canvas import ACCENT, INK, MUTED, Canvas
+from ..core.choices import Choice
 from ..core.options import choice
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
@@ -164,15 +166,14 @@ class PixelCanvas(Task[PixelCanvasState]):
         return state.log_prob.argmax(1)
 
     def draw(self, state: PixelCanvasState, canvas: Canvas) -> None:
-        """The canvas with the next pixel framed, and how likely the density finds each grey there."""
+        """The canvas with the next pixel framed, and how likely the density finds ink there."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         middle, time = canvas.width // 2, int(state.time)
         asked = f"Draw the digit {int(state.request)}" if self.request else "Complete the digit"
         canvas.text(f"{asked}, pixel by pixel", (middle, 30), size=30, anchor="center")
-        drawn = torch.where(torch.arange(PIXELS) < time, state.pixels, -1).view(SIDE, SIDE)
-        left, top, width, _ = canvas.grid(drawn, (20, 60, 320, 320), colours=((255, 255, 255), INK))
+        self._draw_pixels(state.pixels, time, 20, canvas)
         if time < PIXELS:
-            side = width // SIDE
-            canvas.outline((left + time % SIDE * side, top + time // SIDE * side, side, side), ACCENT, 4)
             canvas.text("how likely", (410, 90), size=22, colour=MUTED, anchor="center")
             canvas.text("is ink here?", (410, 112), size=22, colour=MUTED, anchor="center")
             canvas.bars(
@@ -181,6 +182,27 @@ class PixelCanvas(Task[PixelCanvasState]):
         canvas.text(f"pixel {time} of {PIXELS}", (middle, 412), size=26, anchor="center")
         told = f"log-density so far {float(state.log_density):.1f} nats (0 is certain)"
         canvas.text(told, (middle, 447), size=24, anchor="center")
+
+    def _draw_pixels(self, pixels: Tensor, time: int, left: int, canvas: Canvas) -> None:
+        """The pixels (64,) drawn so far, the next one framed."""
+        drawn = torch.where(torch.arange(PIXELS) < time, pixels, -1).view(SIDE, SIDE)
+        left, top, width, _ = canvas.grid(drawn, (left, 60, 320, 320), colours=((255, 255, 255), INK))
+        if time < PIXELS:
+            side = width // SIDE
+            canvas.outline((left + time % SIDE * side, top + time // SIDE * side, side, side), ACCENT, 4)
+
+    def draw_seen(self, observation: Any, canvas: Canvas) -> None:
+        """The canvas with the next pixel framed, and the class asked for."""
+        middle, time = canvas.width // 2, int(observation["position"])
+        asked = f"Draw the digit {int(observation['request'])}" if self.request else "Complete the digit"
+        canvas.text(f"{asked}, pixel by pixel", (middle, 30), size=30, anchor="center")
+        self._draw_pixels((observation["canvas"].flatten() > 0).long(), time, middle - 160, canvas)
+        told = "the digit is finished" if time == PIXELS else f"pixel {time + 1} of {PIXELS}: ink or paper?"
+        canvas.text(told, (middle, 420), size=26, anchor="center")
+
+    def choices(self) -> list[Choice]:
+        """0 for paper, 1 for ink."""
+        return [Choice("0", "paper", 0), Choice("1", "ink", 1)]
 
 
 def _log_prob(logits: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.canvas import ACCENT, GOOD, MUTED, Canvas
+from ..core.choices import Choice, numbered
 from ..core.options import integer
 from ..core.task import ProblemTask, Step
 
@@ -86,7 +87,9 @@ class BernoulliBandit(ProblemTask[BernoulliBanditState, Tensor]):
         return state.odds.argmax(1)
 
     def draw(self, state: BernoulliBanditState, canvas: Canvas) -> None:
-        """Each arm's chance as a bar, the arm just pulled in colour, and what it paid."""
+        """Each arm's chance as a bar, the arm just pulled framed, and what it paid."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         arms, arm = len(state.odds), int(state.arm)
         colours = [MUTED] * arms
         if arm >= 0:
@@ -94,6 +97,19 @@ class BernoulliBandit(ProblemTask[BernoulliBanditState, Tensor]):
         middle = canvas.width // 2
         canvas.text("Chance of each arm (hidden from the player)", (middle, 60), size=24, anchor="center")
         labels = [str(k) for k in range(arms)] if arms <= 20 else None
-        canvas.bars(state.odds, (30, 90, canvas.width - 60, 290), labels=labels, colours=colours, maximum=1.0)
+        area, pulled = (30, 90, canvas.width - 60, 290), arm if arm >= 0 else None
+        canvas.bars(state.odds, area, labels=labels, colours=colours, highlight=pulled, maximum=1.0)
         told = "Pull an arm" if arm < 0 else f"arm {arm} paid {int(state.paid)}"
         canvas.text(told, (middle, 425), size=34, anchor="center")
+
+    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
+        """The arms; there is nothing to see but their numbers."""
+        middle, arms = canvas.width // 2, self.sample_noise
+        canvas.text("Pull an arm: each pays 1 with a chance of its own", (middle, 90), size=26, anchor="center")
+        canvas.text("The chances are hidden and stay", (middle, 130), size=22, colour=MUTED, anchor="center")
+        names = [str(arm) for arm in range(arms)] if arms <= 100 else ["0", "1", "...", str(arms - 1)]
+        canvas.cards(names, (30, 170, canvas.width - 60, 220))
+
+    def choices(self) -> list[Choice]:
+        """A number for each arm."""
+        return numbered([f"arm {arm}" for arm in range(self.sample_noise)])

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import ACCENT, BAD, GOOD, INK, MUTED, Canvas
+from ..core.canvas import ACCENT, GOOD, INK, MUTED, Canvas
+from ..core.choices import Choice
 from ..core.options import integer, number
 from ..core.task import ProblemTask, Step
 
@@ -92,19 +93,42 @@ class PointGoal(ProblemTask[PointGoalState, Tensor]):
         return (state.goal - state.trail[:, -1]).clamp(-STRIDE, STRIDE)
 
     def draw(self, state: PointGoalState, canvas: Canvas) -> None:
-        """The plane with the goal, the start and the last positions; the newest is the largest."""
+        """The plane with the goal as a ring, the start as a square and the last positions, the newest the largest."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         middle, position = canvas.width // 2, state.trail[-1]
         distance = float((position - state.goal).square().sum().sqrt())
         span = 1.2 * max(self.reach, float(position.abs().max()))
         side = min(canvas.width - 60, canvas.height - 150)
         area, limits = (middle - side // 2, 75, side, side), (-span, span, -span, span)
         canvas.text("Walk to the goal (hidden from the player)", (middle, 55), size=24, anchor="center")
-        canvas.points([[0.0, 0.0]], area, [MUTED], 6, limits)
-        canvas.points(state.goal[None], area, [GOOD], 14, limits)
+        canvas.points([[0.0, 0.0]], area, [MUTED], 5, limits, "square")
         canvas.points(state.trail[:-1], area, [ACCENT], 3, limits)
-        canvas.points(position[None], area, [ACCENT], 8, limits)
-        line = 75 + side + 25
-        for word, colour, place in (("start", MUTED, -150), ("goal", GOOD, 0), ("player", ACCENT, 150)):
-            canvas.text(word, (middle + place, line), size=22, colour=colour, anchor="center")
-        told = f"step {int(state.time)} of {self.horizon}      distance {distance:.2f}"
-        canvas.text(told, (middle, line + 28), size=24, colour=INK if distance < self.reach else BAD, anchor="center")
+        canvas.points(position[None], area, [ACCENT], 7, limits)
+        canvas.points(state.goal[None], area, [GOOD], 15, limits, "ring")
+        line, centre = 75 + side + 25, (-1.0, 1.0, -1.0, 1.0)
+        legend = (("start", MUTED, -150, "square"), ("goal", GOOD, 0, "ring"), ("player", ACCENT, 150, "dot"))
+        for word, colour, place, mark in legend:
+            canvas.points([[0.0, 0.0]], (middle + place - 46, line - 10, 20, 20), [colour], 6, centre, mark)
+            canvas.text(word, (middle + place - 18, line), size=22, colour=colour, anchor="midleft")
+        where = "at the goal" if distance < 0.01 else f"distance {distance:.2f}"
+        done = "ended after" if int(state.time) == self.horizon else "step"
+        told = f"{done} {int(state.time)} of {self.horizon}      {where}"
+        canvas.text(told, (middle, line + 28), size=24, colour=INK, anchor="center")
+
+    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
+        """The plane with the position."""
+        middle, span = canvas.width // 2, 1.2 * max(self.reach, float(observation.abs().max()))
+        canvas.text("Walk to the hidden goal: nearer pays more", (middle, 55), 24, anchor="center")
+        area = canvas.axes((60, 75, 370, 390), (-span, span), (-span, span), ("x", "y"))
+        canvas.points([[0.0, 0.0]], area, [MUTED], 5, (-span, span, -span, span), "square")
+        canvas.points(observation[None], area, [ACCENT], 8, (-span, span, -span, span))
+
+    def choices(self) -> list[Choice]:
+        """An arrow for the longest step each way, the point to stay."""
+        ways = {"left": (-STRIDE, 0.0), "right": (STRIDE, 0.0), "up": (0.0, STRIDE), "down": (0.0, -STRIDE)}
+        return [*(Choice(way, way, list(step)) for way, step in ways.items()), Choice(".", "stay", [0.0, 0.0])]
+
+    def entries(self) -> list[str]:
+        """The axes."""
+        return ["x", "y"]

@@ -98,6 +98,8 @@ class Sinusoid(ProblemTask[SinusoidState, Tensor]):
 
     def draw(self, state: SinusoidState, canvas: Canvas) -> None:
         """The hidden wave, the points seen, the last guess, and a line at the x asked for now."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         middle, area = canvas.width // 2, (40, 80, canvas.width - 80, canvas.height - 180)
         limits = (-REACH, REACH, -1.1 * AMPLITUDE[1], 1.1 * AMPLITUDE[1])
         x = torch.linspace(-REACH, REACH, 400, device=state.wave.device)
@@ -110,10 +112,27 @@ class Sinusoid(ProblemTask[SinusoidState, Tensor]):
         if int(state.time):
             (x_before, y), guess = state.seen[-1].tolist(), float(state.guess)
             colour = GOOD if abs(guess - y) < 0.5 else BAD
-            canvas.points([[x_before, guess]], area, [colour], 6, limits)
-            told = f"last guess {guess:.2f}, it was {y:.2f}"
+            canvas.points([[x_before, guess]], area, [colour], 7, limits, "cross")
+            told = f"last guess {guess:.2f} (cross), it was {y:.2f}"
         canvas.text(told, (middle, bottom - 70), size=26, colour=colour, anchor="center")
         canvas.text(f"point {int(state.time)} of {self.horizon}", (middle, bottom - 30), 20, MUTED, "center")
+
+    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
+        """The point seen last, and a line at the x asked for."""
+        middle, (x, x_before, y, known) = canvas.width // 2, observation.tolist()
+        canvas.text("How high is the hidden wave at the line?", (middle, 55), size=26, anchor="center")
+        spans = (-REACH, REACH), (-AMPLITUDE[1], AMPLITUDE[1])
+        left, top, width, height = canvas.axes((20, 75, 440, 350), *spans, ("x", "y"))
+        canvas.fill((left + (x + REACH) / (2 * REACH) * (width - 1) - 1, top, 3, height), MUTED)
+        told = f"asked: y at x = {x:.2f}"
+        if known:
+            canvas.points([[x_before, y]], (left, top, width, height), [ACCENT], 7, (*spans[0], *spans[1]))
+            told += f"      before: y = {y:.2f} at x = {x_before:.2f}"
+        canvas.text(told, (middle, 450), size=24, anchor="center")
+
+    def entries(self) -> list[str]:
+        """The height as a share of the largest."""
+        return [f"y / {AMPLITUDE[1]:g}"]
 
 
 def _within(limits: tuple[float, float], noise: Tensor) -> Tensor:

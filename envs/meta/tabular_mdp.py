@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.canvas import ACCENT, MUTED, PANEL, Canvas, Colour
+from ..core.choices import Choice, numbered
 from ..core.options import integer
 from ..core.task import ProblemTask, Step
 
@@ -125,6 +126,8 @@ class TabularMDP(ProblemTask[TabularMDPState, TabularMDPTables]):
 
     def draw(self, state: TabularMDPState, canvas: Canvas) -> None:
         """The states as cards, beneath them the chances of the last step, and what each action pays here."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         middle, wide, position = canvas.width // 2, canvas.width - 40, int(state.position)
         before, action, time = int(state.before), int(state.action), int(state.time)
         told = f"in state {position} at step {time} of {self.horizon}"
@@ -140,6 +143,20 @@ class TabularMDP(ProblemTask[TabularMDPState, TabularMDPTables]):
         canvas.text("mean reward of each action (hidden)", (middle, 250), size=20, colour=ACCENT, anchor="center")
         labels = [str(k) for k in range(self.actions)]
         canvas.bars(state.tables.mean[position], (60, 270, canvas.width - 120, 180), labels=labels, colours=[ACCENT])
+
+    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
+        """The states as cards, the present one framed."""
+        middle, position = canvas.width // 2, int(observation)
+        canvas.text("Which action pays, here and where it leads?", (middle, 80), size=26, anchor="center")
+        canvas.text(f"you are in state {position}", (middle, 130), size=30, anchor="center")
+        names = [str(k) for k in range(self.states)]
+        canvas.cards(names, (30, 170, canvas.width - 60, 160), highlight=position)
+        told = "what each action does here is hidden, and stays the same"
+        canvas.text(told, (middle, 380), size=22, colour=MUTED, anchor="center")
+
+    def choices(self) -> list[Choice]:
+        """A number for each action."""
+        return numbered([f"action {k}" for k in range(self.actions)])
 
 
 def _blend(low: Colour, high: Colour, share: float) -> Colour:

@@ -8,7 +8,8 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor
 
-from ..core.canvas import BAD, GOOD, PANEL, Canvas
+from ..core.canvas import BAD, GOOD, MUTED, PANEL, Canvas
+from ..core.choices import Choice, lettered
 from ..core.options import integer
 from ..core.task import Step, Task
 
@@ -92,7 +93,9 @@ class Copy(Task[CopyState]):
         return self._symbol(state, state.time - self.pause_ends)
 
     def draw(self, state: CopyState, canvas: Canvas) -> None:
-        """The sequence as far as it was shown, and beneath it what was written, green where right and red elsewhere."""
+        """The sequence as far as it was shown, and beneath it what was written, with a tick or a cross at each."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         symbols, written, time = state.symbols.tolist(), state.written.tolist(), int(state.time)
         width, middle, writing = canvas.width, canvas.width // 2, time >= self.pause_ends
         title = "Write what was shown" if writing else "Remember these symbols" if time < self.length else "Wait"
@@ -101,12 +104,33 @@ class Copy(Task[CopyState]):
         shown = [_letter(symbol) if place <= time else "" for place, symbol in enumerate(symbols)]
         canvas.cards(shown, (20, 125, width - 40, 100), highlight=time)
         canvas.text("written by the agent", (middle, 265), size=22, anchor="center")
-        colours = [PANEL if a < 0 else GOOD if a == b else BAD for a, b in zip(written, symbols, strict=True)]
+        verdicts = [None if a < 0 else a == b for a, b in zip(written, symbols, strict=True)]
+        colours = [PANEL if correct is None else GOOD if correct else BAD for correct in verdicts]
         cursor = time - self.pause_ends if writing else None
-        canvas.cards([_letter(a) for a in written], (20, 285, width - 40, 100), highlight=cursor, colours=colours)
+        letters = [_letter(a) for a in written]
+        canvas.cards(letters, (20, 285, width - 40, 100), highlight=cursor, colours=colours, verdicts=verdicts)
         right = sum(a == b for a, b in zip(written, symbols, strict=True))
         told = f"step {time} of {self.horizon}      right so far: {right} of {max(0, time - self.pause_ends)}"
         canvas.text(told, (middle, 430), size=24, anchor="center")
+
+    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
+        """The symbol shown now, or what to do instead."""
+        middle, mark = canvas.width // 2, int(observation)
+        if mark < self.symbols:
+            canvas.text("Remember this symbol, and those to come", (middle, 60), size=28, anchor="center")
+            canvas.cards([_letter(mark)], (middle - 110, 120, 220, 220))
+        elif mark == self.symbols:
+            canvas.text("Nothing is shown", (middle, 60), size=30, anchor="center")
+            canvas.text("wait", (middle, 230), size=60, colour=MUTED, anchor="center")
+        else:
+            canvas.text("Write the symbols, in the order they came in", (middle, 60), size=28, anchor="center")
+            canvas.cards(["?"], (middle - 110, 120, 220, 220))
+        told = "what you press counts only once it says: write"
+        canvas.text(told, (middle, 410), size=22, colour=MUTED, anchor="center")
+
+    def choices(self) -> list[Choice]:
+        """A letter for each symbol."""
+        return lettered(self.symbols)
 
 
 def _letter(symbol: int) -> str:

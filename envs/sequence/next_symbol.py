@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
 from ..core.canvas import Canvas
+from ..core.choices import Choice, lettered, numbered
 from ..core.options import choice, integer
 from ..core.task import Step, Task
 from .sources import SOURCES, Array, Source
@@ -138,6 +139,8 @@ class NextSymbol(Task[NextSymbolState]):
 
     def draw(self, state: NextSymbolState, canvas: Canvas) -> None:
         """The recent symbols, the last prediction's verdict, and the share of right ones."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         names, width, middle = self.source.symbols, canvas.width, canvas.width // 2
         canvas.text("Which symbol comes next?", (middle, 50), size=30, anchor="center")
         cards = ["" if symbol < 0 else names[int(symbol)] for symbol in state.past]
@@ -151,6 +154,18 @@ class NextSymbol(Task[NextSymbolState]):
             canvas.verdict(guess == symbol, area)
             canvas.text(f"predicted {names[guess]}   came {names[symbol]}", (middle, 315), size=26, anchor="center")
             canvas.text(f"right so far: {int(state.right)} of {time}", (middle, 400), size=26, anchor="center")
+
+    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
+        """The newest symbol."""
+        middle = canvas.width // 2
+        canvas.text("Which symbol comes next?", (middle, 60), size=30, anchor="center")
+        canvas.cards([self.source.symbols[int(observation)]], (middle - 110, 120, 220, 220))
+        canvas.text("the newest symbol", (middle, 370), size=24, anchor="center")
+
+    def choices(self) -> list[Choice]:
+        """A letter for each symbol that is one, else a number."""
+        names = list(self.source.symbols)
+        return lettered(len(names)) if names[0] == "A" else numbered(names)
 
 
 def _cumulative(probabilities: Array) -> Array:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import Canvas
+from ..core.canvas import MUTED, Canvas
+from ..core.choices import Choice, numbered
 from ..core.options import integer
 from ..core.task import Step, Task
 
@@ -98,10 +99,12 @@ class Recall(Task[RecallState]):
 
     def draw(self, state: RecallState, canvas: Canvas) -> None:
         """The pairs shown so far, the key asked for, and the last answer's verdict."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         keys, values = [_letter(key) for key in state.key.tolist()], state.value.tolist()
         time, width, middle = int(state.time), canvas.width, canvas.width // 2
         asked = self.pairs <= time < self.horizon
-        told = "Remember these pairs" if time < self.pairs else "Which number was it?"
+        told = "Remember these pairs" if time < self.pairs else "Which number came with the letter?"
         canvas.text(told, (middle, 40), size=30, anchor="center")
         canvas.text("shown, then hidden", (middle, 85), size=22, anchor="center")
         shown = [f"{keys[i]} {values[i]}" if i <= time else "" for i in range(self.pairs)]
@@ -118,6 +121,23 @@ class Recall(Task[RecallState]):
             canvas.verdict(answer == values[time - 1], area)
             canvas.text(f"answer: {keys[time - 1]} {answer}", (middle, 367), size=28, anchor="center")
             canvas.text(f"it was: {keys[time - 1]} {values[time - 1]}", (middle, 407), size=28, anchor="center")
+
+    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
+        """The pair shown now, or the key asked for."""
+        middle, (key, value) = canvas.width // 2, observation.tolist()
+        if key == self.keys:
+            canvas.text("All queries are answered", (middle, 220), size=30, anchor="center")
+            return
+        shown = value < self.values
+        told = "Remember which number comes with the letter" if shown else "Which number came with this letter?"
+        canvas.text(told, (middle, 60), size=28, anchor="center")
+        canvas.cards([_letter(key), str(value) if shown else "?"], (middle - 190, 120, 380, 200))
+        told = "what you press counts only when a number is asked for"
+        canvas.text(told, (middle, 390), size=22, colour=MUTED, anchor="center")
+
+    def choices(self) -> list[Choice]:
+        """A number for each value."""
+        return numbered([str(value) for value in range(self.values)])
 
 
 def _letter(key: int) -> str:

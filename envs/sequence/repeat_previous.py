@@ -8,7 +8,8 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor
 
-from ..core.canvas import Canvas
+from ..core.canvas import MUTED, Canvas
+from ..core.choices import Choice, lettered
 from ..core.options import integer
 from ..core.task import Step, Task
 
@@ -89,6 +90,8 @@ class RepeatPrevious(Task[RepeatPreviousState]):
 
     def draw(self, state: RepeatPreviousState, canvas: Canvas) -> None:
         """The recent symbols as cards, the one asked for marked, and the last answer's verdict."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         cards = ["" if symbol < 0 else chr(ord("A") + int(symbol)) for symbol in state.recent]
         width, middle = canvas.width, canvas.width // 2
         canvas.text(f"Which symbol was shown {self.delay} steps ago?", (middle, 50), size=28, anchor="center")
@@ -103,3 +106,17 @@ class RepeatPrevious(Task[RepeatPreviousState]):
             canvas.verdict(answer == target, area)
             canvas.text(f"last answer: {answer}", (middle, 365), size=28, anchor="center")
             canvas.text(f"it was: {target}", (middle, 405), size=28, anchor="center")
+
+    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
+        """The symbol shown now."""
+        middle, steps = canvas.width // 2, "step" if self.delay == 1 else "steps"
+        told = f"Which symbol came {self.delay} {steps} before this one?"
+        canvas.text(told, (middle, 60), size=28, anchor="center")
+        canvas.cards([chr(ord("A") + int(observation))], (middle - 110, 120, 220, 220))
+        canvas.text("shown now", (middle, 365), size=24, anchor="center")
+        told = f"the first {self.delay} answers of an episode do not count"
+        canvas.text(told if self.delay > 1 else "the first answer does not count", (middle, 420), 22, MUTED, "center")
+
+    def choices(self) -> list[Choice]:
+        """A letter for each symbol."""
+        return lettered(self.symbols)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium.spaces as spaces
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.sequence.text import sentence_bleu
-from ..core.canvas import BAD, GOOD, PANEL, Canvas
+from ..core.canvas import BAD, GOOD, MUTED, PANEL, Canvas
+from ..core.choices import DIGITS, LETTERS, Choice
 from ..core.options import choice, integer
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
@@ -119,6 +121,8 @@ class Translate(Task[TranslateState]):
 
     def draw(self, state: TranslateState, canvas: Canvas) -> None:
         """The sentence, the translation with each word right or wrong at its place, and at the end the right one."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
         time, width, middle = int(state.time), canvas.width, canvas.width // 2
         source, reference = self.source[state.row].tolist(), self.target[state.row].tolist()
         written = state.written.tolist()
@@ -126,13 +130,11 @@ class Translate(Task[TranslateState]):
         ended = time > 0 and (time == self.horizon or len(words) < time)
         canvas.text("Translate this sentence", (middle, 35), size=30, anchor="center")
         canvas.cards([self.source_words[word] for word in source if word], (20, 65, width - 40, 90))
-        canvas.text("translation, green where right", (middle, 190), size=22, anchor="center")
-        colours = [
-            PANEL if place >= len(words) else GOOD if written[place] == reference[place] else BAD
-            for place in range(self.horizon)
-        ]
+        canvas.text("translation, with a tick where the word is right", (middle, 190), size=22, anchor="center")
         blank = [" " * 10] * (self.horizon - len(words))
-        canvas.cards([*words, *blank], (20, 210, width - 40, 100), None if ended else time, colours)
+        verdicts = [written[place] == reference[place] for place in range(len(words))] + [None] * len(blank)
+        colours = [PANEL if correct is None else GOOD if correct else BAD for correct in verdicts]
+        canvas.cards([*words, *blank], (20, 210, width - 40, 100), None if ended else time, colours, verdicts)
         if not ended:
             canvas.text(f"word {time + 1} of at most {self.horizon}", (middle, 360), size=24, anchor="center")
             return
@@ -142,6 +144,25 @@ class Translate(Task[TranslateState]):
         canvas.text(f"BLEU {bleu:.2f}", (middle, 362), size=28, anchor="center")
         canvas.text("the right one:", (middle, 397), size=22, anchor="center")
         canvas.text(" ".join(right), (middle, 430), size=26, anchor="center", max_width=width - 60)
+
+    def draw_seen(self, observation: Any, canvas: Canvas) -> None:
+        """The sentence, and what is written of the translation."""
+        width, middle = canvas.width, canvas.width // 2
+        source, written = observation["source"].tolist(), observation["written"].tolist()
+        words = [self.target_words[word] for word in written if word]
+        blank = [" " * 10] * (self.horizon - len(words))
+        canvas.text("Translate this sentence", (middle, 40), size=30, anchor="center")
+        canvas.cards([self.source_words[word] for word in source if word], (20, 70, width - 40, 110))
+        canvas.text("its translation, as far as it is written", (middle, 220), size=22, anchor="center")
+        canvas.cards([*words, *blank], (20, 240, width - 40, 110), highlight=len(words))
+        told = "choose the next word; the point ends the sentence"
+        canvas.text(told, (middle, 400), size=22, colour=MUTED, anchor="center")
+
+    def choices(self) -> list[Choice]:
+        """A letter for each word of the translation (numbers behind z), the point for its end."""
+        keys = LETTERS + DIGITS
+        words = [Choice(keys[word - 1], name, word) for word, name in enumerate(self.target_words) if word]
+        return [*words, Choice(".", "end", 0)]
 
 
 def _bleu(written: Tensor, reference: Tensor) -> Tensor:

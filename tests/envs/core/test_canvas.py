@@ -467,3 +467,73 @@ def test_a_canvas_without_a_window_cannot_be_shown(canvas):
         canvas.show()
     with pytest.raises(InvalidInput, match=r"Canvas.keys_pressed"):
         canvas.keys_pressed()
+
+
+def test_each_mark_has_a_shape_of_its_own(canvas):
+    shapes = []
+    for mark in ("dot", "ring", "cross", "square", "triangle"):
+        canvas.clear()
+        canvas.points([[0.0, 0.0]], (0, 0, 101, 100), [BAD], 20, (-1, 1, -1, 1), mark)
+        shapes.append((canvas.frame() == np.array(BAD)).all(axis=2))
+    assert all((a != b).sum() > 100 for i, a in enumerate(shapes) for b in shapes[:i])
+    with pytest.raises(InvalidInput, match=r"'crss'.*'cross'"):
+        canvas.points([[0.0, 0.0]], (0, 0, 100, 100), mark="crss")
+
+
+def test_cards_carry_a_sign_where_there_is_a_verdict(canvas):
+    canvas.cards(["a", "b", "c"], (0, 0, 200, 60), verdicts=[True, False, None])
+    frame = canvas.frame()
+    good, bad = where(frame, GOOD), where(frame, BAD)
+    assert len(good) > 20
+    assert len(bad) > 20
+    assert good[:, 1].max() < bad[:, 1].min() < 140  # on the first card and on the second, not on the third
+
+
+def test_axes_number_their_ends_and_return_what_lies_between():
+    canvas = Canvas(300, 200)
+    left, top, width, height = canvas.axes((10, 10, 280, 180), (0.0, 5.0), (-80.0, 50.0), ("time (ms)", "mV"))
+    assert left > 20
+    assert top > 20
+    assert top + height < 170
+    assert left + width <= 290
+    canvas.clear()
+    canvas.axes((10, 10, 280, 180), (0.0, 5.0), (-80.0, 50.0), ("", ""))
+    frame = canvas.frame()
+    outside = np.concatenate([drawn(frame[:, : left - 5]), drawn(frame[top + height + 4 :])])
+    assert len(outside) > 50  # numbers left of the axes and below them
+    with pytest.raises(InvalidInput, match=r"Canvas.axes: rect must leave room"):
+        canvas.axes((0, 0, 20, 20), (0, 1), (0, 1), ("x", "y"))
+
+
+def test_a_broad_curve_shows_beneath_a_thin_one_of_the_same_values():
+    canvas = Canvas(200, 100)
+    canvas.curve([1.0, 1.0], (0, 0, 200, 100), GOOD, 0, 2, width=9, framed=False)
+    canvas.curve([1.0, 1.0], (0, 0, 200, 100), ACCENT, 0, 2, width=3, framed=False)
+    column = canvas.frame()[:, 100]
+    assert (column == np.array(ACCENT)).all(axis=1).sum() == 3
+    assert (column == np.array(GOOD)).all(axis=1).sum() == 6
+
+
+def test_a_filled_box_covers_its_rectangle(canvas):
+    canvas.fill((10, 20, 30, 40), ACCENT)
+    assert len(where(canvas.frame(), ACCENT)) == 30 * 40
+
+
+def test_the_mouse_is_reported_in_pixels_of_the_canvas(window):
+    import pygame
+
+    pygame.display.set_mode((400, 200))  # a person has made the window twice as large
+    window.inputs()
+    post = lambda kind, **what: pygame.event.post(pygame.event.Event(kind, **what))  # noqa: E731
+    post(pygame.MOUSEBUTTONDOWN, pos=(100, 50), button=1)
+    post(pygame.MOUSEMOTION, pos=(110, 60), rel=(10, 10), buttons=(1, 0, 0))
+    post(pygame.MOUSEBUTTONUP, pos=(120, 70), button=1)
+    post(pygame.MOUSEBUTTONDOWN, pos=(120, 70), button=3)
+    post(pygame.KEYDOWN, key=pygame.K_UP)
+    assert [(one.kind, one.key, one.place) for one in window.inputs()] == [
+        ("press", "", (50, 25)),
+        ("drag", "", (55, 30)),
+        ("release", "", (60, 35)),
+        ("key", "up", (-1, -1)),
+    ]
+    assert window.inputs() == []
