@@ -6,7 +6,7 @@ Classes are imported when they are first used, so that importing this package ne
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .registry import ids, make_batched, make_game, make_parallel, make_sb3, make_task
+from .registry import ids, make_game, make_task, register
 
 if TYPE_CHECKING:
     from .adapters.batched import BatchedEnv
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .core.protocol import BatchedEnvironment, TimeStep
     from .core.task import NoExpert, ProblemTask, Step, Task
     from .core.trial import Trial
+    from .makers import make_batched, make_parallel, make_sb3
     from .score_table import Scores, scores
 
 _HOME = {
@@ -41,6 +42,9 @@ _HOME = {
     "TimeStep": "core.protocol",
     "Trial": "core.trial",
     "Versus": "core.game",
+    "make_batched": "makers",
+    "make_parallel": "makers",
+    "make_sb3": "makers",
     "scores": "score_table",
 }
 
@@ -48,7 +52,7 @@ __all__ = [
     "BatchedEnv", "BatchedEnvironment", "Canvas", "Game", "GymnasiumBridge", "NoExpert", "Opponent",
     "PalaestraParallelEnv", "PalaestraVectorEnv", "ProblemTask", "SB3VecEnv", "Scores", "SingleEnv", "Step", "Task",
     "TimeStep", "Trial", "Versus",
-    "ids", "make_batched", "make_game", "make_parallel", "make_sb3", "make_task", "scores",
+    "ids", "make_batched", "make_game", "make_parallel", "make_sb3", "make_task", "register", "scores",
 ]  # fmt: skip
 
 
@@ -56,3 +60,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_HOME[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -18,7 +18,7 @@ from typing import Any
 from .errors import InvalidInput, unknown_name
 
 PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
-FOREIGN_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.:-]*", re.ASCII)
+FOREIGN_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 OWN_NAMESPACE = "palaestra"
 _allowed: ContextVar[bool] = ContextVar("allowed", default=False)
 
@@ -126,11 +126,11 @@ def check_foreign_name(what: str, name: object) -> None:
     """Raises `InvalidInput` for a name that somebody else's class or scenario cannot have."""
     if not isinstance(name, str) or not FOREIGN_NAME.fullmatch(name):
         raise InvalidInput(
-            f"{what} name must carry a namespace of its own, such as 'acme/maze', in letters, digits and ._-; "
+            f"{what} must carry a namespace of its own, such as 'acme/maze', in letters, digits and ._-; "
             f"got {name!r:.80}"
         )
     if name.partition("/")[0].lower() == OWN_NAMESPACE:
-        raise InvalidInput(f"{what} name must not begin with 'palaestra/', which is the suite's own; got {name!r:.80}")
+        raise InvalidInput(f"{what} must not begin with 'palaestra/', which is the suite's own; got {name!r:.80}")
 
 
 def import_path(path: str, what: str) -> Any:

@@ -50,7 +50,9 @@ class AttackDefendState:
 
 
 class AttackDefend(Game[AttackDefendState]):
-    """An attacker changes handwritten digits within narrow limits; a defender names them, or passes.
+    """Disguise digits by small changes, or see through the disguise.
+
+    An attacker changes handwritten digits within narrow limits; a defender names them, or passes.
 
     Isolates robustness against an adversary that adapts: what withstands one attack need not withstand the next. The
     two act at the same time: in each step the attacker changes a digit while the defender answers to the one that the
@@ -85,6 +87,14 @@ class AttackDefend(Game[AttackDefendState]):
     Raises:
         InvalidInput: an unknown split, or a number outside its limits.
     """
+
+    variants = (
+        {"split": "test"},
+        {"opponent": "robust"},
+        {"player": "defender", "split": "test"},
+        {"player": "defender", "opponent": "random", "passing": -0.5},
+        {"player": "defender", "opponent": "none", "digits": 3},
+    )
 
     players = ("attacker", "defender")
     images: Tensor

@@ -45,7 +45,9 @@ class EvadeState:
 
 
 class Evade(Task[EvadeState]):
-    """Change a digit step by step within a small ball, so that a shipped classifier names it wrongly.
+    """Change a digit a little until a classifier names it wrongly.
+
+    Change a digit step by step within a small ball, so that a shipped classifier names it wrongly.
 
     Isolates the search for an adversarial example from as much as the attacker may know. The victim names the unchanged
     digit rightly: others are never drawn. A step moves the perturbation by up to 2.5 `epsilon` / `queries`, brings it
@@ -83,6 +85,12 @@ class Evade(Task[EvadeState]):
     Raises:
         InvalidInput: an unknown name, or a number outside its limits.
     """
+
+    variants = (
+        {"split": "test"},
+        {"knowledge": "gradient", "victim": "robust"},
+        {"knowledge": "label", "norm": "l2", "queries": 5},
+    )
 
     reset_noise = 1
     images: Tensor

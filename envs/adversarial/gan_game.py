@@ -50,7 +50,9 @@ class GANGameState:
 
 
 class GANGame(Game[GANGameState]):
-    """A generator makes points or digits out of noise; a discriminator says of each how likely it is real.
+    """Forge points or digits that pass for real, or tell the forged ones apart.
+
+    A generator makes points or digits out of noise; a discriminator says of each how likely it is real.
 
     Isolates learning to generate from nothing but another learner's judgement, with what is known to go wrong in it:
     collapse onto few modes, and chasing each other in circles. Real samples are points of Gaussians on a ring, or
@@ -98,6 +100,17 @@ class GANGame(Game[GANGameState]):
     Raises:
         InvalidInput: an unknown dataset or split, or a number outside its limits.
     """
+
+    variants = (
+        {"opponent": "against-blurred"},
+        {"player": "discriminator"},
+        {"player": "discriminator", "opponent": "collapsed"},
+        {"player": "discriminator", "opponent": "blurred"},
+        {"player": "discriminator", "opponent": "uniform"},
+        {"modes": 8, "spread": 0.08, "points": 16},
+        {"dataset": "digits"},
+        {"dataset": "digits", "player": "discriminator", "opponent": "blurred", "split": "test"},
+    )
 
     players = ("generator", "discriminator")
 

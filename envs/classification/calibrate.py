@@ -36,7 +36,9 @@ class CalibrateState:
 
 
 class Calibrate(Task[CalibrateState]):
-    """Forecast the label of a digit that may be blended with another one and speckled with noise.
+    """Say how likely each class of an ambiguous digit is.
+
+    Forecast the label of a digit that may be blended with another one and speckled with noise.
 
     Isolates knowing what one does not know: a blended image has no single right answer, only right odds. With chance
     `blend` an image is w times one digit plus 1 - w times another, w uniform on [0, 1], and its label is that of the
@@ -65,6 +67,13 @@ class Calibrate(Task[CalibrateState]):
     Raises:
         InvalidInput: an unknown score or split, or a share outside its limits.
     """
+
+    variants = (
+        {"split": "test"},
+        {"score": "brier"},
+        {"score": "brier", "split": "test"},
+        {"blend": 1.0, "corruption": 0.0},
+    )
 
     horizon = 1
     images: Tensor

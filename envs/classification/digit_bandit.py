@@ -15,7 +15,9 @@ from .images import IMAGE_SETS, load_images
 
 
 class DigitBandit(ClassificationBandit):
-    """Image classification as a contextual bandit.
+    """Name the class of an image from right-or-wrong alone.
+
+    Image classification as a contextual bandit.
 
     Isolates generalisation from bandit feedback: one image, one guess, and no hint what the right class was.
 
@@ -43,6 +45,8 @@ class DigitBandit(ClassificationBandit):
         >>> env.reset().shape
         torch.Size([4, 1, 8, 8])
     """
+
+    variants = ({"split": "test"},)
 
     def __init__(self, *, dataset: str = "digits", split: str = "train", cache: str | None = None) -> None:
         choice("DigitBandit: dataset", dataset, IMAGE_SETS)

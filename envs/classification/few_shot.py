@@ -42,7 +42,9 @@ class FewShotState:
 
 
 class FewShot(ProblemTask[FewShotState, Tensor]):
-    """N-way, K-shot: drawings of N unknown glyphs appear in random order; name each, then see its label.
+    """Name glyphs never seen before, each from the few times it was shown.
+
+    N-way, K-shot: drawings of N unknown glyphs appear in random order; name each, then see its label.
 
     Isolates learning from a handful of examples: glyphs and their labels are new in every episode, so only what was
     shown within it helps. A class is a random stroke program, a drawing a shaky copy of it. Each class appears K + 1
@@ -69,6 +71,14 @@ class FewShot(ProblemTask[FewShotState, Tensor]):
     Raises:
         InvalidInput: an unknown split, or a number outside its limits.
     """
+
+    variants = (
+        {"split": "test"},
+        {"shots": 1, "split": "test"},
+        {"shots": 5, "split": "test"},
+        {"ways": 2, "shots": 1},
+        {"ways": 3, "shots": 1, "episodes": 2},
+    )
 
     def __init__(self, *, ways: int = 5, shots: int = 4, split: str = "train") -> None:
         super().__init__()

@@ -49,7 +49,9 @@ class GlimpseState:
 
 
 class Glimpse(Task[GlimpseState]):
-    """Find a digit on a 32 x 32 canvas with a fovea that is sharp only in its middle, then name it.
+    """Move a small window over a cluttered canvas, then name the digit on it.
+
+    Find a digit on a 32 x 32 canvas with a fovea that is sharp only in its middle, then name it.
 
     Isolates hard attention: where to look next is a choice that no gradient passes through. The canvas has 8 x 8 cells
     of 4 x 4 pixels. The digit (8 x 8 pixels) fills 2 x 2 of them, anywhere, and lies on top of the clutter: pieces cut
@@ -76,6 +78,8 @@ class Glimpse(Task[GlimpseState]):
     Raises:
         InvalidInput: an unknown split, or a number outside its limits.
     """
+
+    variants = ({"split": "test"}, {"cost": 0.02, "split": "test"}, {"clutter": 0, "cost": 0.05})
 
     horizon = 12
     labels: Tensor

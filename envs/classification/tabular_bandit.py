@@ -15,7 +15,9 @@ from .tables import TABLES, load_table
 
 
 class TabularBandit(ClassificationBandit):
-    """Classification of a table's rows as a contextual bandit.
+    """Name the class of a table's row.
+
+    Classification of a table's rows as a contextual bandit.
 
     Isolates the shape of a decision boundary: linear enough (iris, wine, breast-cancer, blobs) or not at all (xor,
     moons, spirals).
@@ -37,6 +39,13 @@ class TabularBandit(ClassificationBandit):
     Raises:
         InvalidInput: an unknown data set or split.
     """
+
+    variants = tuple(
+        {"dataset": dataset, "split": split}
+        for dataset in ("iris", "wine", "breast-cancer", "xor", "blobs", "moons", "spirals")
+        for split in ("train", "test")
+        if (dataset, split) != ("iris", "train")
+    )
 
     def __init__(self, *, dataset: str = "iris", split: str = "train") -> None:
         choice("TabularBandit: dataset", dataset, TABLES)

@@ -18,7 +18,7 @@ RATES = (55.06, 62.47, 68.32, 78.65, 86.47, 98.75, 108.61, 117.03)
 
 
 class HodgkinHuxley(FiringTask):
-    """Inject current into a Hodgkin-Huxley squid axon so that it fires at a target rate.
+    """Inject current so that a squid axon fires at a target rate.
 
     Isolates continuous control of a stiff, excitable system with variables that act on different time scales: below
     about 6.3 uA / cm^2 it falls silent, above it fires, and what an injection does depends on the gates. The axon has
@@ -44,6 +44,8 @@ class HodgkinHuxley(FiringTask):
         background: half-width of a constant current (uA / cm^2) that each episode draws, adds to the action and does
             not show.
     """
+
+    variants = ({"background": 3.0, "length": 60},)
 
     currents: Tensor
     rates: Tensor

@@ -13,7 +13,7 @@ SUBSTEP, SUBSTEPS = 1e-3, 5  # seconds, and how many of them a step has
 
 
 class LIFNeuron(FiringTask):
-    """Inject current into a leaky integrate-and-fire neuron so that it fires at a target rate.
+    """Inject current so that a leaky neuron fires at a target rate.
 
     Isolates continuous control of a system that answers in events: nothing tells whether the current is right until the
     next spike. The neuron follows dv/dt = (J - v) / 20 ms; at v = 1 it fires and stays at 0 for 2 ms. A step holds the
@@ -37,6 +37,8 @@ class LIFNeuron(FiringTask):
         length: steps of an episode, 5 ms each.
         background: half-width of a constant current that each episode draws, adds to the action and does not show.
     """
+
+    variants = ({"background": 0.5}, {"length": 40})
 
     time_step = SUBSTEP * SUBSTEPS
     voltages = (-0.2, 1.6)

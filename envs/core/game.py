@@ -27,7 +27,7 @@ class Game(Task[State], Generic[State]):
     player's observation; `expert` a dict of actions for the players that have one.
 
     Attributes:
-        players: the names, in a fixed order.
+        players: the names, in a fixed order; an id stands for the first one's task, and the option `player` changes it.
         observation_space: a Dict space with one space per player.
         action_space: a Dict space with one space per player.
     """

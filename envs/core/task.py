@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import gymnasium.spaces as spaces
 from torch import Tensor, nn
@@ -56,8 +56,15 @@ class Task(nn.Module, ABC, Generic[State]):
         horizon: steps after which an episode is truncated.
         reset_noise: uniforms in [0, 1) that `reset` consumes per environment.
         step_noise: uniforms in [0, 1) that `step` consumes per environment.
+        variants: options beside the defaults that are tested and have a row in the score table.
+        random_return: mean return of uniformly random actions, an attribute or a property; None where it is not
+            stated: then it is played when a score needs it.
+        expert_return: that of the expert, or of what stands in for it, likewise.
     """
 
+    variants: ClassVar[tuple[dict[str, Any], ...]] = ()
+    random_return: float | None = None
+    expert_return: float | None = None
     observation_space: spaces.Space[Any]
     action_space: spaces.Space[Any]
     horizon: int
@@ -119,8 +126,10 @@ class ProblemTask(Task[State], Generic[State, Problem]):
     Attributes:
         sample_noise: uniforms that `sample` consumes per environment.
         begin_noise: uniforms that `begin` consumes per environment.
+        trial_episodes: episodes of the `Trial` that an id stands for; the option `episodes` changes it.
     """
 
+    trial_episodes: ClassVar[int] = 1
     sample_noise: int = 0
     begin_noise: int = 0
 

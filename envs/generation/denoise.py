@@ -42,7 +42,9 @@ class DenoiseState:
 
 
 class Denoise(Task[DenoiseState]):
-    """Correct each step of a frozen diffusion model so that the image that comes out is a digit of the class asked for.
+    """Push a diffusion model's steps so that the digit asked for comes out.
+
+    Correct each step of a frozen diffusion model so that the image that comes out is a digit of the class asked for.
 
     Isolates control of a long random process by small pushes: the model draws any digit by itself, which one is decided
     early, in the noise, and judged only at the end; every episode has its own noise, so there is no data to split. The
@@ -72,6 +74,8 @@ class Denoise(Task[DenoiseState]):
     Raises:
         InvalidInput: a strength outside its limits.
     """
+
+    variants = ({"strength": 1.0},)
 
     horizon = DENOISING_STEPS
     step_noise = SIDE * SIDE

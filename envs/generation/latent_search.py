@@ -44,7 +44,9 @@ class LatentSearchState:
 
 
 class LatentSearch(Task[LatentSearchState]):
-    """Move a point in the latent space of a frozen decoder until the decoded digit is the one asked for.
+    """Steer a decoder's latent point until it shows the image asked for.
+
+    Move a point in the latent space of a frozen decoder until the decoded digit is the one asked for.
 
     Isolates control through a learnt, nonlinear map: the steps are made in one space and judged in another. The decoder
     is that of a variational autoencoder of scikit-learn's digits with 6 latents. The search starts at a point drawn
@@ -73,6 +75,8 @@ class LatentSearch(Task[LatentSearchState]):
     Raises:
         InvalidInput: an unknown target, or a number outside its limits.
     """
+
+    variants = ({"target": "class"}, {"length": 20, "stride": 0.25})
 
     goals: Tensor
 

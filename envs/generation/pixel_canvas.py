@@ -50,7 +50,9 @@ class PixelCanvasState:
 
 
 class PixelCanvas(Task[PixelCanvasState]):
-    """Draw an 8 x 8 digit in black and white, one pixel a step in raster order, that a density model finds likely.
+    """Draw a digit pixel by pixel that a density model finds likely.
+
+    Draw an 8 x 8 digit in black and white, one pixel a step in raster order, that a density model finds likely.
 
     Isolates generation as a sequence of choices: each pixel is judged by those before it, and none can be changed
     later. The judge is a frozen PixelCNN of p(x | class), trained on scikit-learn's digits (all but the test split)
@@ -85,6 +87,8 @@ class PixelCanvas(Task[PixelCanvasState]):
     Raises:
         InvalidInput: an unknown reward or split, or the classifier's reward without a request.
     """
+
+    variants = ({"request": False}, {"request": False, "split": "test"}, {"reward": "classifier"})
 
     first_pixels: Tensor
     first_request: Tensor

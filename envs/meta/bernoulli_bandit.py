@@ -31,7 +31,9 @@ class BernoulliBanditState:
 
 
 class BernoulliBandit(ProblemTask[BernoulliBanditState, Tensor]):
-    """A multi-armed bandit: each arm pays 1 with a chance of its own, 0 otherwise; the chances are uniform on [0, 1].
+    """Find the best of several arms within a few pulls.
+
+    A multi-armed bandit: each arm pays 1 with a chance of its own, 0 otherwise; the chances are uniform on [0, 1].
 
     Isolates exploration against exploitation. One pull is one episode; a problem is one set of chances. The registered
     environment is a `Trial` of several episodes on the same problem, whose observation carries the last arm and
@@ -50,6 +52,9 @@ class BernoulliBandit(ProblemTask[BernoulliBanditState, Tensor]):
     Args:
         arms: how many arms there are.
     """
+
+    trial_episodes = 10
+    variants = ({"episodes": 1}, {"arms": 10}, {"episodes": 100})
 
     horizon = 1
     begin_noise = 0

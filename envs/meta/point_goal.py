@@ -34,7 +34,9 @@ class PointGoalState:
 
 
 class PointGoal(ProblemTask[PointGoalState, Tensor]):
-    """A point starts at the origin and pays, at every step, its distance to a goal that it does not see.
+    """Walk to a hidden goal, found from the reward alone.
+
+    A point starts at the origin and pays, at every step, its distance to a goal that it does not see.
 
     Isolates adaptation of a continuous policy: the goal shows in the rewards alone, so that the first steps must search
     and the later ones, and every later episode, should go straight. A problem is one goal, uniform on the square of
@@ -55,6 +57,9 @@ class PointGoal(ProblemTask[PointGoalState, Tensor]):
         reach: half-width of the square of goals.
         length: steps of an episode.
     """
+
+    trial_episodes = 2
+    variants = ({"episodes": 1}, {"reach": 1.0, "length": 30, "episodes": 3})
 
     sample_noise = 2
 

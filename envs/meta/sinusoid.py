@@ -37,7 +37,9 @@ class SinusoidState:
 
 
 class Sinusoid(ProblemTask[SinusoidState, Tensor]):
-    """Few-shot regression: an x is shown, its y predicted, and then the true y is shown with the next x.
+    """Guess the values of a sine wave from the points seen before.
+
+    Few-shot regression: an x is shown, its y predicted, and then the true y is shown with the next x.
 
     Isolates learning a function from a handful of points. A problem is one wave, y = amplitude sin(x - phase), with
     amplitude uniform on [0.1, 5] and phase on [0, pi]; x is uniform on [-5, 5]. The registered environment is a `Trial`
@@ -56,6 +58,9 @@ class Sinusoid(ProblemTask[SinusoidState, Tensor]):
     Args:
         points: predictions of an episode.
     """
+
+    trial_episodes = 2
+    variants = ({"episodes": 1}, {"points": 5, "episodes": 3})
 
     sample_noise = 2
     begin_noise = 1

@@ -51,7 +51,9 @@ class TabularMDPState:
 
 
 class TabularMDP(ProblemTask[TabularMDPState, TabularMDPTables]):
-    """A random Markov decision process: each state and action leads to every state with a chance of its own.
+    """Explore a small unknown decision process, then earn in it.
+
+    A random Markov decision process: each state and action leads to every state with a chance of its own.
 
     Isolates exploration over several steps: what an action brings and where it leads must be tried out, within the
     episodes on one problem. A problem is one pair of tables: transitions are Dirichlet(1, ..., 1), mean rewards
@@ -72,6 +74,9 @@ class TabularMDP(ProblemTask[TabularMDPState, TabularMDPTables]):
         actions: A, how many actions.
         length: steps of an episode.
     """
+
+    trial_episodes = 10
+    variants = ({"episodes": 1}, {"states": 4, "actions": 3, "length": 5, "episodes": 4})
 
     step_noise = 2
 

@@ -30,7 +30,9 @@ class CopyState:
 
 
 class Copy(Task[CopyState]):
-    """See `length` symbols one at a time, then write them in the same order without seeing them.
+    """Read a sequence of symbols, then write it.
+
+    See `length` symbols one at a time, then write them in the same order without seeing them.
 
     Isolates memory for a whole sequence and its order: without it nothing beats guessing.
 
@@ -48,6 +50,8 @@ class Copy(Task[CopyState]):
         length: symbols of a sequence.
         delay: steps between the last symbol shown and the first one to be written, in which nothing is shown.
     """
+
+    variants = ({"symbols": 8, "length": 4, "delay": 2},)
 
     places: Tensor
 

@@ -42,7 +42,7 @@ class NextSymbolState:
 
 
 class NextSymbol(Task[NextSymbolState]):
-    """See a symbol, predict the next one.
+    """Predict the next symbol of a source of known entropy.
 
     Isolates sequence prediction against a known bound: a Markov chain needs no memory, a hidden Markov source a belief,
     nested brackets a stack, counting modulo V the step between two symbols.
@@ -63,6 +63,13 @@ class NextSymbol(Task[NextSymbolState]):
     Raises:
         InvalidInput: an unknown source, or a number out of its range.
     """
+
+    variants = (
+        {"source": "hidden-markov"},
+        {"source": "context-free"},
+        {"source": "arithmetic"},
+        {"source": "arithmetic", "symbols": 7, "length": 16},
+    )
 
     start: Tensor
     start_cdf: Tensor

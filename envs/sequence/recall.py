@@ -33,7 +33,9 @@ class RecallState:
 
 
 class Recall(Task[RecallState]):
-    """See `pairs` keys, each with a value; then see keys alone and name the value that each came with.
+    """See keys with their values, then name the value of each key asked for.
+
+    See `pairs` keys, each with a value; then see keys alone and name the value that each came with.
 
     Isolates associative memory: what is looked up is found by its content, not by when it was shown.
 
@@ -52,6 +54,8 @@ class Recall(Task[RecallState]):
         pairs: keys shown with their values.
         queries: keys asked for, each drawn from those shown.
     """
+
+    variants = ({"keys": 12, "values": 6, "pairs": 6, "queries": 3},)
 
     def __init__(self, *, keys: int = 6, values: int = 4, pairs: int = 4, queries: int = 4) -> None:
         super().__init__()

@@ -50,6 +50,8 @@ class RepeatPrevious(Task[RepeatPreviousState]):
         length: steps of an episode.
     """
 
+    variants = ({"delay": 1}, {"symbols": 8, "delay": 8})
+
     reset_noise = 1
     step_noise = 1
 

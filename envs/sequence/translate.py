@@ -35,7 +35,9 @@ class TranslateState:
 
 
 class Translate(Task[TranslateState]):
-    """Translate a sentence of 3 to 7 words into a language with another word order, articles and agreement.
+    """Translate a sentence word by word into another word order.
+
+    Translate a sentence of 3 to 7 words into a language with another word order, articles and agreement.
 
     Isolates the mapping of one structure to another: verbs move to the end, adjectives behind their nouns, articles
     and endings follow a gender that the source does not show, and test sentences are new combinations of known words.
@@ -60,6 +62,8 @@ class Translate(Task[TranslateState]):
     Raises:
         InvalidInput: an unknown reward or split, or a number out of its range.
     """
+
+    variants = ({"split": "test"}, {"reward": "token"}, {"words": 6, "reward": "token", "split": "test"})
 
     reset_noise = 1
     source: Tensor

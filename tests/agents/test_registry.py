@@ -76,5 +76,5 @@ def test_what_is_no_agent_is_refused_in_one_line(name, told):
 
 @pytest.mark.parametrize("name", ["ppo", "stubborn", "palaestra/stubborn"])
 def test_the_suites_own_names_are_kept(name):
-    with pytest.raises(InvalidInput, match="agent name must"):
+    with pytest.raises(InvalidInput, match="agent must"):
         agents.register(name, Stubborn)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from palaestra.envs import Step, Task, make_task
-from palaestra.envs.registry import ENTRIES, ids
+from palaestra.envs.registry import ids, task_class
 
-CASES = [(id, options) for id, entry in zip(ids(), ENTRIES.values(), strict=True) for options in ({}, *entry.variants)]
+CASES = [(id, options) for id in ids() for options in ({}, *task_class(id).variants)]
 _task = cache(lambda index: make_task(CASES[index][0], **CASES[index][1]))
 
 

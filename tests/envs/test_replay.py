@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palaestra  # noqa: F401  registers the environments
-from palaestra.envs.registry import ENTRIES, ids
+from palaestra.envs.registry import ids, task_class
 
-CASES = [(id, options) for id, entry in zip(ids(), ENTRIES.values(), strict=True) for options in ({}, *entry.variants)]
+CASES = [(id, options) for id in ids() for options in ({}, *task_class(id).variants)]
 
 
 class Follower:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
-from palaestra.envs import BatchedEnv, make_game, make_parallel
-from palaestra.envs.registry import ENTRIES
+from palaestra.envs import BatchedEnv, Game, make_game, make_parallel
+from palaestra.envs.registry import ids, task_class
 from palaestra.neural_blocks.errors import InvalidInput
 
-GAMES = [f"palaestra/{name}-v0" for name, entry in ENTRIES.items() if entry.player is not None]
+GAMES = [id for id in ids() if issubclass(task_class(id), Game)]
 
 
 def test_there_are_two_games():
