@@ -46,6 +46,11 @@ def ids() -> list[str]:
     return ENVIRONMENTS.names()
 
 
+def is_task(id: str) -> bool:
+    """Whether an id stands for a task: it is registered, or "module:Class"; else it may be Gymnasium's."""
+    return id in ENVIRONMENTS or ENVIRONMENTS.is_path(id)
+
+
 def summary(id: str) -> str:
     """One line about an environment: the first of its docstring, read without importing it."""
     return ENVIRONMENTS.summary(id)

@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode
 
 from ..envs.adapters.batched import BatchedEnv
 from ..envs.adapters.bridge import GymnasiumBridge
-from ..envs.registry import ids, make_task
+from ..envs.registry import ids, is_task, make_task
 from ..envs.score_table import scores
 from ..neural_blocks.errors import unknown_name
 from .catalogue import Scenario
@@ -19,7 +19,7 @@ from .statistics import normalised
 def score(scenario: Scenario, value: float) -> float | None:
     """The normalised return, 0 for random play and 1 for the expert; None where the two are not known."""
     known: Any = scenario.reference
-    if known is None and scenario.environment in ids():
+    if known is None and is_task(scenario.environment):
         known = scores(scenario.environment, **scenario.evaluation_options)
     found = math.nan if known is None else normalised(value, known.random, known.expert)
     return None if math.isnan(found) else found
@@ -48,7 +48,7 @@ def make_environment(
         InvalidInput: an unknown id or option, or a value that is not allowed.
     """
     id, options = scenario.environment, scenario.evaluation_options if evaluation else scenario.options
-    if id in ids():
+    if is_task(id):
         mode = AutoresetMode.DISABLED if watched else AutoresetMode.SAME_STEP
         return BatchedEnv(make_task(id, **options), num_envs, device=device, seed=seed, autoreset=mode)
     if id.startswith("palaestra/"):
