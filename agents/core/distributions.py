@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 import gymnasium.spaces as spaces
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -127,21 +128,30 @@ class Bernoulli(nn.Module):
 class DiagonalGaussian(nn.Module):
     """A normal distribution with a learned deviation per dimension: a Box space.
 
-    Parameters are means; raw actions (..., n). The environment gets the raw action scaled from [-1, 1] to a bounded box
-    and clipped to it.
+    Parameters are means; raw actions (..., n). The environment gets the raw action clipped to the box, scaled from
+    [-1, 1] where that has two bounds.
     """
 
     low: Tensor
     high: Tensor
+    centre: Tensor
+    scale: Tensor
 
     def __init__(self, space: spaces.Box) -> None:
         super().__init__()
         self.shape = space.shape
         self.size = math.prod(space.shape)
-        self.bounded = space.is_bounded()
         self.log_std = nn.Parameter(torch.full((self.size,), -0.5))
-        self.register_buffer("low", torch.as_tensor(space.low), persistent=False)
-        self.register_buffer("high", torch.as_tensor(space.high), persistent=False)
+        between = space.bounded_below & space.bounded_above
+        low, high = (bound.astype(np.float64) for bound in (space.low, space.high))
+        limits = {
+            "low": low,
+            "high": high,
+            "centre": np.where(between, low / 2 + high / 2, 0.0),
+            "scale": np.where(between, high / 2 - low / 2, 1.0),
+        }
+        for name, values in limits.items():
+            self.register_buffer(name, torch.as_tensor(values, dtype=torch.get_default_dtype()), persistent=False)
 
     def sample(self, mean: Tensor, generator: torch.Generator) -> Tensor:
         """A random action."""
@@ -163,15 +173,11 @@ class DiagonalGaussian(nn.Module):
     def to_env(self, action: Tensor) -> Tensor:
         """The action in the box, in its shape."""
         action = action.reshape(*action.shape[:-1], *self.shape)
-        if self.bounded:
-            action = self.low + (self.high - self.low) * (action + 1) / 2
-        return torch.clamp(action, self.low, self.high)
+        return torch.clamp(self.centre + self.scale * action, self.low, self.high)
 
     def from_env(self, action: Tensor) -> Tensor:
         """The raw action of one in the box (..., *shape)."""
-        if self.bounded:
-            action = 2 * (action - self.low) / (self.high - self.low) - 1
-        return _flat(action, self.shape)
+        return _flat((action - self.centre) / self.scale, self.shape)
 
 
 def _flat(action: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -26,6 +26,7 @@ class OneHot(nn.Module):
     """A Discrete or MultiDiscrete value as one-hot vectors side by side: (N, ...) int64 to (N, features)."""
 
     offsets: Tensor
+    one: Tensor
 
     def __init__(self, space: spaces.Discrete | spaces.MultiDiscrete) -> None:
         super().__init__()
@@ -34,11 +35,12 @@ class OneHot(nn.Module):
         starts = torch.as_tensor(space.start, dtype=torch.int64).reshape(-1)
         self.output_size = int(sizes.sum())
         self.register_buffer("offsets", sizes.cumsum(0) - sizes - starts, persistent=False)
+        self.register_buffer("one", torch.ones(()), persistent=False)  # of the network's dtype
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, ...) int64 to (N, features)."""
         flat = x.reshape(len(x), -1) + self.offsets
-        return torch.zeros(len(x), self.output_size, device=x.device).scatter_(1, flat, 1.0)
+        return self.one.new_zeros(len(x), self.output_size).scatter_(1, flat, 1.0)
 
 
 class Parts(nn.Module):
@@ -46,13 +48,13 @@ class Parts(nn.Module):
 
     def __init__(self, space: spaces.Dict, kind: str) -> None:
         super().__init__()
-        parts = {name: make_encoder(part, kind) for name, part in space.items()}
-        self.parts = nn.ModuleDict(parts)
-        self.output_size = sum(part.output_size for part in parts.values())
+        self.names = list(space)  # of any kind; a module's name must not be empty, dotted or taken
+        self.parts = nn.ModuleList(make_encoder(part, kind) for part in space.values())
+        self.output_size = sum(int(part.output_size) for part in self.parts)
 
     def forward(self, x: dict[str, Tensor]) -> Tensor:
         """Dict of (N, ...) to (N, features)."""
-        return torch.cat([part(x[name]) for name, part in self.parts.items()], -1)
+        return torch.cat([part(x[name]) for name, part in zip(self.names, self.parts, strict=True)], -1)
 
 
 def make_encoder(space: spaces.Space[Any], kind: str | nn.Module = "auto") -> Any:
@@ -61,8 +63,8 @@ def make_encoder(space: spaces.Space[Any], kind: str | nn.Module = "auto") -> An
     Args:
         space: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict of these.
         kind: a name of `named_blocks.ENCODERS` or "module:Class", see `perception.encoders`. Those of the suite are for
-            images (uint8 of three dimensions): "cnn", "lenet", "residual", "vit"; "auto" is "cnn" from 16 pixels a side
-            on, else "flat". Or a module, which is copied.
+            images, see `perception.images`: "cnn", "nature", "lenet", "residual", "vit"; "auto" is "nature" from 64
+            pixels a side on, "cnn" from 16 on, else "flat". Or a module, which is copied.
 
     Raises:
         InvalidInput: an unknown name, an encoder without `output_size`, or a space of another kind.

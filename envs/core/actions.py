@@ -60,8 +60,8 @@ class ActionCheck:
         low, high = bounds(space)
         self._allowed = f"{self._span(low)} to {self._span(high)}"
         plain = isinstance(low, int)  # comparing with a number is quicker than with a tensor
-        self._low: Any = low if plain else torch.as_tensor(low)
-        self._high: Any = high if plain else torch.as_tensor(high)
+        self._low: Any = low if plain else torch.as_tensor(low).to(self.dtype)
+        self._high: Any = high if plain else torch.as_tensor(high).to(self.dtype)
         self._whole, self._batched = not self.dtype.is_floating_point, num_envs is not None
 
     @staticmethod
@@ -86,6 +86,8 @@ class ActionCheck:
             raise InvalidInput(f"{self.name}: action must be real numbers; got dtype {tensor.dtype}")
         if tensor.device.type == "cpu":
             given, tensor = tensor, tensor.long() if tensor.dtype in _UNSIGNED else tensor
+            if not self._whole:
+                tensor = tensor.to(self.dtype)  # which is what its bounds are in
             within = (tensor >= self._low) & (tensor <= self._high)
             if not bool(within.all()):
                 first = (~within).nonzero()[0]
@@ -109,12 +111,29 @@ def random_action(
     generator: torch.Generator | None = None,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Uniform actions (B, ...): over a discrete space's values or a bounded Box; normal ones for an unbounded Box."""
-    shape = (num_envs, *action_shape(space))
-    if isinstance(space, spaces.Box) and not space.is_bounded():
-        return torch.randn(shape, generator=generator, device=device)
-    low, high = (torch.as_tensor(bound, device=device) for bound in bounds(space))
-    noise = torch.rand(shape, generator=generator, device=device)
+    """Actions (B, ...) as Gymnasium samples them: uniform over a discrete space's values and between two bounds.
+
+    A number of a Box that is bounded on one side is exponential from there, one without bounds normal.
+    """
+    noise = torch.rand((num_envs, *action_shape(space)), generator=generator, device=device)
     if isinstance(space, spaces.Box):
-        return low + (high - low) * noise
+        return box_quantile(space, noise)
+    low, high = (torch.as_tensor(bound, device=device) for bound in bounds(space))
     return (low + (noise * (high - low + 1)).floor()).to(action_dtype(space))
+
+
+def box_quantile(space: spaces.Box, uniforms: Tensor) -> Tensor:
+    """Numbers of a Box (..., *shape) float32 from uniforms in [0, 1): each by its bounds, see `random_action`."""
+    device, whole = uniforms.device, np.dtype(space.dtype).kind in "iu"
+    low, high = (torch.as_tensor(bound, dtype=torch.float32, device=device) for bound in bounds(space))
+    between = low * (1 - uniforms) + high * uniforms  # never beyond float32, as high - low may be
+    if whole:
+        between = (between + uniforms).floor()
+    if space.is_bounded():
+        return torch.clamp(between, low, high)
+    below, above = (torch.as_tensor(side, device=device) for side in (space.bounded_below, space.bounded_above))
+    tail = -torch.log1p(-uniforms)
+    value = torch.special.ndtri(uniforms.clamp(min=torch.finfo(uniforms.dtype).tiny))
+    value = torch.where(below, low + tail, torch.where(above, high - tail, value))
+    value = torch.where(below & above, between, value)
+    return torch.clamp(value.round() if whole else value, low, high)

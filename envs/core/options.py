@@ -69,3 +69,8 @@ def torch_device(what: str, device: Any) -> torch.device:
         reason = f" ({str(error).splitlines()[0]:.100})"
     allowed = "'cpu' or one that PyTorch finds here, such as 'cuda'"
     raise InvalidInput(f"{what} must be {allowed}; got {shown(device)}{reason}")
+
+
+def fresh_seed() -> int:
+    """A seed that nobody chose, from 0 to 2**31 - 1."""
+    return int(np.random.default_rng().integers(2**31))

@@ -96,6 +96,44 @@ class SmallCNN(nn.Module):
         return torch.relu(self.linear(self.convolutions(x)))
 
 
+class NatureCNN(nn.Module):
+    """The network of deep Q-learning (Mnih et al., 2015): convolutions 8 x 8 by 4, 4 x 4 by 2 and 3 x 3, a linear layer.
+
+    (B, C, H, W) float to (B, output_size); ReLU follows each. 84 x 84 pixels become 7 x 7 within three layers, so the
+    linear layer stays small.
+
+    Args:
+        shape: (C, H, W) of one image, C at least 1, H and W at least 36.
+        output_size: features out.
+
+    Raises:
+        InvalidInput: another shape.
+    """
+
+    def __init__(self, shape: tuple[int, ...], output_size: int = 512) -> None:
+        super().__init__()
+        checked_image("NatureCNN", shape, 36)
+        sides = shape[1:]
+        for kernel, stride in ((8, 4), (4, 2), (3, 1)):
+            sides = tuple(convolution_size(side, kernel, stride=stride) for side in sides)
+        self.network = nn.Sequential(
+            orthogonal(nn.Conv2d(shape[0], 32, 8, stride=4)),
+            nn.ReLU(),
+            orthogonal(nn.Conv2d(32, 64, 4, stride=2)),
+            nn.ReLU(),
+            orthogonal(nn.Conv2d(64, 64, 3)),
+            nn.ReLU(),
+            nn.Flatten(),
+            orthogonal(nn.Linear(64 * math.prod(sides), output_size)),
+            nn.ReLU(),
+        )
+        self.output_size = output_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, output_size)."""
+        return self.network(x)
+
+
 class LeNet(nn.Module):
     """LeNet-5 (LeCun et al., 1998): two 5 x 5 convolutions, each halved by means, and three linear layers, with tanh.
 

@@ -12,24 +12,39 @@ or the whole), each part an encoder of its own; the others are taken as they are
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, ClassVar
+import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .convolution import LeNet, SmallCNN
+from .convolution import LeNet, NatureCNN, SmallCNN
+from .images import SMALLEST_SIDE, brightest, image_layout
 from .residual import ResidualNet
 from .vision_transformer import VisionTransformer
 
+FROM_NATURE = 64
+"""Pixels a side from which on "auto" takes strides as large as "nature" does."""
+LARGE_IMAGE = 4096
+"""Numbers from which on flattening an image is worth a word."""
+
 
 class Flat(nn.Module):
-    """A Box as a float vector: (N, ...) to (N, features); uint8 is scaled from [0, 255] to [0, 1]."""
+    """A Box as a vector: (N, ...) to (N, features) of the module's dtype; uint8 is scaled from [0, 255] to [0, 1]."""
+
+    scale: Tensor
 
     def __init__(self, space: Any) -> None:
         super().__init__()
         self.output_size = math.prod(space.shape)
-        self.scale = 1 / 255 if space.dtype == "uint8" else 1.0
+        self.bytes = space.dtype == "uint8"
+        self.register_buffer("scale", torch.tensor(1 / 255), persistent=False)
+        if self.output_size >= LARGE_IMAGE and image_layout(space) is not None:
+            warnings.warn(
+                f"an image of shape {space.shape} is flattened to {self.output_size} features; "
+                "encoder='auto' sees it as an image",
+                stacklevel=2,
+            )
 
     @staticmethod
     def serves(space: Any) -> bool:
@@ -38,28 +53,36 @@ class Flat(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, ...) to (N, features)."""
-        x = x.flatten(1).float()
-        return x if self.scale == 1.0 else x * self.scale
+        x = x.reshape(len(x), self.output_size).to(self.scale.dtype)
+        return x * self.scale if self.bytes else x
 
 
 class ImageEncoder(nn.Module):
-    """A uint8 image through an image network and ReLU: (N, C, H, W) to (N, 128). A subclass names the network."""
+    """An image through an image network and ReLU: (N, *shape) to (N, 128). A subclass names the network.
 
-    network_class: ClassVar[Callable[..., nn.Module]]
+    Its axes are brought to (C, H, W), see `image_layout`, and its values scaled to at most 1.
+    """
+
+    network_class: type[nn.Module]
     output_size = 128
+    scale: Tensor
 
     def __init__(self, space: Any) -> None:
         super().__init__()
-        self.network = type(self).network_class(space.shape, output_size=self.output_size)
+        layout = image_layout(space)
+        assert layout is not None
+        self.layout = layout
+        self.network = self.network_class(layout.shape, output_size=self.output_size)
+        self.register_buffer("scale", torch.tensor(1 / brightest(space)), persistent=False)
 
     @staticmethod
     def serves(space: Any) -> bool:
-        """uint8 of three dimensions."""
-        return len(space.shape or ()) == 3 and space.dtype == "uint8"
+        """An image, see `image_layout`."""
+        return image_layout(space) is not None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) uint8 to (N, features)."""
-        return torch.relu(self.network(x.float() * (1 / 255)))
+        """(N, *shape) to (N, features)."""
+        return torch.relu(self.network(self.layout(x).to(self.scale.dtype) * self.scale))
 
 
 class CNNEncoder(ImageEncoder):
@@ -68,13 +91,28 @@ class CNNEncoder(ImageEncoder):
     network_class = SmallCNN
 
 
-class Automatic(CNNEncoder):
-    """Images from 16 pixels a side on as "cnn" has them, all else as it is."""
+class NatureEncoder(ImageEncoder):
+    """Images through three convolutions that soon make them small, see `NatureCNN`."""
+
+    network_class = NatureCNN
+    output_size = 512
+
+
+class Automatic(ImageEncoder):
+    """Images from 64 pixels a side on as "nature" has them, from 16 on as "cnn" has them, all else as it is."""
+
+    def __init__(self, space: Any) -> None:
+        layout = image_layout(space)
+        assert layout is not None
+        chosen = NatureEncoder if min(layout.shape[1:]) >= FROM_NATURE else CNNEncoder
+        self.network_class, self.output_size = chosen.network_class, chosen.output_size
+        super().__init__(space)
 
     @staticmethod
     def serves(space: Any) -> bool:
         """An image that is not tiny."""
-        return ImageEncoder.serves(space) and min(space.shape[1:]) >= 16
+        layout = image_layout(space)
+        return layout is not None and min(layout.shape[1:]) >= SMALLEST_SIDE
 
 
 class LeNetEncoder(ImageEncoder):
