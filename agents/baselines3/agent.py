@@ -53,8 +53,8 @@ class Recorder:
         Rounding may put them just outside a Box, and MultiBinary ones come as floats.
         """
         space = self.env.action_space
-        box = isinstance(space, spaces.Box)
-        step = self.env.step(np.clip(action, space.low, space.high) if box else action.astype(space.dtype))
+        own = np.clip(action, space.low, space.high) if isinstance(space, spaces.Box) else action.astype(space.dtype)
+        step = self.env.step(own)
         self._steps.append(replace(step, observation={}, final_observation={}))  # only what the statistics need
         return step
 

@@ -143,11 +143,11 @@ class DiagonalGaussian(nn.Module):
         self.size = math.prod(space.shape)
         self.log_std = nn.Parameter(torch.full((self.size,), -0.5))
         between = space.bounded_below & space.bounded_above
-        low, high = (bound.astype(np.float64) for bound in (space.low, space.high))
+        low, high = (np.where(between, bound, 0.0).astype(np.float64) for bound in (space.low, space.high))
         limits = {
-            "low": low,
-            "high": high,
-            "centre": np.where(between, low / 2 + high / 2, 0.0),
+            "low": space.low,
+            "high": space.high,
+            "centre": low / 2 + high / 2,
             "scale": np.where(between, high / 2 - low / 2, 1.0),
         }
         for name, values in limits.items():

@@ -49,8 +49,9 @@ class Parts(nn.Module):
     def __init__(self, space: spaces.Dict, kind: str) -> None:
         super().__init__()
         self.names = list(space)  # of any kind; a module's name must not be empty, dotted or taken
-        self.parts = nn.ModuleList(make_encoder(part, kind) for part in space.values())
-        self.output_size = sum(int(part.output_size) for part in self.parts)
+        parts = [make_encoder(part, kind) for part in space.values()]
+        self.parts = nn.ModuleList(parts)
+        self.output_size = sum(part.output_size for part in parts)
 
     def forward(self, x: dict[str, Tensor]) -> Tensor:
         """Dict of (N, ...) to (N, features)."""

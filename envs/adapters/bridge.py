@@ -42,8 +42,8 @@ class GymnasiumBridge:
 
     Raises:
         InvalidInput: an id that Gymnasium does not know, an environment that cannot be made or copied, a space that no
-            agent can see or act in, an action outside the action space; whatever the environment itself raises, and what
-            it returns that is not finite or of another shape, with the environment's row, episode and step.
+            agent can see or act in, an action outside the action space; whatever the environment itself raises, and
+            what it returns that is not finite or of another shape, with its row, episode and step.
 
     Attributes:
         seed: of environment 0.

@@ -94,16 +94,18 @@ class Leaf:
             except (ValueError, TypeError):  # rows of different lengths
                 array = np.empty((), dtype=object)
             if array.shape != self.shape or array.dtype.kind not in "biuf":
-                break
-        got = f"{array.dtype} {array.shape}" if array.dtype != object else f"{type(value).__name__} {shown(value)}"
-        return InvalidInput(
-            f"observation{self.path} must be numbers of shape {self.shape}; got {got} {place(row)}"
-        )
+                kind = f"{array.dtype} {array.shape}" if array.dtype != object else type(value).__name__
+                got = kind if array.dtype.kind in "biuf" else f"{kind} {shown(value)}"
+                return self._error(f"numbers of shape {self.shape}; got {got} {place(row)}")
+        return self._error(f"of one kind in all environments; got {shown(values)} {place(0)}")
+
+    def _error(self, wanted: str) -> InvalidInput:
+        return InvalidInput(f"observation{self.path} must be {wanted}")
 
     def _wrong(self, array: NDArray[Any], wrong: NDArray[Any], wanted: str, place: Place) -> InvalidInput:
         row, *index = (int(i) for i in np.argwhere(wrong)[0])
         at = f" at {tuple(index)}" if index else ""
-        return InvalidInput(f"observation{self.path} must be {wanted}; got {array[row][tuple(index)]}{at} {place(row)}")
+        return self._error(f"{wanted}; got {array[row][tuple(index)]}{at} {place(row)}")
 
 
 class Parts:
@@ -143,7 +145,8 @@ def reader(space: spaces.Space[Any], path: str = "") -> Leaf | Parts:
     """What turns a list of an environment's observations into tensors; its `space` is what they are in.
 
     Raises:
-        InvalidInput: a space, or a part of one, that is neither Box, Discrete, MultiDiscrete, MultiBinary, Dict nor Tuple.
+        InvalidInput: a space, or a part of one, that is neither Box, Discrete, MultiDiscrete nor MultiBinary, nor a
+            Dict or Tuple of these.
     """
     if isinstance(space, spaces.Dict | spaces.Tuple):
         return Parts(space, path)

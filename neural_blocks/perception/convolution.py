@@ -97,10 +97,10 @@ class SmallCNN(nn.Module):
 
 
 class NatureCNN(nn.Module):
-    """The network of deep Q-learning (Mnih et al., 2015): convolutions 8 x 8 by 4, 4 x 4 by 2 and 3 x 3, a linear layer.
+    """The network of deep Q-learning (Mnih et al., 2015): three convolutions and a linear layer.
 
-    (B, C, H, W) float to (B, output_size); ReLU follows each. 84 x 84 pixels become 7 x 7 within three layers, so the
-    linear layer stays small.
+    (B, C, H, W) float to (B, output_size); ReLU follows each. Filters of 8 x 8, 4 x 4 and 3 x 3 pixels move by
+    4, 2 and 1, so that 84 x 84 pixels become 7 x 7 and the linear layer stays small.
 
     Args:
         shape: (C, H, W) of one image, C at least 1, H and W at least 36.

@@ -44,9 +44,10 @@ class ImageLayout:
 def image_layout(space: Any, *, foreign: bool = False) -> ImageLayout | None:
     """The layout of an image's axes; None for a space that holds no images.
 
-    Images are Boxes of three axes, or of four for stacked ones: of bytes, or of any numbers from 16 pixels a side on; and
-    Boxes of bytes of two such axes, which are grey. H and W are the neighbouring axes whose lesser one is largest; of
-    equals the pair that is square, and then the last one: (84, 84, 4), (4, 84, 84) and (4, 84, 84, 1) all have 4 channels.
+    Images are Boxes of three axes, or of four for stacked ones: of bytes, or of any numbers from 16 pixels a side on.
+    Boxes of bytes that have two such axes alone are grey ones. H and W are the neighbouring axes whose lesser one is
+    largest; of equals the pair that is square, then the last one. So (84, 84, 4), (4, 84, 84) and (4, 84, 84, 1) all
+    have 4 channels.
 
     Args:
         space: of an observation or of a part of one; of a Box its `shape` and `dtype` are read.

@@ -367,7 +367,6 @@ def test_the_bridge_refuses_a_wrong_action_and_a_step_before_reset():
         ("nowhere:Env-v0", {}, "environment id 'nowhere:Env-v0': "),
         ("CartPole-v1", {"colour": 1}, "unexpected keyword argument 'colour'"),
         ("FrozenLake-v1", {"map_name": "9x9"}, "id 'FrozenLake-v1' with options {'map_name': '9x9'}: KeyError: '9x9'"),
-        ("Blackjack-v1", {}, "Blackjack-v1: observation space must be Box, Discrete or a Dict of these; got Tuple"),
     ],
 )
 def test_the_bridge_refuses_what_gymnasium_does_not_know(id, options, expected):

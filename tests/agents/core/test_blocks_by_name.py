@@ -37,7 +37,7 @@ def comes_back(agent: agents.Agent, env: envs.BatchedEnv) -> None:
         start = env.step(ours).done
 
 
-@pytest.mark.parametrize("encoder", ENCODERS.names())
+@pytest.mark.parametrize("encoder", sorted(set(ENCODERS.names()) - {"nature"}))  # that one is for larger images
 def test_every_encoder_serves_an_image(encoder: str) -> None:
     comes_back(*learned("palaestra/DigitBandit-v0", {}, encoder=encoder))
 

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from palaestra.agents.core.network import ActorCritic, OneHot, make_encoder
 from palaestra.envs import make_batched
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.perception.encoders import CNNEncoder, Flat
+from palaestra.neural_blocks.perception.convolution import NatureCNN, SmallCNN, parameter_count
+from palaestra.neural_blocks.perception.encoders import Flat
 
 VECTOR = spaces.Box(-1, 1, (3,), np.float32)
 SMALL, LARGE = spaces.Box(0, 255, (1, 8, 8), np.uint8), spaces.Box(0, 255, (3, 20, 16), np.uint8)
@@ -60,9 +61,63 @@ def test_every_observation_is_encoded_to_the_announced_size(space, kind, size):
 
 
 def test_the_convolution_is_taken_from_sixteen_pixels_on():
-    assert isinstance(make_encoder(LARGE), CNNEncoder)
+    assert isinstance(make_encoder(LARGE).network, SmallCNN)
     assert isinstance(make_encoder(SMALL), Flat)
-    assert isinstance(make_encoder(spaces.Box(0, 1, (3, 20, 16), np.float32)), Flat)
+    assert isinstance(make_encoder(spaces.Box(0, 1, (3, 20, 16), np.float32)).network, SmallCNN)
+    assert isinstance(make_encoder(spaces.Box(0, 1, (3, 20, 15), np.float32)), Flat)
+
+
+def test_large_images_get_the_network_of_deep_q_learning():
+    frames = spaces.Box(0, 255, (4, 84, 84), np.uint8)
+    encoder = make_encoder(frames)
+    assert isinstance(encoder.network, NatureCNN)
+    assert parameter_count(encoder) == 8_224 + 32_832 + 36_928 + 3_136 * 512 + 512  # of Mnih et al. (2015)
+    assert encoder(batch(frames, 2)).shape == (2, encoder.output_size) == (2, 512)
+    with pytest.raises(InvalidInput, match=r"NatureCNN: shape must be .* at least 36"):
+        make_encoder(SMALL, "nature")
+
+
+@pytest.mark.parametrize("shape", [(84, 84, 4), (84, 84), (2, 64, 64, 3)])
+def test_channels_are_found_in_images_that_no_environment_turned(shape):
+    space = spaces.Box(0, 255, shape, np.uint8)
+    encoder, seen = make_encoder(space, "cnn"), batch(space, 2)
+    first = encoder.network.convolutions[0]
+    turned = {
+        3: lambda x: x.permute(0, 3, 1, 2),
+        2: lambda x: x[:, None],
+        4: lambda x: torch.cat([*x.permute(1, 0, 4, 2, 3)], 1),
+    }
+    images = turned[len(shape)](seen)
+    assert first.in_channels == images.shape[1]
+    torch.testing.assert_close(encoder(seen), torch.relu(encoder.network(images / 255)))
+
+
+def test_flattening_a_large_image_is_worth_a_word():
+    with pytest.warns(UserWarning, match=r"shape \(84, 84, 4\) is flattened to 28224 features"):
+        make_encoder(spaces.Box(0, 255, (84, 84, 4), np.uint8), "flat")
+
+
+def test_parts_may_have_any_name():
+    names = ["observation.state", "type", "values", "", "keys", "forward", "training", "a/b", "0", "ä b"]
+    space = spaces.Dict({name: spaces.Discrete(k + 1) for k, name in enumerate(names)})
+    encoder, seen = make_encoder(space), batch(space, 3)
+    assert encoder(seen).shape == (3, encoder.output_size)
+    again = make_encoder(space)
+    again.load_state_dict(encoder.state_dict())
+    assert torch.equal(again(seen), encoder(seen))
+
+
+def test_encoders_are_of_the_default_dtype_and_follow_their_module():
+    default = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float64)
+        network = ActorCritic(NESTED, 3)
+    finally:
+        torch.set_default_dtype(default)
+    seen, start = batch(NESTED, 2, 3), torch.zeros(2, 3, dtype=torch.bool)
+    for dtype in (torch.float64, torch.float32, torch.bfloat16):
+        parameters, value, _ = network.to(dtype)(seen, (), start)
+        assert parameters.dtype == value.dtype == dtype
 
 
 def test_pixels_are_scaled_to_one():
