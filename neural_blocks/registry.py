@@ -176,7 +176,7 @@ def refuse_imports(content: Any, source: object, known: tuple[Registry, ...] = (
         if is_foreign(name) and not any(name in registry for registry in known):
             raise InvalidInput(
                 f"{source}: names code to import, {name!r:.120}; "
-                "files do so only with --allow-import on the command line"
+                "files may do so only with --allow-import (in Python, inside registry.allowing_imports())"
             )
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .board import Standing
     from .catalogue import names
+    from .folders import register
     from .runner import resume, run
 
-_HOME = {"names": "catalogue", "resume": "runner", "run": "runner"}
+_HOME = {"names": "catalogue", "register": "folders", "resume": "runner", "run": "runner"}
 
-__all__ = ["leaderboard", "names", "resume", "run"]
+__all__ = ["leaderboard", "names", "register", "resume", "run"]
 
 
 def leaderboard(scenario: str | None = None, *, root: str | Path = "runs") -> "list[Standing]":

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..envs.core.options import MOST_ENVIRONMENTS, MOST_EPISODES, MOST_STEPS
 from ..neural_blocks.errors import InvalidInput, invalid_config, unknown_name
 from . import strict_yaml
+from .folders import REGISTERED
+from .trust import check_names
 
 FOLDER = Path(__file__).parent / "catalog"
 
@@ -42,12 +44,12 @@ class Scenario(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
-    """Names the folder of its runs and its rows of the leaderboard."""
+    name: str = Field(pattern=r"^([a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$")
+    """Names the folder of its runs and its rows of the leaderboard; one in a registered folder has a namespace."""
     title: str
     description: str
     environment: str = Field(min_length=1)
-    """An id such as `palaestra/DigitBandit-v0`, or any other Gymnasium id."""
+    """An id such as `palaestra/DigitBandit-v0`, "module:Class" of a task, or any other Gymnasium id."""
     options: dict[str, Any] = {}
     """Keyword arguments of the environment."""
     evaluation: Evaluation = Evaluation()
@@ -64,31 +66,40 @@ class Scenario(BaseModel):
     tags: list[str] = []
 
     @property
+    def code_names(self) -> list[Any]:
+        """Everything in it that may name code."""
+        return [self.environment, self.options, self.evaluation.options, self.agents, self.agent]
+
+    @property
     def evaluation_options(self) -> dict[str, Any]:
         """Keyword arguments of the environment in which the agent is scored."""
         return {**self.options, **self.evaluation.options}
 
 
 def names() -> list[str]:
-    """The names of the catalogue's scenarios, in alphabetical order."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    """The names of the catalogue's scenarios and of those that were registered, each in alphabetical order."""
+    return [*sorted(path.stem for path in FOLDER.glob("*.yaml")), *sorted(REGISTERED)]
 
 
 def get(name_or_path: str | Path) -> Scenario:
     """The scenario of that name in the catalogue, or the one in a user's own .yaml file.
 
     Raises:
-        InvalidInput: no such name or file, a broken file, or a user's file that takes a name of the catalogue, whose
-            rows of the leaderboard would then be of two different experiments.
+        InvalidInput: no such name or file, a broken file, a user's file that takes a name of the catalogue, whose
+            rows of the leaderboard would then be of two different experiments, or one that names code to import
+            outside `allowing_imports`.
     """
     text = str(name_or_path)
-    if not (isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or "/" in text or "\\" in text):
-        if text not in names():
-            raise unknown_name("scenario", text, names())
-        return load_scenario(FOLDER / f"{text}.yaml")
+    if not isinstance(name_or_path, Path) and text in names():
+        return load_scenario(REGISTERED.get(text, FOLDER / f"{text}.yaml"))
+    if not (isinstance(name_or_path, Path) or text.endswith((".yaml", ".yml")) or Path(text).is_file()):
+        raise unknown_name("scenario", text, names())
     path = Path(name_or_path)
     scenario = load_scenario(path)
-    if scenario.name in names() and path.resolve().parent != FOLDER.resolve():
+    if path.resolve() in REGISTERED.values() or path.resolve().parent == FOLDER.resolve():
+        return scenario
+    check_names(path, *scenario.code_names)
+    if scenario.name in names():
         raise InvalidInput(f"{path}: name {scenario.name!r} is one of the catalogue's own; choose another")
     return scenario
 

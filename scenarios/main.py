@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 import typer
 
@@ -24,6 +26,9 @@ for group in (look, train, play, rank, demo):  # in the order in which --help na
 
 def main() -> None:
     """The console script: one line and exit code 2 for what the caller can mend."""
+    with suppress(OSError):  # a folder that is gone
+        here = os.getcwd()
+        sys.path += [] if here in sys.path else [here]  # last: where a user's own "module:Class" is looked for
     try:
         app()
     except (InvalidInput, OSError) as error:

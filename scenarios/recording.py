@@ -20,6 +20,7 @@ from ..envs.core.tree import tree_map
 from ..neural_blocks.errors import InvalidInput
 from .catalogue import Scenario
 from .environments import make_environment
+from .trust import check_names
 
 Choose = Callable[[Observation, Any], Tensor]
 
@@ -48,11 +49,18 @@ class Recording:
 
     @classmethod
     def load(cls, path: str | Path) -> Recording:
-        """Reads it. Raises `InvalidInput` for a file that is missing or no recording."""
+        """Reads it.
+
+        Raises:
+            InvalidInput: the file is missing or no recording, or names code to import outside
+                `registry.allowing_imports`.
+        """
         try:
-            return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
+            recording = cls(**json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise InvalidInput(f"{path}: not a readable recording: {' '.join(str(error).split())}") from error
+        check_names(path, recording.environment, recording.options)
+        return recording
 
 
 def play(env: Any, choose: Choose, seed: int, episodes: int) -> Iterator[tuple[list[list[Any]], list[float]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from .catalogue import Scenario
 from .environments import make_environment, score
 from .recording import Recording, demonstrate, play_episodes
 from .tracking import tracker
+from .trust import check_names
 
 ROOT = Path("runs")
 EVALUATION_SEED = 2**41  # evaluation plays episodes that no training run starts from
@@ -68,8 +70,8 @@ class Plan:
 
     def folder(self, root: Path) -> Path:
         """Where the run's files are."""
-        agent = self.agent.replace(":", "-")  # "sb3:PPO": no file system minds a hyphen
-        return root / self.scenario.name / agent / f"{self.seed}-{self.run_id}"
+        scenario, agent = (re.sub(r"[^\w.+-]+", "-", name) for name in (self.scenario.name, self.agent))
+        return root / scenario / agent / f"{self.seed}-{self.run_id}"  # "sb3:PPO": no file system minds a hyphen
 
 
 def run(
@@ -150,15 +152,21 @@ def resume(folder: str | Path, *, on_report: OnReport | None = None, checkpoint_
 
 
 def read_plan(folder: str | Path) -> Plan:
-    """What the run in a folder is. Raises `InvalidInput` where it is not a run folder."""
+    """What the run in a folder is.
+
+    Raises:
+        InvalidInput: it is not a run folder, or names code to import outside `registry.allowing_imports`.
+    """
     path = Path(folder) / "run.yaml"
     if not path.exists():
         raise InvalidInput(f"{folder}: not a run folder: it has no run.yaml")
     content = strict_yaml.load(path)
     try:
-        return Plan(**{**content, "scenario": Scenario.model_validate(content["scenario"])})
+        plan = Plan(**{**content, "scenario": Scenario.model_validate(content["scenario"])})
     except (TypeError, KeyError, ValueError) as error:
         raise InvalidInput(f"{path}: not a readable run: {error}") from error
+    check_names(path, plan.scenario.code_names, plan.agent, plan.config)
+    return plan
 
 
 def load_agent(folder: str | Path, env: BatchedEnvironment, *, best: bool = False) -> Agent:

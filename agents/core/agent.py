@@ -15,6 +15,7 @@ from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.task import Observation
 from ...envs.core.tree import leaves
 from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.registry import refuse_imports
 from .checkpoint import fingerprint, not_finite, read_checkpoint, require_dtypes, write_checkpoint
 from .config import AgentConfig
 
@@ -203,10 +204,12 @@ class Agent(ABC):
             settings: of the configuration, where a checkpoint cannot hold them: blocks that were passed as modules.
 
         Raises:
-            InvalidInput: the file is missing, damaged, another agent's, or of other spaces.
+            InvalidInput: the file is missing, damaged, another agent's, or of other spaces; or its configuration names
+                code to import ("module:Class") that is not among the settings given, outside `allowing_imports`.
         """
         checkpoint = read_checkpoint(path, device)
         cls._check_agent(checkpoint, path)
+        refuse_imports([value for key, value in checkpoint["config"].items() if key not in settings], path)
         agent = cls(observation_space, action_space, cls.Config(**{**checkpoint["config"], **settings}), device=device)
         agent.restore(checkpoint, path)
         return agent

@@ -8,8 +8,25 @@ from typing import Annotated, Any
 import typer
 
 from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.registry import allowing_imports
 
 Root = Annotated[Path, typer.Option("--root", help="Folder of all runs and of the leaderboard.")]
+
+
+def _allow_import(context: typer.Context, allow: bool) -> bool:
+    context.with_resource(allowing_imports(allow))
+    return allow
+
+
+AllowImport = Annotated[
+    bool,
+    typer.Option(
+        "--allow-import",
+        help="Let the files that are read name code to import (module:Class). Only for files you trust.",
+        callback=_allow_import,
+        expose_value=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .options import AllowImport
+
 app = typer.Typer()
 
 
@@ -21,6 +23,7 @@ def play(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first episode.")] = 0,
     fps: Annotated[float, typer.Option(min=0.1, max=60, help="Frames per second.")] = 2.0,
     record: Annotated[Path | None, typer.Option(help="Keep what was played in this .json file.")] = None,
+    allow_import: AllowImport = False,
 ) -> None:
     """Watch an agent play, in a window or as a video file, or play yourself with --agent human."""
     from .. import catalogue

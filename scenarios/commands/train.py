@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, Root, parse_settings
+from .options import AllowImport, AsJson, Root, parse_settings
 
 app = typer.Typer()
 
@@ -28,6 +28,7 @@ def train(
         Path | None, typer.Option(help="A recording (.json) for behaviour_cloning or gail to imitate.")
     ] = None,
     root: Root = Path("runs"),
+    allow_import: AllowImport = False,
 ) -> None:
     """Train an agent on a scenario, score it, and add it to the leaderboard.
 
@@ -40,7 +41,9 @@ def train(
 
 
 @app.command()
-def resume(run: Annotated[Path, typer.Argument(help="Folder of a run that was stopped.")]) -> None:
+def resume(
+    run: Annotated[Path, typer.Argument(help="Folder of a run that was stopped.")], allow_import: AllowImport = False
+) -> None:
     """Carry on a run that was stopped or killed; the result is that of a run that was not."""
     from .. import progress
 
@@ -53,6 +56,7 @@ def evaluate(
     episodes: Annotated[int | None, typer.Option(min=1, help="Episodes; the scenario has a default.")] = None,
     best: Annotated[bool, typer.Option(help="The best checkpoint in training's own checks, not the last.")] = False,
     as_json: AsJson = False,
+    allow_import: AllowImport = False,
 ) -> None:
     """Score a trained agent again by its scenario's protocol. The leaderboard is left as it is."""
     from .. import listing, runner

@@ -14,6 +14,7 @@ import palaestra.neural_blocks as neural_blocks
 from palaestra.agents.core.network import make_encoder
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.named_blocks import ENCODERS, MEMORIES
+from palaestra.neural_blocks.registry import allowing_imports
 from palaestra.neural_blocks.sequence.recurrent import GRU, LSTM
 
 
@@ -118,7 +119,12 @@ def test_encoders_and_memories_of_others_go_by_their_path_and_come_back_from_a_f
     assert not torch.equal(before, agent.network.memory.input_gates.weight)
     assert (agent.config.encoder, agent.config.memory) == (f"{HERE}Tenth", f"{HERE}Doubled")
     assert agent.network.encoder.output_size == agent.network.memory.input_size == 7
-    comes_back(agent, env)
+    with allowing_imports():
+        comes_back(agent, env)
+    spaces_, blocks = (env.observation_space, env.action_space), {"encoder": f"{HERE}Tenth"}
+    with pytest.raises(InvalidInput, match=r"agent\.pt: names code to import, .*:Doubled"):
+        agents.PPO.load("agent.pt", *spaces_, **blocks)  # a file alone never imports
+    assert agents.PPO.load("agent.pt", *spaces_, **blocks, memory=f"{HERE}Doubled").steps == agent.steps
 
 
 def test_a_registered_encoder_and_memory_are_named_in_settings_and_schema(monkeypatch: pytest.MonkeyPatch) -> None:
