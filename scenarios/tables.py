@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..neural_blocks.errors import printable
 from .board import Standing
 
 if TYPE_CHECKING:
@@ -24,11 +25,11 @@ def render(standings: Sequence[Standing]) -> Table:
     metrics = list(dict.fromkeys(name for standing in standings for name in standing.metrics))[:MAIN_METRICS]
     columns = {
         "rank": [str(rank) for rank in range(1, len(standings) + 1)],
-        "agent": [s.agent for s in standings],
+        "agent": [printable(s.label or s.agent) for s in standings],
         "score (IQM)": [_score(s) for s in standings],
         "return": [_number(s.return_mean) for s in standings],
         **{metric: [_number(s.metrics.get(metric, math.nan)) for s in standings] for metric in metrics},
-        "scenarios": [str(s.scenarios) if s.scenarios > 1 else "" for s in standings],
+        "scenarios": [f"{s.scenarios}/{s.scenarios_in_all}" if s.scenarios_in_all > 1 else "" for s in standings],
         "seeds": [str(s.seeds) for s in standings],
         "steps": [_count(s.steps) for s in standings],
         "time": [_duration(s.seconds) for s in standings],

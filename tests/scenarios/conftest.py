@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from palaestra.scenarios.board import Leaderboard
+
 TINY = """
 name: tiny
 title: A tiny scenario
@@ -42,3 +44,9 @@ def tiny_memory(tmp_path: Path) -> Path:
     path = tmp_path / "tiny-memory.yaml"
     path.write_text(TINY_MEMORY)
     return path
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Leaderboard:
+    """A leaderboard whose file is not there yet."""
+    return Leaderboard(tmp_path / "runs" / "leaderboard.sqlite")

@@ -83,7 +83,8 @@ def test_tensors_of_another_dtype_are_refused(saved):
 def test_a_weight_that_is_nan_is_found_wherever_an_agent_keeps_it(name, environment):
     agent = agents.make(name, make_batched(f"palaestra/{environment}-v0", 2))
     assert not_finite(agent) is None
-    owner = agent.model if name.startswith("sb3") else agent
+    owner = {"sb3:PPO": "model", "self_play": "own"}.get(name)
+    owner = getattr(agent, owner) if owner else agent
     module = [value for value in vars(owner).values() if isinstance(value, nn.Module) and list(value.parameters())][-1]
     with torch.no_grad():
         list(module.parameters())[-1].view(-1)[-1] = math.nan
