@@ -22,7 +22,7 @@ from palaestra.envs import (
     make_task,
     scores,
 )
-from palaestra.envs.registry import entry, task_class
+from palaestra.envs.registry import task_class
 from palaestra.neural_blocks.errors import InvalidInput
 
 DIGITS, REPEAT, SYMBOL, ARMS, TABLE = (
@@ -266,7 +266,7 @@ def test_every_whole_number_that_an_environment_takes_has_an_upper_bound(id):
 def defaults(id):
     """The options of an environment with their defaults."""
     found = {name: one.default for name, one in inspect.signature(task_class(id)).parameters.items()}
-    return found | ({"episodes": 1} if entry(id).episodes else {})
+    return found | ({"episodes": 1} if hasattr(task_class(id), "trial_episodes") else {})
 
 
 @pytest.mark.parametrize("mode", [["SameStep"], 3, None, {}, "same_step"])
