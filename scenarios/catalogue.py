@@ -75,6 +75,10 @@ class Scenario(BaseModel):
         """Keyword arguments of the environment in which the agent is scored."""
         return {**self.options, **self.evaluation.options}
 
+    def with_options(self, options: dict[str, Any]) -> Scenario:
+        """The scenario with these options of the environment changed, in training and in evaluation."""
+        return self.model_copy(update={"options": {**self.options, **options}})
+
 
 def names() -> list[str]:
     """The names of the catalogue's scenarios and of those that were registered, each in alphabetical order."""

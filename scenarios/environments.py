@@ -11,16 +11,24 @@ from ..envs.adapters.batched import BatchedEnv
 from ..envs.adapters.bridge import GymnasiumBridge
 from ..envs.registry import ids, is_task, make_task
 from ..envs.score_table import scores
-from ..neural_blocks.errors import unknown_name
+from ..neural_blocks.errors import InvalidInput, unknown_name
 from .catalogue import Scenario
 from .statistics import normalised
+
+RESERVED = ("id", "num_envs", "device", "seed", "self")
+"""What a scenario's options may not be called: the protocol decides them."""
+
+
+def reference(scenario: Scenario) -> Any:
+    """The returns that count as 0 and 1, with fields `random` and `expert`; None where they are not known."""
+    if scenario.reference is not None or not is_task(scenario.environment):
+        return scenario.reference
+    return scores(scenario.environment, **scenario.evaluation_options)
 
 
 def score(scenario: Scenario, value: float) -> float | None:
     """The normalised return, 0 for random play and 1 for the expert; None where the two are not known."""
-    known: Any = scenario.reference
-    if known is None and is_task(scenario.environment):
-        known = scores(scenario.environment, **scenario.evaluation_options)
+    known = reference(scenario)
     found = math.nan if known is None else normalised(value, known.random, known.expert)
     return None if math.isnan(found) else found
 
@@ -48,6 +56,9 @@ def make_environment(
         InvalidInput: an unknown id or option, or a value that is not allowed.
     """
     id, options = scenario.environment, scenario.evaluation_options if evaluation else scenario.options
+    for name in RESERVED:
+        if name in options:
+            raise InvalidInput(f"{scenario.name}: {id} cannot be given the option {name!r}: the scenario decides it")
     if is_task(id):
         mode = AutoresetMode.DISABLED if watched else AutoresetMode.SAME_STEP
         return BatchedEnv(make_task(id, **options), num_envs, device=device, seed=seed, autoreset=mode)

@@ -8,8 +8,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ..neural_blocks.errors import InvalidInput
+from ..neural_blocks.errors import InvalidInput, unknown_name
 from .board import ALL, Leaderboard, Row
+from .terminal import paragraph, say, table, width
 
 Lines = list[dict[str, Any]]
 
@@ -39,19 +40,40 @@ def agents() -> Lines:
 
 
 def blocks() -> Lines:
-    """Every public class and function of the neural blocks: name, file, and the first line of what it says of itself.
+    """Every public class and function of the neural blocks: what agents take by name, and then the others.
 
     Read from the source, so that nothing has to be imported, and nothing be listed twice.
     """
-    lines = []
-    for path in sorted((Path(__file__).parents[1] / "neural_blocks").rglob("*.py")):
+    from ..neural_blocks.named_blocks import ENCODERS, MEMORIES
+
+    lines = [
+        {"name": name, "use": f"--set {option}={name}", "summary": registry.summary(name)}
+        for option, registry in (("encoder", ENCODERS), ("memory", MEMORIES))
+        for name in registry
+    ]
+    folder = Path(__file__).parents[1] / "neural_blocks"
+    for path in sorted(folder.glob("*/*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if path.stem in ("errors", "__init__") or not isinstance(node, ast.ClassDef | ast.FunctionDef):
+            if path.stem == "__init__" or not isinstance(node, ast.ClassDef | ast.FunctionDef):
                 continue
             if not node.name.startswith("_"):
                 summary = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
-                lines.append({"name": node.name, "file": path.name, "summary": summary})
+                use = path.relative_to(folder).with_suffix("").as_posix()
+                lines.append({"name": node.name, "use": use, "summary": summary})
     return lines
+
+
+def show_blocks() -> None:
+    """Prints the blocks that agents take by name, one a line, and the others by the file they are in."""
+    named = [line for line in blocks() if line["use"].startswith("--set ")]
+    files: dict[str, list[str]] = {}
+    for line in blocks()[len(named) :]:
+        files.setdefault(line["use"], []).append(line["name"])
+    show([{"use": line["use"], "summary": line["summary"]} for line in named], as_json=False)
+    say()
+    paragraph("For your own code, from palaestra.neural_blocks (what each is: palaestra list blocks --json):")
+    say()
+    show([{"file": file, "names": ", ".join(names)} for file, names in files.items()], as_json=False)
 
 
 def scenarios() -> Lines:
@@ -75,46 +97,39 @@ def outcome(row: Row) -> dict[str, Any]:
         "seed": row.seed,
         "steps": row.steps,
         "episodes": row.episodes,
-        **{name: round(value, 4) for name, value in known.items()},
+        **known,
         "folder": row.folder,
     }
 
 
 def show(lines: Lines, as_json: bool) -> None:
     """Prints lines that all have the same keys."""
-    if as_json:
+    if as_json or not lines:
         print(json.dumps(lines, indent=1))
         return
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table()
-    for name in lines[0]:
-        table.add_column(name, overflow="fold")
-    for line in lines:
-        cells = [f"{value:,}" if isinstance(value, int) else str(value) for value in line.values()]
-        table.add_row(*map(Text, cells))
-    _print(table)
+    print(*table(lines, width(), spare=("environment", "actions", "observations")), sep="\n")
 
 
 def show_standings(board: Leaderboard, scenario: str | None, as_json: bool) -> None:
-    """Prints the standings of one scenario; or of each, and then of all together."""
+    """Prints the standings of one scenario; or of each, and then of all together.
+
+    Raises:
+        InvalidInput: a scenario that is neither in the catalogue nor on the leaderboard, with the nearest one that is.
+    """
+    from . import catalogue
     from .tables import render
 
+    if scenario is not None and scenario not in catalogue.names():
+        known = sorted({row.scenario for row in board.rows()})
+        if scenario not in known:
+            raise unknown_name("scenario", scenario, list(dict.fromkeys([*known, *catalogue.names()])))
     standings = board.table(scenario)
     if as_json:
         print(json.dumps([standing.to_json() for standing in standings], indent=1))
         return
     if not standings:
-        print(f"no finished runs in {board.path}" + (f" for scenario {scenario!r}" if scenario else ""))
+        say(f"no finished runs in {board.path}" + (f" for scenario {scenario!r}" if scenario else ""))
         return
     names = list(dict.fromkeys(standing.scenario for standing in standings))
     for name in sorted(names, key=lambda name: name == ALL):
-        _print(render([standing for standing in standings if standing.scenario == name]))
-
-
-def _print(table: Any) -> None:
-    from rich.console import Console
-
-    console = Console()
-    console.print(table, soft_wrap=not console.is_terminal)
+        print(*render([standing for standing in standings if standing.scenario == name], width()), "", sep="\n")

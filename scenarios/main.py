@@ -5,23 +5,37 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from typing import Annotated
 
 import typer
 
+from .. import __version__
 from ..neural_blocks.errors import InvalidInput
-from .commands import demo, look, play, rank, train
+from .commands import demo, describe, look, play, rank, train
+from .terminal import say
 
-app = typer.Typer(
-    name="palaestra",
-    help="Every deep-learning task as an environment: train agents on it, watch them play, rank them.\n\n"
-    "Start with 'palaestra demo', then 'palaestra list scenarios' and 'palaestra train digits'.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-for group in (look, train, play, rank, demo):  # in the order in which --help names their commands
+app = typer.Typer(name="palaestra", pretty_exceptions_enable=False, rich_markup_mode=None)
+for group in (look, describe, train, play, rank, demo):  # in the order in which --help names their commands
     app.add_typer(group.app)
+Refusal: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What typer raises for a word that it cannot place; it does not export the name."""
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    """Every deep-learning task as an environment: train agents on it, watch them play, rank them.
+
+    Start with 'palaestra demo', then 'palaestra list scenarios' and 'palaestra train digits'.
+    """
+    if version:
+        say(f"palaestra {__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+    else:
+        return
+    raise typer.Exit
 
 
 def main() -> None:
@@ -30,16 +44,21 @@ def main() -> None:
         here = os.getcwd()
         sys.path += [] if here in sys.path else [here]  # last: where a user's own "module:Class" is looked for
     try:
-        app()
+        code = app(standalone_mode=False)
+    except Refusal as error:
+        told = error.format_message().replace("Value error, ", "")  # type: ignore[attr-defined]
+        say(f"palaestra: {told}", error=True)
+        code = 2
     except (InvalidInput, OSError) as error:
-        typer.echo(f"palaestra: {' '.join(str(error).split())}", err=True)
-        sys.exit(2)
+        say(f"palaestra: {error}", error=True)
+        code = 2
     except NotImplementedError as error:  # NoExpert, without importing torch for its name
-        typer.echo(f"palaestra: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("palaestra: stopped", err=True)
-        sys.exit(130)
+        say(f"palaestra: {error}", error=True)
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        say("palaestra: stopped", error=True)
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

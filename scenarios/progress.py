@@ -1,9 +1,12 @@
-"""Training with a progress bar, for the command line."""
+"""Work that takes long, with its progress and the time that is left: a bar on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +14,20 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..envs.core.wording import duration, fixed, number
+from ..neural_blocks.errors import printable
 from .board import Row
+from .catalogue import Scenario
 from .runner import ROOT, OnReport
 from .runner import resume as resume_run
 from .runner import run as start_run
+from .terminal import say
 
-console = Console(stderr=True)
-SILENCE = 5.0  # seconds between two lines of progress where there is no terminal to draw a bar in
+FIRST, SILENCE = 2.0, 10.0  # seconds to the first line of progress, and between two, where there is no terminal
 
 
 def train(
-    scenario: str,
+    scenario: Scenario,
     agent: str | None,
     seeds: Iterable[int],
     steps: int | None = None,
@@ -40,7 +46,7 @@ def train(
             on_report=on_report,
         )  # fmt: skip
 
-    return [_shown(f"{scenario} · {agent or 'default agent'} · seed {seed}", one(seed)) for seed in seeds]
+    return [_shown(f"{scenario.name} · {agent or scenario.agent} · seed {seed}", one(seed)) for seed in seeds]
 
 
 def resume(folder: Path) -> Row:
@@ -48,60 +54,104 @@ def resume(folder: Path) -> Row:
     return _shown(str(folder), lambda on_report: resume_run(folder, on_report=on_report))
 
 
+@contextmanager
+def working(title: str) -> Iterator[None]:
+    """Says that something goes on whose end is not known, and for how long it has: while the block runs."""
+    console, started, ended = Console(stderr=True), time.monotonic(), threading.Event()
+    title = printable(title)
+    if console.is_terminal:
+        with Progress(
+            TextColumn("{task.description}", markup=False), BarColumn(), console=console, transient=True
+        ) as bar:
+            task = bar.add_task(title, total=None)
+
+            def tick() -> None:
+                while not ended.wait(1):
+                    bar.update(task, description=f"{title}, {duration(time.monotonic() - started)} so far")
+
+            with _beside(tick, ended):
+                yield
+        return
+
+    def tell() -> None:
+        pause = FIRST
+        while not ended.wait(pause):
+            say(f"{title}, {duration(time.monotonic() - started)} so far", error=True)
+            pause = SILENCE
+
+    with _beside(tell, ended):
+        yield
+
+
+@contextmanager
+def _beside(work: Callable[[], None], ended: threading.Event) -> Iterator[None]:
+    """Does work in a thread until the block has ended."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def _shown(title: str, work: Callable[[OnReport], Row]) -> Row:
-    """Does the work under a bar, or with a line now and then where there is no terminal; then prints its result."""
+    """Does the work with its progress; then prints its result."""
     torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
     started = time.monotonic()
-    row = _with_bar(title, work) if console.is_terminal else _with_lines(title, work)
-    score = "" if row.score is None else f", score {row.score:.3f}"
-    metrics = "".join(f", {name} {value:.3f}" for name, value in row.metrics.items())
-    console.print(
-        f"{row.scenario} · {row.agent} · seed {row.seed}: return {row.return_mean:.3f}{score}{metrics} "
-        f"after {row.steps:,} steps in {time.monotonic() - started:.0f} s → {row.folder}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    row = _with_bar(printable(title), work) if sys.stderr.isatty() else _with_lines(title, work)
+    say(f"{result(row)} in {duration(time.monotonic() - started)} → {row.folder}", error=True)
     return row
 
 
+def result(row: Row) -> str:
+    """A finished run in one line."""
+    told = [f"return {number(row.return_mean)}", *([] if row.score is None else [f"score {fixed(row.score, 3)}"])]
+    told += [f"{name} {number(value)}" for name, value in row.metrics.items()]
+    return f"{row.scenario} · {row.agent} · seed {row.seed}: {', '.join(told)} after {row.steps:,} steps"
+
+
 class _Rate:
-    """What one line says about a report: the return, and steps per second since the first report."""
+    """What a line says of a report: the return, the steps per second, and how long it will take to the end."""
 
     def __init__(self) -> None:
         self.first: tuple[int, float] | None = None
 
-    def __call__(self, steps: int, report: dict[str, float]) -> str:
+    def __call__(self, steps: int, total: int, report: dict[str, float]) -> list[str]:
         now = time.monotonic()
         self.first = self.first or (steps, now)
-        told = f"return {report['return']:.3f}" if "return" in report else ""
+        told = [f"return {number(report['return'])}"] if "return" in report else []
         if steps > self.first[0]:
-            told += f"  {(steps - self.first[0]) / (now - self.first[1]):,.0f} steps/s"
+            rate = (steps - self.first[0]) / max(now - self.first[1], 1e-9)
+            told += [f"{rate:,.0f} steps/s", f"{duration(max(total - steps, 0) / rate)} left"]
         return told
 
 
 def _with_bar(title: str, work: Callable[[OnReport], Row]) -> Row:
     columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[told]}"), TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(bar_width=12),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[told]}", markup=False), TimeRemainingColumn(),
     )  # fmt: skip
     rate = _Rate()
-    with Progress(*columns, console=console, transient=True) as bars:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task(title, total=None, told="")
 
         def on_report(steps: int, total: int, report: dict[str, float]) -> None:
-            bars.update(bar, completed=min(steps, total), total=total, told=rate(steps, report))
+            told = "scoring" if steps >= total else "  ".join(rate(steps, total, report)[:2])
+            bars.update(bar, completed=min(steps, total), total=total, told=told)
 
         return work(on_report)
 
 
 def _with_lines(title: str, work: Callable[[OnReport], Row]) -> Row:
-    rate, said = _Rate(), time.monotonic()
+    rate, due = _Rate(), time.monotonic() + FIRST
 
     def on_report(steps: int, total: int, report: dict[str, float]) -> None:
-        nonlocal said
-        told = rate(steps, report)
-        if time.monotonic() - said >= SILENCE:
-            said = time.monotonic()
-            console.print(f"{title}: {min(steps, total) / total:4.0%}  {told}", highlight=False, soft_wrap=True)
+        nonlocal due
+        told = rate(steps, total, report)
+        if time.monotonic() >= due:
+            due = time.monotonic() + SILENCE
+            say(f"{title}: {', '.join([f'{min(steps, total) / total:.0%}', *told])}", error=True)
 
     return work(on_report)

@@ -34,8 +34,13 @@ def list_(
 
     if images is not None:
         from ..playback import draw_environments
+        from ..progress import working
 
         if kind is not Kind.envs:
             raise InvalidInput(f"--images draws environments: use it with 'list envs'; got {kind.value!r}")
-        draw_environments(images)
-    listing.show(getattr(listing, kind.value)(), as_json)
+        with working(f"drawing {images}"):
+            draw_environments(images)
+    if kind is Kind.blocks and not as_json:
+        listing.show_blocks()
+    else:
+        listing.show(getattr(listing, kind.value)(), as_json)

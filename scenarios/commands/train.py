@@ -7,23 +7,49 @@ from typing import Annotated
 
 import typer
 
-from .options import AllowImport, AsJson, Root, parse_settings
+from ...envs.core.options import MOST_EPISODES, MOST_STEPS
+from .options import (
+    LARGEST_SEED,
+    MOST_SEEDS,
+    AllowImport,
+    AsJson,
+    EnvSettings,
+    Root,
+    ScenarioName,
+    Settings,
+    agent_names,
+    among,
+    parse_settings,
+    whole,
+)
 
 app = typer.Typer()
 
 
 @app.command()
 def train(
-    scenario: Annotated[str, typer.Argument(help="A scenario's name, or your own .yaml file.")],
-    agent: Annotated[str | None, typer.Option(help="Agent to train; the scenario names a default.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many runs, with seeds 0, 1, 2, ...")] = 1,
-    first_seed: Annotated[int, typer.Option(min=0, help="Seed of the first run.")] = 0,
-    steps: Annotated[int | None, typer.Option(min=0, help="Environment steps; the scenario has a default.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the agent, key=value; repeatable.")
+    scenario: ScenarioName,
+    agent: Annotated[
+        str | None, typer.Option(help="Agent to train; the scenario names a default.", autocompletion=agent_names)
     ] = None,
-    track: Annotated[str | None, typer.Option(help="wandb: log to Weights & Biases too.")] = None,
+    seeds: Annotated[
+        int, typer.Option(parser=whole(1, MOST_SEEDS), metavar="N", help="How many runs, with seeds 0, 1, 2, ...")
+    ] = 1,
+    first_seed: Annotated[
+        int, typer.Option(parser=whole(0, LARGEST_SEED), metavar="N", help="Seed of the first run.")
+    ] = 0,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole(0, MOST_STEPS), metavar="N", help="Environment steps, such as 4e4; the scenario has a default."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    settings: Settings = None,
+    env_settings: EnvSettings = None,
+    track: Annotated[
+        str | None, typer.Option(parser=among("wandb"), metavar="wandb", help="Log to Weights & Biases too.")
+    ] = None,
     demonstrations: Annotated[
         Path | None, typer.Option(help="A recording (.json) for behaviour_cloning or gail to imitate.")
     ] = None,
@@ -34,10 +60,11 @@ def train(
 
     A run that was stopped goes on with 'palaestra resume'.
     """
-    from .. import progress
+    from .. import catalogue, progress
 
     chosen, runs = parse_settings(settings or []), range(first_seed, first_seed + seeds)
-    progress.train(scenario, agent, runs, steps, chosen, device, root, track, demonstrations)
+    changed = catalogue.get(scenario).with_options(parse_settings(env_settings or [], "--env-set"))
+    progress.train(changed, agent, runs, steps, chosen, device, root, track, demonstrations)
 
 
 @app.command()
@@ -53,12 +80,17 @@ def resume(
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    episodes: Annotated[int | None, typer.Option(min=1, help="Episodes; the scenario has a default.")] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option(parser=whole(1, MOST_EPISODES), metavar="N", help="Episodes; the scenario has a default."),
+    ] = None,
     best: Annotated[bool, typer.Option(help="The best checkpoint in training's own checks, not the last.")] = False,
     as_json: AsJson = False,
     allow_import: AllowImport = False,
 ) -> None:
     """Score a trained agent again by its scenario's protocol. The leaderboard is left as it is."""
-    from .. import listing, runner
+    from .. import listing, progress, runner
 
-    listing.show([listing.outcome(runner.score_run(run, episodes, best=best))], as_json)
+    with progress.working(f"scoring {run}"):
+        row = runner.score_run(run, episodes, best=best)
+    listing.show([listing.outcome(row)], as_json)

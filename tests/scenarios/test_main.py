@@ -1,13 +1,16 @@
 """The command line, as a person meets it."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from palaestra import __version__, agents, envs
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.scenarios import runner
+from palaestra.scenarios import description, runner, strict_yaml
 from palaestra.scenarios.commands.options import parse_settings
 from palaestra.scenarios.main import main
 
@@ -32,7 +35,7 @@ def palaestra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 def test_every_command_explains_itself(palaestra) -> None:
     code, told, _ = palaestra("--help")
     assert code == 0
-    commands = ("list", "train", "resume", "evaluate", "play", "leaderboard", "demo")
+    commands = ("list", "describe", "train", "resume", "evaluate", "play", "leaderboard", "demo")
     for command in commands:
         assert command in told
         code, own, _ = palaestra(command, "--help")
@@ -114,6 +117,28 @@ def test_an_empty_leaderboard_says_so(palaestra) -> None:
         (("train", "digits", "--set", "learning_rat=1"), "did you mean 'learning_rate'"),
         (("train", "digits", "--set", "learning_rate=fast"), "'fast'"),
         (("train", "digits", "--set", "learning_rate"), "--set must be key=value; got 'learning_rate'"),
+        (("train", "digits", "--set", "hidden=64,x"), "PPOConfig: hidden"),
+        (("train", "digits", "--set", "hidden=[[[["), "--set hidden=[[[[: is not valid YAML"),
+        (("train", "digits", "--set", "epochs=" + "9" * 5000), "a number has at most 40 signs; got 5,000"),
+        (("train", "digits", "--set", "epochs=1", "--set", "epochs=2"), "--set epochs stands twice"),
+        (("train", "digits", "--set", "clip=040"), "reads as one number here and as another there"),
+        (("train", "digits", "--env-set", "splt=test"), "did you mean 'split'"),
+        (("train", "digits", "--env-set", "id=3"), "digits: palaestra/DigitBandit-v0 cannot be given the option 'id'"),
+        (("train", "digits", "--env-set", "self=3"), "cannot be given the option 'self'"),
+        (("train", "cartpole", "--env-set", "num_envs=3"), "CartPole-v1 cannot be given the option 'num_envs'"),
+        (("train", "cartpole", "--env-set", "colour=3"), "'CartPole-v1' with options {'colour': 3}"),
+        (("train", "digits", "--steps", "4e99"), "'--steps': must be a whole number from 0 to 1,000,000,000,000,000"),
+        (("train", "digits", "--steps", "many"), "got 'many'"),
+        (("train", "digits", "--seeds", "9" * 5000), "must be a whole number from 1 to 10,000; got '999"),
+        (("train", "digits", "--seeds", "1.5"), "got '1.5'"),
+        (("train", "digits", "--stps", "1"), "--stps"),
+        (("train", "digits", "--device", "meta"), "got 'meta'"),
+        (("train",), "Missing argument"),
+        (("trian", "digits"), "'trian'"),
+        (("leaderboard", "digts"), "did you mean 'digits'"),
+        (("describe", "digts"), "did you mean 'digits'"),
+        (("train", "red\x1b[31m"), r"'red\x1b[31m'"),
+        (("resume", "red\x1b[31m"), r"red\x1b[31m: not a run folder"),
         (("train", "digits", "--device", "abacus"), "'abacus'"),
         (("train", "digits", "--track", "paper"), "'paper'"),
         (("train", "missing.yaml"), "missing.yaml"),
@@ -145,9 +170,9 @@ def test_bad_input_is_one_line_and_exit_code_2(palaestra, arguments: tuple[str, 
     code, _, complaint = palaestra(*arguments)
     assert code == 2
     assert told in complaint
-    if arguments[0] != "list":  # click words its own complaint about a choice
-        assert complaint.startswith("palaestra: ")
-        assert complaint.count("\n") == 1
+    assert complaint.startswith("palaestra: ")
+    assert complaint.count("\n") == 1
+    assert len(complaint) < 1000
 
 
 def test_a_run_of_another_environment_is_refused(palaestra, tiny: Path) -> None:
@@ -168,9 +193,105 @@ def test_a_corrupt_checkpoint_is_one_line_and_exit_code_2(palaestra, command: st
     assert complaint.count("\n") == 1
 
 
+def test_options_of_the_environment_steps_and_lists_can_be_typed_shortly(palaestra, tiny: Path) -> None:
+    code, _, told = palaestra(
+        "train", tiny, "--env-set", "dataset=wine", "--steps", "1e3", "--set", "hidden=8,8", "--root", "here"
+    )
+    assert (code, "after 1,024 steps" in told) == (0, True)
+    (folder,) = Path("here/tiny/ppo").iterdir()
+    plan = strict_yaml.load(folder / "run.yaml")
+    assert plan["scenario"]["options"] == {"split": "train", "dataset": "wine"}
+    assert (plan["steps"], plan["config"]["hidden"]) == (1000, [8, 8])
+
+
+def test_the_version_is_told(palaestra) -> None:
+    assert palaestra("--version")[:2] == (0, f"palaestra {__version__}\n")
+
+
+def test_without_a_command_help_is_shown(palaestra) -> None:
+    code, told, _ = palaestra()
+    assert code == 0
+    assert "Commands:" in told
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("train dig", "digits"), ("train digits --agent beh", "behaviour_cloning"), ("describe palaestra/Gl", "Glimpse"),
+     ("lea", "leaderboard")],
+)  # fmt: skip
+def test_a_shell_completes_commands_and_names(typed: str, offered: str) -> None:
+    asked = {"_PALAESTRA_COMPLETE": "complete_bash", "COMP_WORDS": f"palaestra {typed}"}
+    asked["COMP_CWORD"] = str(len(typed.split()))
+    script = "import sys; sys.argv = ['palaestra']; from palaestra.scenarios.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env={**os.environ, **asked})
+    assert offered in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("digits", ["Read handwritten digits", "trained on: split=train", "scored on: split=test", "400,000 steps"]),
+        ("RepeatPrevious", ["palaestra/RepeatPrevious-v0", "delay", "whole number", "action: Discrete(4)"]),
+        ("palaestra/GANGame-v0", ["opponent", "generator | discriminator", "against-uniform"]),
+        ("BernoulliBandit", ["episodes of a trial"]),
+        ("ppo", ["learning_rate", "number > 0", "0.0003", "of the optimiser.", "64,64", "steps of every environment"]),
+        ("random", ["nothing can be set"]),
+    ],
+)
+def test_describe_tells_options_with_defaults_and_meaning(palaestra, name: str, parts: list[str]) -> None:
+    code, told, _ = palaestra("describe", name)
+    assert code == 0
+    for part in parts:
+        assert part in told
+    assert json.loads(palaestra("describe", name, "--json")[1])
+
+
+@pytest.mark.parametrize("name", [*agents.names(), *envs.ids()])
+def test_every_option_and_setting_has_a_meaning(name: str) -> None:
+    for option in description.describe(name)["options"]:
+        assert option["meaning"], option["name"]
+        assert option["type"]
+
+
+def on_a_terminal(columns: int, *words: str) -> list[str]:
+    """The lines that a command prints on a terminal of so many columns."""
+    script = "import sys; from palaestra.scenarios.main import main; sys.argv = ['palaestra', *sys.argv[1:]]; main()"
+    import fcntl
+    import struct
+    import termios
+
+    mother, daughter = os.openpty()
+    fcntl.ioctl(daughter, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    clean = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    child = subprocess.Popen([sys.executable, "-c", script, *words], stdout=daughter, stderr=daughter, env=clean)
+    os.close(daughter)
+    told = b""
+    while True:
+        try:
+            part = os.read(mother, 65536)
+        except OSError:  # Linux's way to say that the other end is closed
+            break
+        if not part:
+            break
+        told += part
+    os.close(mother)
+    assert child.wait(60) == 0
+    return told.decode().splitlines()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+@pytest.mark.parametrize("words", [("list", "agents"), ("list", "blocks"), ("list", "scenarios"), ("describe", "ppo")])
+def test_tables_fit_eighty_columns_with_names_whole_and_are_not_wrapped_when_piped(palaestra, words) -> None:
+    narrow, piped = on_a_terminal(80, *words), palaestra(*words)[1].splitlines()
+    assert max(map(len, narrow)) <= 80
+    assert len(piped) < len(narrow)
+    first = {line.split()[0] for line in piped if line and not line.startswith("For")}
+    assert first <= {word for line in narrow for word in line.split()} | {"names"}
+
+
 def test_settings_are_read_as_yaml() -> None:
-    assert parse_settings(["a=1", "b=[2, 3]", "c=null", "d=text", "e=1.5"]) == {
-        "a": 1, "b": [2, 3], "c": None, "d": "text", "e": 1.5,
+    assert parse_settings(["a=1", "b=[2, 3]", "c=null", "d=text", "e=1.5", "f=64,64", "g='1,2'", "h=4e4"]) == {
+        "a": 1, "b": [2, 3], "c": None, "d": "text", "e": 1.5, "f": [64, 64], "g": "1,2", "h": 40_000,
     }  # fmt: skip
     with pytest.raises(InvalidInput, match="key=value"):
         parse_settings(["=1"])

@@ -1,17 +1,13 @@
 """Standings as a table for the terminal."""
 
 import pytest
-from rich.console import Console
 
 from palaestra.scenarios.tables import render
 from palaestra.tests.scenarios.board.conftest import row
 
 
-def shown(standings, width: int = 80) -> str:
-    console = Console(width=width, force_terminal=False)
-    with console.capture() as capture:
-        console.print(render(standings))
-    return capture.get()
+def shown(standings, width: int | None = 80) -> str:
+    return "\n".join(render(standings, width))
 
 
 def test_the_table_shows_rank_score_interval_and_costs(board):
@@ -40,19 +36,29 @@ def test_the_table_over_all_scenarios_tells_how_many_are_covered(board):
     assert "return" not in text  # which has no common unit
 
 
-def test_a_long_name_leaves_room_for_the_numbers(board):
+def test_a_long_name_is_never_split_and_costs_the_last_columns(board):
     for seed in range(2):
         board.add(row("a-very-long-name-for-an-agent", seed, 0.9, metrics={"accuracy": 0.125, "best_arm": 0.375}))
-    text = shown(board.table("digits"))
-    for part in ("accuracy", "0.125", "best_arm", "0.375", "0.900 [0.900, 0.900]", "12s"):
-        assert part in text
+    narrow, wide, piped = (shown(board.table("digits"), width) for width in (80, 200, None))
+    for text in (narrow, wide, piped):
+        assert len(text.splitlines()) == 3
+        for part in ("a-very-long-name-for-an-agent", "0.900 [0.900, 0.900]", "0.910"):
+            assert part in text
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert "accuracy" not in narrow
+    assert wide == piped
+    assert "best_arm" in wide
+    assert "12s" in wide
 
 
-def test_the_table_takes_names_that_look_like_markup(board):
+def test_the_table_takes_names_that_look_like_markup_or_steer_the_terminal(board):
     board.add(row("[bold]mine", 0, 0.9, metrics={"[red]f1": 1.0}))
+    board.add(row("\x1b[2Jmine", 0, 0.9))
     text = shown(board.table("digits"))
     assert "[bold]mine" in text
     assert "[red]f1" in text
+    assert r"\x1b[2Jmine" in text
+    assert "\x1b" not in text
 
 
 @pytest.mark.parametrize(
