@@ -15,17 +15,27 @@ if TYPE_CHECKING:
 
 
 def make_batched(
-    id: str, num_envs: int, device: torch.device | str = "cpu", seed: int = 0, **options: Any
+    id: str,
+    num_envs: int,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+    execution: str = "auto",
+    **options: Any,
 ) -> BatchedEnv:
-    """B environments of an id, or of "module:Class", as torch tensors on one device. Raises as `make_task`."""
-    return BatchedEnv(make_task(id, **options), num_envs, device=device, seed=seed)
+    """B environments of an id, or of "module:Class", as torch tensors on one device. Raises as `make_task`.
+
+    ``execution`` is "auto", "eager", "compiled" or "captured"; see `BatchedEnv`.
+    """
+    return BatchedEnv(make_task(id, **options), num_envs, device=device, seed=seed, execution=execution)
 
 
-def make_sb3(id: str, num_envs: int, *, device: str = "cpu", seed: int = 0, **options: Any) -> SB3VecEnv:
+def make_sb3(
+    id: str, num_envs: int, *, device: str = "cpu", seed: int = 0, execution: str = "auto", **options: Any
+) -> SB3VecEnv:
     """B environments of an id, or of "module:Class", as a Stable-Baselines3 `VecEnv`. Raises as `make_task`."""
     from .adapters.sb3 import SB3VecEnv
 
-    return SB3VecEnv(make_batched(id, num_envs, device, seed, **options))
+    return SB3VecEnv(make_batched(id, num_envs, device, seed, execution, **options))
 
 
 def make_parallel(id: str, *, render_mode: str | None = None, **options: Any) -> PalaestraParallelEnv:

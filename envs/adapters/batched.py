@@ -13,22 +13,24 @@ from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput, shown, unknown_name
 from ..core.actions import ActionCheck
+from ..core.batch import Advance, Batch
 from ..core.canvas import Canvas
+from ..core.execution import Unit, copied, resolved
 from ..core.game import GameActionCheck
 from ..core.noise import RESET, STEP, NoiseStream
 from ..core.options import LARGEST_SEED, MOST_ENVIRONMENTS, integer, torch_device
 from ..core.protocol import TimeStep
 from ..core.room import require_room, space_bytes
 from ..core.task import Observation, Task
-from ..core.tree import leaves, put, take, tree_map, where
+from ..core.tree import leaves, put, take, tree_map
 
 
 class BatchedEnv:
     """B environments of one task, as tensors on one device. Agents train on this.
 
     Row i of a batch seeded s plays exactly the episodes that one environment seeded s + i plays, for the same actions,
-    whatever the batch size, the device and the autoreset mode. For a `Game`, actions, observations and rewards are
-    dicts by player.
+    whatever the batch size, the device, the autoreset mode and the execution. For a `Game`, actions, observations and
+    rewards are dicts by player.
 
     Args:
         task: the rules; moved to `device`.
@@ -38,6 +40,14 @@ class BatchedEnv:
         autoreset: SAME_STEP (an ended environment restarts within the step and `TimeStep.final_observation` keeps what
             it led to), NEXT_STEP (it restarts at the next step, whose action it ignores) or DISABLED (the caller
             restarts it with ``reset(rows=...)`` before the next step).
+        execution: how a step is run: "eager", "compiled" (as one fused program; the first step takes seconds),
+            "captured" (on CUDA only: that program as a CUDA graph), or "auto", captured on CUDA and eager elsewhere.
+
+    Attributes:
+        advance: one step as a pure function of `batch` and actions, for a compiled function to trace through.
+
+    Raises:
+        InvalidInput: a number of environments below 1, a wrong seed, or an execution that the device does not have.
     """
 
     def __init__(
@@ -48,9 +58,11 @@ class BatchedEnv:
         device: torch.device | str = "cpu",
         seed: int = 0,
         autoreset: AutoresetMode = AutoresetMode.SAME_STEP,
+        execution: str = "auto",
     ) -> None:
         self.name = task.name
         self.device = torch_device(f"{self.name}: device", device)
+        self.execution = resolved(f"{self.name}: execution", execution, self.device)
         self.num_envs = integer(f"{self.name}: num_envs", num_envs, 1, MOST_ENVIRONMENTS)
         row = 4 * space_bytes(task.observation_space) + 16 * (task.reset_noise + task.step_noise) + 256
         require_room(f"{self.name}: num_envs {num_envs}", float(row) * self.num_envs, self.device)
@@ -59,7 +71,6 @@ class BatchedEnv:
         self.autoreset = autoreset_mode(self.name, autoreset)
         check: Any = GameActionCheck if isinstance(self.action_space, spaces.Dict) else ActionCheck
         self.check_action = check(self.action_space, num_envs, self.device, self.name)
-        self._branching = self.device.type == "cpu"
         seeds = self._seeds(seed)
         self._resets = NoiseStream(RESET, task.reset_noise, seeds)
         self._steps = NoiseStream(STEP, task.step_noise, seeds)
@@ -68,6 +79,10 @@ class BatchedEnv:
         self._state: Any = None
         self._elapsed, self._ended = torch.zeros(num_envs, dtype=torch.int64, device=self.device), self._none
         self._observation: Observation | None = None
+        self.advance = Advance(task, self.autoreset)
+        self._unit = Unit(self.advance, self.execution, name=self.name, closed=True)
+        self._row_by_row = self.execution == "eager" and self.device.type == "cpu"
+        self._batch: Batch | None = None  # what holds instead of the six above after a step that is not row by row
 
     def _seeds(self, seed: Any) -> Tensor:
         if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
@@ -80,6 +95,38 @@ class BatchedEnv:
         )
 
     @property
+    def batch(self) -> Batch:
+        """All that changes, as one tree: what `advance` takes. To set it is to continue from there.
+
+        Under execution "captured" the next step overwrites its tensors.
+        """
+        if self._batch is None:
+            resets, steps = self._resets.state_dict(), self._steps.state_dict()
+            self._batch = Batch(
+                state=self._state_or_raise(),
+                elapsed=self._elapsed,
+                ended=self._ended,
+                observation=self.observation,
+                reset_key=resets["key"],
+                step_key=steps["key"],
+                resets=resets["counter"],
+                steps=steps["counter"],
+            )
+        return self._batch
+
+    @batch.setter
+    def batch(self, batch: Batch) -> None:
+        self._batch, self._observation = batch, batch.observation
+        self._state, self._elapsed, self._ended = batch.state, batch.elapsed, batch.ended
+        self._resets.load_state_dict({"key": batch.reset_key, "counter": batch.resets})
+        self._steps.load_state_dict({"key": batch.step_key, "counter": batch.steps})
+
+    def _state_or_raise(self) -> Any:
+        if self._state is None:
+            raise InvalidInput(f"{self.name}: reset() must be called before anything else")
+        return self._state
+
+    @property
     def started(self) -> bool:
         """Whether `reset` was ever called."""
         return self._state is not None
@@ -87,9 +134,8 @@ class BatchedEnv:
     @property
     def state(self) -> Any:
         """The task's state of all environments."""
-        if self._state is None:
-            raise InvalidInput(f"{self.name}: reset() must be called before anything else")
-        return self._state
+        state = self._state_or_raise()
+        return copied(state) if self.execution == "captured" else state
 
     @property
     def observation(self) -> Observation:
@@ -106,7 +152,7 @@ class BatchedEnv:
     @property
     def ended(self) -> Tensor:
         """(B,) bool: the episode is over and the environment waits for its reset (never under SAME_STEP)."""
-        return self._ended
+        return self._ended.clone() if self.execution == "captured" else self._ended
 
     def reset(self, seed: int | Tensor | None = None, *, rows: Tensor | None = None) -> Observation:
         """Starts a new episode everywhere, or in the given rows only.
@@ -130,7 +176,7 @@ class BatchedEnv:
             self._state = put(self._state, rows, self.task.reset(self._resets.draw_rows(rows)))
             self._elapsed = self._elapsed.index_fill(0, rows, 0)
             self._ended = self._ended.index_fill(0, rows, False)
-        self._observation = None
+        self._observation = self._batch = None
         return self.observation
 
     def step(self, action: Any) -> TimeStep:
@@ -138,16 +184,21 @@ class BatchedEnv:
 
         Raises:
             InvalidInput: the action has a wrong shape or dtype, or (on the CPU) a value outside the action space; or,
-                with autoreset disabled, an environment has ended and was not reset.
+                with autoreset disabled, an environment has ended and was not reset; or the task cannot be compiled.
         """
-        state, action = self.state, self.check_action(action)
-        if self.autoreset is AutoresetMode.NEXT_STEP:
-            return self._step_or_restart(action)
+        state, action = self._state_or_raise(), self.check_action(action)
         if self.autoreset is AutoresetMode.DISABLED and bool(self._ended.any()):
             rows = self._ended.nonzero().squeeze(1).tolist()
             raise InvalidInput(
                 f"{self.name}: environments {rows} have ended; reset them (reset_mask) before the next step"
             )
+        if not self._row_by_row:
+            self.batch, step = self._unit(self.batch, action)
+            self._observation = step.observation
+            return step
+        self._batch = None
+        if self.autoreset is AutoresetMode.NEXT_STEP:
+            return self._step_or_restart(action)
         transition = self.task.step(state, action, self._steps.draw())
         elapsed, terminated = self._elapsed + 1, transition.terminated
         truncated = (elapsed >= self.task.horizon) & ~terminated
@@ -160,12 +211,7 @@ class BatchedEnv:
         return TimeStep(self.observation, transition.reward, terminated, truncated, final, transition.metrics)
 
     def _restart(self, done: Tensor) -> None:
-        """Begins the next episode where one has ended: row by row on the CPU, branch-free elsewhere."""
-        if not self._branching:
-            fresh = self.task.reset(self._resets.draw_where(done))
-            self._state, self._elapsed = where(done, fresh, self._state), self._elapsed.masked_fill(done, 0)
-            self._observation = where(done, self.task.observe(fresh), self.observation)
-            return
+        """Begins the next episode where one has ended, and computes nothing for the others."""
         rows = done.nonzero().squeeze(1)
         if len(rows) == self.num_envs:
             self._state, self._elapsed = self.task.reset(self._resets.draw()), torch.zeros_like(self._elapsed)
@@ -191,7 +237,7 @@ class BatchedEnv:
 
     def expert_action(self) -> Tensor:
         """(B, ...) the task's expert in the current state. Raises `NoExpert` where there is none."""
-        return self.task.expert(self.state)
+        return self.task.expert(self._state_or_raise())
 
     def row(self, index: int) -> Any:
         """One environment's state without the environment axis, on the CPU: what `Task.draw` takes."""
@@ -208,12 +254,13 @@ class BatchedEnv:
 
     def state_dict(self) -> dict[str, Any]:
         """State, clocks and noise counters as tensors: everything that decides what comes next."""
+        batch: Batch = tree_map(torch.clone, self.batch)
         return {
-            "state": [tensor.clone() for tensor in leaves(self.state)],
-            "elapsed": self._elapsed.clone(),
-            "ended": self._ended.clone(),
-            "resets": self._resets.state_dict(),
-            "steps": self._steps.state_dict(),
+            "state": leaves(batch.state),
+            "elapsed": batch.elapsed,
+            "ended": batch.ended,
+            "resets": {"key": batch.reset_key, "counter": batch.resets},
+            "steps": {"key": batch.step_key, "counter": batch.steps},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -241,7 +288,7 @@ class BatchedEnv:
         self._elapsed, self._ended = state["elapsed"].to(self.device), state["ended"].to(self.device)
         self._resets.load_state_dict(state["resets"])
         self._steps.load_state_dict(state["steps"])
-        self._observation = None
+        self._observation = self._batch = None
 
 
 def autoreset_mode(name: str, mode: object) -> AutoresetMode:

@@ -8,7 +8,6 @@ from typing import Any
 import gymnasium.spaces as spaces
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.canvas import MUTED, Canvas
@@ -114,6 +113,10 @@ class FewShot(ProblemTask[FewShotState, Tensor]):
         """(B,) the class of the drawing at a time; of the first and the last where it lies beyond them."""
         return state.order.gather(1, time.clamp(0, self.horizon - 1)[:, None])[:, 0]
 
+    def _one_hot(self, label: Tensor) -> Tensor:
+        """(B, N) bool."""
+        return label[:, None] == torch.arange(self.ways, device=label.device)
+
     def step(self, state: FewShotState, action: Tensor, noise: Tensor) -> Step[FewShotState]:
         """Judges the guess, shows the label and the next drawing."""
         label, time = self._class(state, state.time), state.time + 1
@@ -122,13 +125,13 @@ class FewShot(ProblemTask[FewShotState, Tensor]):
         metrics = {"accuracy": correct}
         metrics |= {f"shot_{k}": correct.masked_fill(known != k, torch.nan) for k in range(self.shots + 1)}
         image = self._drawing(state.programs, self._class(state, time), noise)
-        seen = state.seen + F.one_hot(label, self.ways)
+        seen = state.seen + self._one_hot(label)
         following = FewShotState(state.programs, state.order, image, state.image, seen, time, action)
         return Step(following, correct / self.horizon, time >= self.horizon, metrics)
 
     def observe(self, state: FewShotState) -> Observation:
         """The drawing, and the label of the one before."""
-        label = F.one_hot(self._class(state, state.time - 1), self.ways) * (state.time > 0)[:, None]
+        label = self._one_hot(self._class(state, state.time - 1)) & (state.time > 0)[:, None]
         return {"image": state.image, "label": label.float()}
 
     def expert(self, state: FewShotState) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..core.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
+from ..core.execution import row_by_row
 from ..core.options import number
 from ..core.task import Step, Task
 from ..frozen.classifiers import classifier
@@ -121,8 +122,8 @@ class Denoise(Task[DenoiseState]):
         return rounded(self._log_prob(clean.double(), request).exp())
 
     def _reward(self, state: DenoiseState, finished: Tensor) -> Tensor:
-        """(B,) the confidence in finished images; 0 for the others, which on the CPU are not judged at all."""
-        if finished.device.type != "cpu":
+        """(B,) the confidence in finished images; 0 for the others, which need not be judged at all."""
+        if not row_by_row(finished.device):
             return self._confidence(state.clean, state.request) * finished
         rows = finished.nonzero().squeeze(1)
         judged = self._confidence(state.clean[rows], state.request[rows])

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from palaestra.envs import BatchedEnv, SingleEnv, score_table, scores
 from palaestra.envs.core.actions import action_dtype, random_action
+from palaestra.envs.core.execution import branch_free
 from palaestra.envs.core.noise import STEP, keys, uniform
 from palaestra.envs.core.tree import leaves, take
 from palaestra.envs.registry import task_class
@@ -297,12 +298,16 @@ def test_a_saved_batch_continues_exactly(case, task, mode):
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
-def test_the_branch_free_path_plays_the_same_episodes(case, task, mode):
+def test_a_step_as_a_pure_function_plays_the_same_episodes(case, task, mode):
     actions = actions_of(task, min(40, 3 * task.horizon))
-    by_rows, branch_free = (BatchedEnv(task, BATCH, autoreset=mode) for _ in range(2))
-    branch_free._branching = False
-    assert same(play(by_rows, actions, 9), play(branch_free, actions, 9))
-    assert same(leaves(by_rows.state), leaves(branch_free.state))
+    env, other = BatchedEnv(task, BATCH, seed=9, autoreset=mode), BatchedEnv(task, BATCH, seed=9, autoreset=mode)
+    env.reset(), other.reset()
+    batch = other.batch
+    for action in actions:
+        with branch_free():
+            batch, step = env.advance(batch, other.check_action(action))
+        assert same(leaves(env.step(action)), leaves(step))
+    assert same(leaves(env.batch), leaves(batch))
 
 
 def test_an_environment_leaves_its_state_alone_when_its_outputs_are_changed(case):

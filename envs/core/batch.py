@@ -1,0 +1,98 @@
+"""A batch of environments as one tree of tensors, and one step of it as a pure function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from gymnasium.vector import AutoresetMode
+from torch import Tensor
+
+from .noise import uniform
+from .protocol import TimeStep
+from .task import Observation, Task
+from .tree import tree_map, where
+
+
+@dataclass(frozen=True)
+class Batch:
+    """All that changes in B environments: what a step takes and gives.
+
+    Attributes:
+        state: the task's state, tensors (B, ...).
+        elapsed: (B,) int64 steps of the current episode.
+        ended: (B,) bool: the episode is over and the environment waits for its reset (never under SAME_STEP).
+        observation: (B, ...) the current observation.
+        reset_key, step_key: (B,) int64 keys of the noise of resets and steps.
+        resets, steps: (B,) int64 how often each environment drew from them.
+    """
+
+    state: Any
+    elapsed: Tensor
+    ended: Tensor
+    observation: Observation
+    reset_key: Tensor
+    step_key: Tensor
+    resets: Tensor
+    steps: Tensor
+
+
+class Advance:
+    """One step of a batch: ``advance(batch, action)`` gives the next batch and the `TimeStep`.
+
+    Pure and without a branch that depends on what a tensor holds, so that it can be compiled, captured, or traced
+    through by a larger compiled function. The episodes are those that `BatchedEnv.step` plays.
+
+    Args:
+        task: the rules.
+        autoreset: what happens to an environment whose episode has ended; see `BatchedEnv`.
+    """
+
+    def __init__(self, task: Task[Any], autoreset: AutoresetMode) -> None:
+        self.task, self.autoreset = task, autoreset
+
+    def __call__(self, batch: Batch, action: Any) -> tuple[Batch, TimeStep]:
+        """The batch after the actions (B, ...), and what the step gave."""
+        if self.autoreset is AutoresetMode.NEXT_STEP:
+            return self._step_or_restart(batch, action)
+        task = self.task
+        transition = task.step(batch.state, action, uniform(batch.step_key, batch.steps, task.step_noise))
+        elapsed, terminated = batch.elapsed + 1, transition.terminated
+        truncated = (elapsed >= task.horizon) & ~terminated
+        final = task.observe(transition.state)
+        following = replace(batch, state=transition.state, elapsed=elapsed, observation=final, steps=batch.steps + 1)
+        if self.autoreset is AutoresetMode.DISABLED:
+            following = replace(following, ended=terminated | truncated)
+        else:
+            following = self._restart(following, terminated | truncated)
+        step = TimeStep(following.observation, transition.reward, terminated, truncated, final, transition.metrics)
+        return following, step
+
+    def _restart(self, batch: Batch, done: Tensor) -> Batch:
+        """Begins the next episode where `done` (B,) is true."""
+        task = self.task
+        state = task.reset(uniform(batch.reset_key, batch.resets, task.reset_noise))
+        if task.horizon > 1 or self.autoreset is AutoresetMode.NEXT_STEP:  # else every episode ends with its first step
+            state = where(done, state, batch.state)
+        return replace(
+            batch,
+            state=state,
+            elapsed=batch.elapsed.masked_fill(done, 0),
+            observation=task.observe(state),
+            resets=batch.resets + done,
+        )
+
+    def _step_or_restart(self, batch: Batch, action: Any) -> tuple[Batch, TimeStep]:
+        """A step under NEXT_STEP: an environment that has ended restarts instead, and draws no step noise."""
+        task, waiting = self.task, batch.ended
+        transition = task.step(batch.state, action, uniform(batch.step_key, batch.steps, task.step_noise))
+        elapsed = batch.elapsed + 1
+        terminated = transition.terminated & ~waiting
+        truncated = (elapsed >= task.horizon) & ~transition.terminated & ~waiting
+        following = replace(batch, state=transition.state, elapsed=elapsed, steps=batch.steps + ~waiting)
+        following = replace(self._restart(following, waiting), ended=terminated | truncated)
+        reward = tree_map(lambda one: one.masked_fill(waiting, 0.0), transition.reward)
+        metrics = {name: value.masked_fill(waiting, torch.nan) for name, value in transition.metrics.items()}
+        seen = following.observation
+        return following, TimeStep(seen, reward, terminated, truncated, seen, metrics)
