@@ -19,10 +19,11 @@ from ..agents.core.agent import Agent
 from ..agents.core.whole_file import write_text
 from ..agents.imitation.demonstrations import Demonstration
 from ..envs.core.actions import action_dtype
+from ..envs.core.game import Game
 from ..envs.core.options import LARGEST_SEED
-from ..envs.core.task import Observation
+from ..envs.core.task import Observation, ProblemTask
 from ..envs.core.tree import tree_map
-from ..envs.registry import entry, ids, task_class
+from ..envs.registry import is_task, task_class
 from ..neural_blocks.errors import InvalidInput, invalid_config, shown
 from .catalogue import Scenario
 from .environments import make_environment
@@ -72,8 +73,8 @@ class Recording(BaseModel):
     @model_validator(mode="after")
     def _one_return_each(self) -> Recording:
         if len(self.returns) != len(self.episodes):
-            got = f"{len(self.episodes)} and {len(self.returns)}"
-            raise ValueError(f"there must be one return for each of the episodes; there are {got}")
+            wanted = f"one for each of the {len(self.episodes)} episodes"
+            raise InvalidInput(f"returns must be {wanted}; got {len(self.returns)}")
         return self
 
     def save(self, path: str | Path) -> None:
@@ -191,10 +192,12 @@ def spelled_out(id: str, options: dict[str, Any]) -> dict[str, Any]:
     """An environment's options with the defaults of those that are not given: equal for equal environments."""
     made: Any = None
     own: dict[str, Any] = {}
-    if id in ids():
-        found, made = entry(id), task_class(id).__init__
-        own = {"episodes": found.episodes} if found.episodes is not None else {}
-        own |= {"player": found.player, "opponent": None} if found.player is not None else {}
+    if is_task(id):
+        made = task_class(id)
+        if issubclass(made, ProblemTask):
+            own = {"episodes": made.trial_episodes}
+        elif issubclass(made, Game):
+            own = {"player": made.players[0], "opponent": None}
     elif (spec := gymnasium.envs.registration.registry.get(id)) is not None:
         own, made = spec.kwargs, spec.entry_point
         made = gymnasium.envs.registration.load_env_creator(made) if isinstance(made, str) else made
@@ -212,7 +215,7 @@ def demonstrate(recording: Recording, agent: Agent) -> Demonstration:
     """
     id, options = recording.environment, recording.options
     scenario = Scenario(name="recorded", title="", description="", environment=id, options=options, steps=1)
-    env = make_environment(scenario, 1, device=str(agent.device), watched=id in ids())
+    env = make_environment(scenario, 1, device=str(agent.device), watched=is_task(id))
     agent.attach(env)
     seen: list[tuple[Observation, Tensor, Tensor]] = []
     session = Session(env, recording.seed)

@@ -123,8 +123,8 @@ class Typed(Controls):
 class Sliders(Controls):
     """A slider for each number of an action, or a grid of cells where they are many; Enter acts.
 
-    Left and right choose one (in a grid the arrows do), up and down change it (plus and minus in a grid), the mouse
-    sets it. What is set stays set for the next step.
+    Left, right and numbers choose one (in a grid the arrows do), up and down change it (plus and minus in a grid), the
+    mouse sets it. What is set stays set for the next step.
 
     Args:
         low: the lowest value of each, (N,).
@@ -154,7 +154,9 @@ class Sliders(Controls):
         self.cell = max(4, min(22, 460 // self.columns, 220 // self.rows))
         self.height = self.cell * self.rows + 24 if self.grid else SLIDERS + 24
         self.hint = (
-            "arrows and + or -, or paint with the mouse; Enter acts" if self.grid else "arrows or mouse; Enter acts"
+            "arrows and + or -, or paint with the mouse; Enter acts"
+            if self.grid
+            else "arrows, numbers or mouse; Enter acts"
         )
 
     def action(self) -> Any:
@@ -167,7 +169,7 @@ class Sliders(Controls):
             row, column = divmod(number, self.columns)
             left = (canvas.width - self.cell * self.columns) // 2
             return left + column * self.cell, top + row * self.cell, self.cell, self.cell
-        width = min(80, (canvas.width - 20) // self.count)
+        width = min(140, (canvas.width - 20) // self.count)
         left = (canvas.width - width * self.count) // 2
         return left + number * width, top, width - GAP, SLIDERS - 22
 
@@ -213,7 +215,9 @@ class Sliders(Controls):
         across = {"left": -1, "right": 1}.get(key, 0)
         down = {"up": -1, "down": 1}.get(key, 0)
         more = {"=": 1, "+": 1, "[+]": 1, "-": -1, "[-]": -1}.get(key, 0)
-        if self.grid:
+        if key in DIGITS and int(key) < self.count:
+            self.chosen = int(key)
+        elif self.grid:
             self.chosen = min(max(self.chosen + across + down * self.columns, 0), self.count - 1)
         elif self.count == 1:
             more += across - down

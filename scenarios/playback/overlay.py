@@ -54,4 +54,3 @@ def draw_card(canvas: Canvas, told: Told, top: int, height: int, next_: str) -> 
         f"Episode {told.episode} is over: return {number(told.total)} in {steps}", (middle, top + 26), 26, INK, "center"
     )
     canvas.text(next_, (middle, top + 54), 22, INK, "center", canvas.width - 40)
-

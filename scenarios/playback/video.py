@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from ...agents.core.whole_file import write_whole
 from ...envs.adapters.batched import BatchedEnv
 from ...envs.core.canvas import Canvas
+from ...envs.core.task import NoExpert
 from ...envs.registry import ids, make_task
 from ...neural_blocks.errors import InvalidInput, shown
 
@@ -102,9 +104,10 @@ def draw_environments(path: Path) -> None:
     for id in ids():
         env = BatchedEnv(make_task(id, **SHOWN_WITH.get(id, {})), 1, seed=SHEET_SEED, autoreset=AutoresetMode.DISABLED)
         env.reset()
-        for _ in range(SHEET_STEPS):
-            if not bool(env.ended[0]):
-                env.step(env.expert_action())
+        with suppress(NoExpert):
+            for _ in range(SHEET_STEPS):
+                if not bool(env.ended[0]):
+                    env.step(env.expert_action())
         canvas = Canvas(height=44)
         canvas.clear()
         canvas.text(id, (canvas.width // 2, 22), size=26, anchor="center")

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from ...envs.adapters.batched import BatchedEnv
-from ...envs.core.canvas import MUTED, Canvas, Input
+from ...envs.core.canvas import INK, MUTED, Canvas, Input
 from .controls import Controls
 from .overlay import HEADER, LINE, Told, draw_card, draw_header
 
@@ -16,8 +16,8 @@ CARD = 76  # pixels of the card at an episode's end
 SLOWEST, FASTEST, FASTER = 0.1, 60.0, 1.5  # frames a second, and the factor of one key press
 TICK = 0.01  # seconds between two looks at keyboard and mouse
 UNSEEN = 3.0  # seconds that a finished window waits where the display is none that anybody sees
-WATCHING = "space: pause   right: step   up, down: speed   tab: next   backspace: again   esc: quit"
-PLAYING = "tab: next episode   backspace: again   esc: quit"
+WATCHING = "space: pause   right: one step   up, down: speed"
+ALWAYS = "tab: next episode   backspace: again   esc: quit"
 
 
 class Quit(Exception):
@@ -78,9 +78,9 @@ class Window:
             canvas.text(controls.hint, (middle, self.top + controls.height + LINE // 2), 20, MUTED, "center")
         else:
             state = "paused" if self.paused else f"{self.rate:.3g} frames a second"
-            canvas.text(state, (middle, self.top + 24), 22, MUTED, "center")
-        keys = PLAYING if controls is not None else WATCHING
-        canvas.text(keys, (middle, canvas.height - LINE // 2), 20, MUTED, "center", canvas.width - 8)
+            canvas.text(state, (middle, self.top + 20), 22, INK, "center")
+            canvas.text(WATCHING, (middle, self.top + 52), 20, MUTED, "center")
+        canvas.text(ALWAYS, (middle, canvas.height - LINE // 2), 20, MUTED, "center")
         if not canvas.show():
             raise Quit
 
