@@ -27,16 +27,18 @@ from . import catalogue, strict_yaml
 from .board import Leaderboard, Row
 from .catalogue import Scenario
 from .environments import make_environment, score
-from .recording import Recording, check_for_training, demonstrate, play_episodes
-from .seeds import CHECK_SEED, EVALUATION_SEED, SEED_SPAN
-from .tracking import tracker
+from .recording import Recording, demonstrate, play_episodes
+from .tracking import Tracker, tracker
 from .trust import check_names
 
 ROOT = Path("runs")
+EVALUATION_SEED = 2**41  # evaluation plays episodes that no training run starts from
+SEED_SPAN = 2**24  # seeds between two runs, more than any batch has rows
 DEMONSTRATIONS = "demonstrations.json"  # in a run folder, what the agent imitates
 RECORDED = 3  # evaluation episodes kept in a run folder
 CHECKS = 10  # times that a run is looked at while it trains, to keep the best agent so far
 CHECK_EPISODES = 128
+CHECK_SEED = 2**42  # checks play episodes that neither training nor evaluation starts from
 OnReport = Callable[[int, int, dict[str, float]], None]
 
 
@@ -129,7 +131,7 @@ def run(
     env = make_environment(scenario, 1, evaluation=True)  # a wrong option fails before anything is written
     shown = None if demonstrations is None else Recording.load(demonstrations)
     if shown is not None:
-        _show(shown, agents.make(agent, env, **plan.config), scenario)
+        _show(shown, agents.make(agent, env, **plan.config))
     folder = plan.folder(Path(root))
     folder.mkdir(parents=True)
     if shown is not None:
@@ -211,29 +213,35 @@ def _carry_out(plan: Plan, folder: Path, on_report: OnReport | None, checkpoint_
     """Trains from the last checkpoint, or from the start, to the end; then scores."""
     env = _evaluation_environment(plan)
     agent = agents.make(plan.agent, env, seed=plan.seed, **plan.config)
-    seconds = 0.0
-    if type(agent).learn is not Agent.learn:
-        if (folder / DEMONSTRATIONS).exists():
-            _show(Recording.load(folder / DEMONSTRATIONS), agent, plan.scenario)
-        seconds = _train(plan, folder, agent, on_report, checkpoint_seconds)
-    else:
-        agent.save(folder / "checkpoint.pt")
-    row = _score(plan, folder, agent, env, None, seconds)
+    told, seconds = tracker(plan.track, plan, folder), 0.0
+    try:
+        if type(agent).learn is not Agent.learn:
+            if (folder / DEMONSTRATIONS).exists():
+                _show(Recording.load(folder / DEMONSTRATIONS), agent)
+            seconds = _train(plan, folder, agent, told, on_report, checkpoint_seconds)
+        else:
+            agent.save(folder / "checkpoint.pt")
+        row = _score(plan, folder, agent, env, None, seconds)
+        result = {"steps": row.steps, "seconds": seconds, "return": row.return_mean, "score": row.score}
+        told.finish({**row.metrics, **result})
+    finally:
+        told.stop()
     _record(plan, agent).save(folder / "recording.json")
     _write(folder / "result.json", json.dumps(asdict(row), indent=1) + "\n")
     Leaderboard(folder.parents[2] / "leaderboard.sqlite").add(row)
     return row
 
 
-def _show(recording: Recording, agent: Agent, scenario: Scenario) -> None:
+def _show(recording: Recording, agent: Agent) -> None:
     """Gives an agent that imitates what it is to imitate. Raises `InvalidInput` for another agent."""
     if not hasattr(agent, "demonstration"):
         raise InvalidInput(f"demonstrations are for an agent that imitates recordings; {agent.name!r} does not")
-    check_for_training(recording, scenario)
     agent.demonstration = demonstrate(recording, agent)
 
 
-def _train(plan: Plan, folder: Path, agent: Agent, on_report: OnReport | None, checkpoint_seconds: float) -> float:
+def _train(
+    plan: Plan, folder: Path, agent: Agent, told: Tracker, on_report: OnReport | None, checkpoint_seconds: float
+) -> float:
     """Trains to the plan's steps, logging, checking and saving; returns the seconds it took in all without the checks.
 
     Every tenth of the way the agent plays some episodes with the training options; "best.pt" keeps the agent that did
@@ -249,14 +257,6 @@ def _train(plan: Plan, folder: Path, agent: Agent, on_report: OnReport | None, c
         extra = checkpoint["extra"]
         env.load_state_dict(extra["environment"])
         seconds, logged, best, checked = (extra[name] for name in ("seconds", "logged", "best", "checked"))
-    told = tracker(
-        plan.track,
-        project="palaestra",
-        run=f"{scenario.name}-{plan.agent}-{plan.seed}",
-        group=f"{scenario.name}/{plan.agent}",
-        config={**plan.config, "scenario": scenario.name, "agent": plan.agent, "seed": plan.seed},
-        folder=folder,
-    )
     with (folder / "metrics.jsonl").open("ab") as log:
         log.truncate(logged)  # what was logged after the checkpoint is learned, and logged, again
         started = saved = time.monotonic()
@@ -288,7 +288,6 @@ def _train(plan: Plan, folder: Path, agent: Agent, on_report: OnReport | None, c
             env.reset()
         save()
         seconds += time.monotonic() - started
-    told.finish({"steps": agent.steps, "seconds": seconds})
     return seconds
 
 
