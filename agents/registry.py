@@ -86,20 +86,22 @@ def agent_class(name: str) -> type[Agent]:
     return cls
 
 
-def make(name: str, env: BatchedEnvironment, *, seed: int = 0, **config: Any) -> Agent:
+def make(name: str, env: BatchedEnvironment, *, seed: int = 0, execution: str = "auto", **config: Any) -> Agent:
     """The agent of a name, made for the environments' spaces and device.
 
     Args:
         name: one of `names()`, or "module:Class".
         env: the environments it is for.
         seed: of its weights and of its random choices.
+        execution: how it learns: "auto", "eager", "compiled" or "captured"; see `Agent`.
         config: settings to change from the defaults.
 
     Raises:
         InvalidInput: an unknown name or setting (with the nearest right one), or a value that is not allowed.
     """
     cls = agent_class(name)
-    agent = cls(env.observation_space, env.action_space, cls.Config(**config), device=env.device, seed=seed)
+    settings = cls.Config(**config)
+    agent = cls(env.observation_space, env.action_space, settings, device=env.device, seed=seed, execution=execution)
     agent.attach(env)
     return agent
 

@@ -70,8 +70,8 @@ class Wiped:
     """An agent whose memory is wiped at every episode of a trial, not only at the trial's start."""
 
     def __init__(self, agent: Agent) -> None:
-        self.agent, self.generator = agent, agent.generator
-        self.attach, self.initial_memory = agent.attach, agent.initial_memory
+        self.agent = agent
+        self.attach, self.initial_memory, self.apart = agent.attach, agent.initial_memory, agent.apart
 
     def act(self, observation: Any, memory: Memory, start: Tensor, *, greedy: bool) -> tuple[Tensor, Memory]:
         """What the agent does with its memory wiped where an episode starts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -23,11 +24,12 @@ from ...envs.core.observations import batched_observation
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
-from ..core.agent import Agent, Memory, Report
-from ..core.rollout import EpisodeStatistics, continued_statistics
+from ..core.agent import Memory, Report
+from ..core.learner import Learner
+from ..core.randomness import UPDATE
 from .config import config_of
 from .model import learned_state, load_learned_state, load_replay_state, make_model, replay_state
-from .randomness import OwnRandomness
+from .randomness import ForeignRandomness
 
 LOSSES = {"policy_gradient_loss": "policy_loss", "actor_loss": "policy_loss", "critic_loss": "value_loss"}
 REPORT_STEPS = 1000  # environment steps between two reports of an algorithm that learns from replay
@@ -65,7 +67,7 @@ class Recorder:
         return whole
 
 
-class SB3Agent(Agent):
+class SB3Agent(Learner):
     """An algorithm of Stable-Baselines3.
 
     Its settings have the library's names, and its defaults but for those that count steps of a single environment: with
@@ -82,12 +84,22 @@ class SB3Agent(Agent):
 
     def build(self) -> None:
         """The algorithm, for one environment until it learns in more."""
-        numpy_seed, action_seed = torch.randint(2**31, (2,)).tolist()
-        self.randomness = OwnRandomness(self.generator, numpy_seed)
+        torch_seed, numpy_seed, action_seed = self.randomness.integers(UPDATE, 1, 3, 2**31)[0].tolist()
+        self.foreign = ForeignRandomness(torch_seed, numpy_seed, self.device)
         self._actions = copy.deepcopy(self.action_space)  # whose own generator draws the warm-up's actions
         self._actions.seed(action_seed)
         self.model = self._make(1)
-        self.statistics: EpisodeStatistics | None = None
+
+    @contextmanager
+    def apart(self, seed: int | None = None) -> Iterator[None]:
+        """Within, the algorithm's random choices are made apart; see `Agent.apart`."""
+        own = self.foreign.state_dict()
+        if seed is not None:
+            self.foreign.seed(seed % 2**64, seed % 2**32)
+        try:
+            yield
+        finally:
+            self.foreign.load_state_dict(own)
 
     def _make(self, num_envs: int) -> Any:
         return make_model(
@@ -106,7 +118,7 @@ class SB3Agent(Agent):
         """Actions (B, ...) from the policy; see `Agent.act`."""
         policy, space = self.model.policy, self.action_space
         policy.set_training_mode(False)
-        with self.randomness.in_place():
+        with self.foreign.in_place():
             action = policy._predict(observation, deterministic=greedy)
         action = action.reshape(-1, *(space.shape or ())).to(action_dtype(space))
         if isinstance(space, spaces.Box):
@@ -123,8 +135,8 @@ class SB3Agent(Agent):
         are those of the last update. It goes on in the environments as they stand; those that were never reset are.
         With another number of environments than before, replay starts empty.
         """
-        self.attach(env)
-        self.statistics = continued_statistics(self.statistics, env)
+        self.enter(env)
+        assert self.statistics is not None
         if self.model.n_envs != env.num_envs:
             self._remake(env.num_envs, learned_state(self.model))
         model, recorder = self.model, Recorder(env)
@@ -135,10 +147,10 @@ class SB3Agent(Agent):
         _, callback = model._setup_learn(steps - self.steps, reset_num_timesteps=False)
         advance = self._advance_on_policy if isinstance(model, OnPolicyAlgorithm) else self._advance_off_policy
         while self.steps < steps:
-            with self.randomness.in_place():
+            with self.foreign.in_place():
                 advance(callback, steps)
             self.steps = model.num_timesteps
-            yield self.statistics.report(self.steps, recorder.read(), {}) | self._read_losses()
+            yield self.report(self.statistics.gather(recorder.read(), {})) | self._read_losses()
 
     def _advance_on_policy(self, callback: Any, end: int) -> None:
         """One rollout and its update."""
@@ -191,15 +203,14 @@ class SB3Agent(Agent):
         load_learned_state(self.model, learned)
 
     def state_dict(self) -> dict[str, Any]:
-        """What it has learned, its replay, its generators and running episodes beside the base's counters."""
+        """What it has learned, its replay and its generators beside the base's state."""
         replay = getattr(self.model, "replay_buffer", None)
         return super().state_dict() | {
             "num_envs": self.model.n_envs,
             "learned": learned_state(self.model),
             "replay": None if replay is None else replay_state(replay),
-            "randomness": self.randomness.state_dict(),
+            "foreign": self.foreign.state_dict(),
             "actions": self._actions.np_random.bit_generator.state,
-            "running": None if self.statistics is None else self.statistics.running,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -208,12 +219,8 @@ class SB3Agent(Agent):
         self._remake(state["num_envs"], state["learned"])
         if state["replay"] is not None:
             load_replay_state(self.model.replay_buffer, state["replay"])
-        self.randomness.load_state_dict(state["randomness"])
+        self.foreign.load_state_dict(state["foreign"])
         self._actions.np_random.bit_generator.state = state["actions"]
-        self.statistics = None
-        if state["running"] is not None:
-            self.statistics = EpisodeStatistics(state["running"].shape[1], self.device)
-            self.statistics.running = state["running"].to(self.device)
 
 
 class SB3A2C(SB3Agent):

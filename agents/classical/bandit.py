@@ -15,6 +15,8 @@ from ...envs.core.tree import where
 from ...neural_blocks.errors import InvalidInput
 from ..core.agent import Agent, Memory
 from ..core.config import AgentConfig
+from ..core.randomness import ACT
+from .dirichlet import GAMMA_NOISE, dirichlet
 
 
 class Record(NamedTuple):
@@ -108,9 +110,8 @@ class EpsilonGreedy(BanditAgent):
     def index(self, record: Record) -> Tensor:
         """The posterior mean, or random numbers."""
         count, arms = record.pulls.shape
-        chance = torch.rand(count, 1, generator=self.generator, device=self.device)
-        random = torch.rand(count, arms, generator=self.generator, device=self.device)
-        return torch.where(chance < self.config.epsilon, random, record.mean)
+        noise = self.randomness.uniform(ACT, count, 1 + arms)
+        return torch.where(noise[:, :1] < self.config.epsilon, noise[:, 1:], record.mean)
 
 
 class UCB1Config(AgentConfig):
@@ -146,17 +147,9 @@ class Thompson(BanditAgent):
 
     def index(self, record: Record) -> Tensor:
         """A sample of each arm's chance."""
-        losses = record.pulls - record.wins
-        return sample_dirichlet(torch.stack([record.wins, losses], -1) + 1, self.generator)[..., 0]
-
-
-def sample_dirichlet(concentration: Tensor, generator: torch.Generator) -> Tensor:
-    """Dirichlet samples along the last axis of positive parameters: gamma variates divided by their sum.
-
-    `torch.distributions` would draw from the global generator.
-    """
-    gamma = torch._standard_gamma(concentration, generator=generator)
-    return gamma / gamma.sum(-1, keepdim=True)
+        posterior = torch.stack([record.wins, record.pulls - record.wins], -1) + 1  # (B, K, 2)
+        noise = self.randomness.uniform(ACT, len(posterior), posterior[0].numel() * GAMMA_NOISE)
+        return dirichlet(posterior, noise.view(*posterior.shape, GAMMA_NOISE))[..., 0]
 
 
 def require_trial(name: str, space: spaces.Dict) -> None:

@@ -7,10 +7,11 @@ from typing import ClassVar
 import gymnasium.spaces as spaces
 from torch import Tensor
 
-from ...envs.core.actions import random_action
+from ...envs.core.actions import action_noise, action_of
 from ...envs.core.task import Observation
 from ...envs.core.tree import leaves
 from ..core.agent import Agent, Memory
+from ..core.randomness import ACT
 
 
 class Random(Agent):
@@ -24,4 +25,5 @@ class Random(Agent):
     ) -> tuple[Tensor, Memory]:
         """Uniform actions (B, ...), greedy or not."""
         num_envs = len(leaves(observation)[0])
-        return random_action(self.action_space, num_envs, self.generator, self.device), memory
+        noise = self.randomness.uniform(ACT, num_envs, action_noise(self.action_space))
+        return action_of(self.action_space, noise), memory

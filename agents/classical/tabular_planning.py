@@ -10,12 +10,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ...envs.core.noise import normal
 from ...envs.core.task import Observation
 from ...envs.core.tree import where
 from ...neural_blocks.errors import InvalidInput
 from ..core.agent import Agent, Memory
 from ..core.config import AgentConfig
-from .bandit import require_trial, sample_dirichlet
+from ..core.randomness import ACT
+from .bandit import require_trial
+from .dirichlet import GAMMA_NOISE, dirichlet
 
 
 class TabularPlannerConfig(AgentConfig):
@@ -132,9 +135,11 @@ class PosteriorSampling(TabularPlanner):
 
     def model(self, belief: Belief) -> tuple[Tensor, Tensor]:
         """A sample of the posterior."""
-        transition = sample_dirichlet(belief.transitions + 1, self.generator)
-        noise = torch.randn(belief.visits.shape, generator=self.generator, device=self.device)
-        return transition, self.posterior_reward(belief) + noise * (belief.visits + 1).rsqrt()
+        counts, visits = belief.transitions + 1, belief.visits  # (B, S, A, S), (B, S, A)
+        sizes = [counts[0].numel() * GAMMA_NOISE, visits[0].numel()]
+        rows, pairs = self.randomness.uniform(ACT, len(visits), sum(sizes)).split(sizes, 1)
+        transition = dirichlet(counts, rows.reshape(*counts.shape, GAMMA_NOISE))
+        return transition, self.posterior_reward(belief) + normal(pairs).view_as(visits) * (visits + 1).rsqrt()
 
 
 class OptimisticPlanningConfig(TabularPlannerConfig):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -11,6 +12,7 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor
 
+from ...envs.core.execution import resolved
 from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.task import Observation
 from ...envs.core.tree import leaves
@@ -18,6 +20,7 @@ from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.registry import refuse_imports
 from .checkpoint import fingerprint, not_finite, read_checkpoint, require_dtypes, write_checkpoint
 from .config import AgentConfig
+from .randomness import Randomness
 
 Memory = tuple[Tensor, ...]
 Report = dict[str, float]
@@ -32,6 +35,8 @@ class Agent(ABC):
         config: settings; None for the defaults.
         device: where its tensors live; the environments must live there too.
         seed: of its initial weights and of every random choice it makes.
+        execution: how it learns: "eager", "compiled" (its steps and losses as fused programs), "captured" (on CUDA
+            only: each iteration as one graph, compiled inside), or "auto", captured on CUDA and eager elsewhere.
 
     Raises:
         InvalidInput: spaces that the agent does not serve.
@@ -45,6 +50,7 @@ class Agent(ABC):
 
     name: ClassVar[str]
     Config: ClassVar[type[AgentConfig]] = AgentConfig
+    backend: ClassVar[str] = "inductor"  # of torch.compile
     observation_spaces: ClassVar[tuple[type[spaces.Space[Any]], ...]] = (
         spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Dict,
     )  # fmt: skip
@@ -60,6 +66,7 @@ class Agent(ABC):
         *,
         device: torch.device | str = "cpu",
         seed: int = 0,
+        execution: str = "auto",
     ) -> None:
         given: dict[Literal["observation", "action"], spaces.Space[Any]]
         given = {"observation": observation_space, "action": action_space}
@@ -69,9 +76,10 @@ class Agent(ABC):
         self.observation_space, self.action_space = observation_space, action_space
         self.config: Any = self.Config() if config is None else config
         self.device = torch.device(device)
-        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.execution = resolved(f"{self.name}: execution", execution, self.device)
+        self.randomness = Randomness(seed, self.device)
         self.steps = 0
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), single_precision():
             torch.default_generator.manual_seed(seed)  # leaves a GPU's global generator alone
             self.build()
 
@@ -128,16 +136,26 @@ class Agent(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what the agent does next: tensors and plain values."""
-        return {"steps": self.steps, "generator": self.generator.get_state()}
+        return {"steps": self.steps, "randomness": self.randomness.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues exactly where a saved agent stood."""
         self.steps = state["steps"]
-        saved = state["generator"].cpu()
-        if (
-            saved.shape == self.generator.get_state().shape
-        ):  # a CPU and a GPU cannot continue each other's random numbers
-            self.generator.set_state(saved)
+        self.randomness.load_state_dict(state["randomness"])
+
+    @contextmanager
+    def apart(self, seed: int | None = None) -> Iterator[None]:
+        """Within, random choices are made apart: those after it are what they would have been without it.
+
+        Args:
+            seed: of the choices within; None for those that would have been made next.
+        """
+        own = self.randomness
+        self.randomness = own.copy() if seed is None else Randomness(seed, self.device)
+        try:
+            yield
+        finally:
+            self.randomness = own
 
     def save(self, path: str | Path, **extra: Any) -> None:
         """Writes a checkpoint; the old file stays whole until the new one is, and links are replaced, not followed.
@@ -213,6 +231,17 @@ class Agent(ABC):
         agent = cls(observation_space, action_space, cls.Config(**{**checkpoint["config"], **settings}), device=device)
         agent.restore(checkpoint, path)
         return agent
+
+
+@contextmanager
+def single_precision() -> Iterator[None]:
+    """Within, tensors without a dtype of their own are float32, whatever the process has chosen."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def served(agent: Agent | type[Agent], kind: Literal["observation", "action"]) -> str:

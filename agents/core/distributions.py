@@ -1,6 +1,7 @@
 """Policies over an action space: from a network's outputs to actions, log-probabilities and entropies.
 
-Every distribution takes parameters (..., `size`) and speaks of raw actions, which `to_env` turns into the space's own.
+Every distribution takes parameters (..., `size`) and speaks of raw actions, which `to_env` turns into the space's own;
+a random one is made from uniforms (..., `noise`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...envs.core.noise import normal
 from ...neural_blocks.errors import InvalidInput
+
+
+def choose(logits: Tensor, noise: Tensor) -> Tensor:
+    """One of n values with the softmax of logits (..., n), int64 (...): the cumulated probabilities passed by `noise`.
+
+    Args:
+        logits: (..., n).
+        noise: (..., 1) uniforms.
+    """
+    passed = logits.softmax(-1).cumsum(-1)[..., :-1]
+    return (noise >= passed).sum(-1)
 
 
 class Categorical(nn.Module):
@@ -22,12 +35,11 @@ class Categorical(nn.Module):
 
     def __init__(self, space: spaces.Discrete) -> None:
         super().__init__()
-        self.size, self.start = int(space.n), int(space.start)
+        self.size, self.start, self.noise = int(space.n), int(space.start), 1
 
-    def sample(self, logits: Tensor, generator: torch.Generator) -> Tensor:
-        """A random action: the first of n exponential clocks, at rates given by the logits, to ring."""
-        clocks = torch.rand(logits.shape, generator=generator, device=logits.device).log_().neg_()
-        return (logits - clocks.log_()).argmax(-1)
+    def sample(self, logits: Tensor, noise: Tensor) -> Tensor:
+        """A random action."""
+        return choose(logits, noise)
 
     def mode(self, logits: Tensor) -> Tensor:
         """The most probable action."""
@@ -59,13 +71,13 @@ class MultiCategorical(nn.Module):
     def __init__(self, space: spaces.MultiDiscrete) -> None:
         super().__init__()
         self.sizes = [int(n) for n in space.nvec.reshape(-1)]
-        self.size, self.shape = sum(self.sizes), space.shape
+        self.size, self.shape, self.noise = sum(self.sizes), space.shape, len(self.sizes)
         self.parts = [Categorical(spaces.Discrete(n)) for n in self.sizes]
         self.register_buffer("start", torch.as_tensor(space.start), persistent=False)
 
-    def sample(self, logits: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, logits: Tensor, noise: Tensor) -> Tensor:
         """A random action."""
-        return self._each(logits, lambda part, own, _: part.sample(own, generator))
+        return self._each(logits, lambda part, own, k: part.sample(own, noise[..., k : k + 1]))
 
     def mode(self, logits: Tensor) -> Tensor:
         """The most probable action."""
@@ -98,11 +110,11 @@ class Bernoulli(nn.Module):
     def __init__(self, space: spaces.MultiBinary) -> None:
         super().__init__()
         self.shape = space.shape
-        self.size = math.prod(space.shape)
+        self.size = self.noise = math.prod(space.shape)
 
-    def sample(self, logits: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, logits: Tensor, noise: Tensor) -> Tensor:
         """Random bits."""
-        return (torch.rand(logits.shape, generator=generator, device=logits.device) < logits.sigmoid()).float()
+        return (noise < logits.sigmoid()).to(logits.dtype)
 
     def mode(self, logits: Tensor) -> Tensor:
         """The most probable bits."""
@@ -140,7 +152,7 @@ class DiagonalGaussian(nn.Module):
     def __init__(self, space: spaces.Box) -> None:
         super().__init__()
         self.shape = space.shape
-        self.size = math.prod(space.shape)
+        self.size = self.noise = math.prod(space.shape)
         self.log_std = nn.Parameter(torch.full((self.size,), -0.5))
         between = space.bounded_below & space.bounded_above
         low, high = (np.where(between, bound, 0.0).astype(np.float64) for bound in (space.low, space.high))
@@ -153,9 +165,9 @@ class DiagonalGaussian(nn.Module):
         for name, values in limits.items():
             self.register_buffer(name, torch.as_tensor(values, dtype=torch.get_default_dtype()), persistent=False)
 
-    def sample(self, mean: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, mean: Tensor, noise: Tensor) -> Tensor:
         """A random action."""
-        return mean + self.log_std.exp() * torch.randn(mean.shape, generator=generator, device=mean.device)
+        return mean + self.log_std.exp() * normal(noise)
 
     def mode(self, mean: Tensor) -> Tensor:
         """The mean."""

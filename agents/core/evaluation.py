@@ -43,13 +43,8 @@ def evaluate(
     if episodes < 1:
         raise InvalidInput(f"evaluate: episodes must be at least 1; got {episodes}")
     agent.attach(env)
-    own = agent.generator.get_state()
-    if seed is not None:
-        agent.generator.manual_seed(seed)
-    try:
+    with agent.apart(seed):
         return _play(agent, env, episodes, seed, greedy)
-    finally:
-        agent.generator.set_state(own)
 
 
 def _play(agent: Agent, env: BatchedEnvironment, episodes: int, seed: int | None, greedy: bool) -> Evaluation:

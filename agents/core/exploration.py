@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from .config import AgentConfig
+from .distributions import choose
 
 
 class ExplorationConfig(AgentConfig):
@@ -28,19 +29,27 @@ class ExplorationConfig(AgentConfig):
     exploration_fraction: float = Field(0.2, ge=0, le=1)
     temperature: float = Field(1.0, gt=0)
 
-    def epsilon(self, progress: float) -> float:
-        """The probability of a random action when that fraction of the run is over."""
-        if progress >= self.exploration_fraction:
-            return self.epsilon_end
-        return self.epsilon_start + (self.epsilon_end - self.epsilon_start) * progress / self.exploration_fraction
+    def epsilon(self, progress: Tensor) -> Tensor:
+        """() the probability of a random action when that fraction () of the run is over."""
+        if self.exploration_fraction == 0:
+            return torch.full_like(progress, self.epsilon_end)
+        share = (progress / self.exploration_fraction).clamp(max=1)
+        return self.epsilon_start + (self.epsilon_end - self.epsilon_start) * share
 
 
-def explore(values: Tensor, config: ExplorationConfig, progress: float, generator: torch.Generator) -> Tensor:
-    """Actions (B,) int64 from 0 on, for values (B, A), when that fraction of the run is over."""
-    shape, device = values.shape, values.device
-    if config.exploration == "boltzmann":  # the largest of logits with Gumbel noise is a draw from their softmax
-        clocks = torch.rand(shape, generator=generator, device=device).log_().neg_()
-        return (values / config.temperature - clocks.log_()).argmax(-1)
-    chance = torch.rand(2, shape[0], generator=generator, device=device)
-    anything = (chance[1] * shape[1]).long().clamp(max=shape[1] - 1)
-    return torch.where(chance[0] < config.epsilon(progress), anything, values.argmax(-1))
+NOISE = 2  # uniforms that exploring takes for one action
+
+
+def explore(values: Tensor, config: ExplorationConfig, progress: Tensor, noise: Tensor) -> Tensor:
+    """Actions (B,) int64 from 0 on, for values (B, A), when that fraction of the run is over.
+
+    Args:
+        values: (B, A) of each action.
+        config: how.
+        progress: () fraction of the run that is over.
+        noise: (B, `NOISE`) uniforms.
+    """
+    if config.exploration == "boltzmann":
+        return choose(values / config.temperature, noise[:, :1])
+    anything = (noise[:, 1] * values.shape[1]).long()
+    return torch.where(noise[:, 0] < config.epsilon(progress), anything, values.argmax(-1))

@@ -8,23 +8,24 @@ import torch
 from torch import Tensor
 
 from ...envs.core.task import Observation
-from .agent import Agent, Memory
+from . import optimisers
+from .agent import Memory
 from .distributions import distribution
+from .learner import Learner
 from .network import Actor, ActorCritic
-from .rollout import EpisodeStatistics
+from .randomness import ACT
 
 
-class PolicyAgent(Agent):
+class PolicyAgent(Learner):
     """An agent whose network gives the parameters of a distribution over actions. Subclasses say how it learns.
 
     Attributes:
-        network: an `Actor` or `ActorCritic`.
+        network: an `Actor` or `ActorCritic`; in training mode while it learns from what was collected, else not.
         policy: the action space's distribution.
-        parameters: of both.
+        parameters: of both, those that are learned.
         optimiser: of the parameters; subclasses make it.
         chunk: L, steps of the sequences that are learned from; 1 without a memory.
         memory: the network's, where the environments to learn in stand.
-        statistics: of their episodes; None before learning.
     """
 
     network: Any
@@ -33,12 +34,12 @@ class PolicyAgent(Agent):
     def make_network(self, kind: type[Actor] | type[ActorCritic]) -> None:
         """Network and distribution, and what stands beside them before learning."""
         policy = distribution(self.action_space)
-        self.network = kind(self.observation_space, policy.size, **self.config.network()).to(self.device)
+        self.network = kind(self.observation_space, policy.size, **self.config.network()).to(self.device).eval()
         self.policy = policy.to(self.device)
-        self.parameters = [*self.network.parameters(), *self.policy.parameters()]
+        both = [*self.network.parameters(), *self.policy.parameters()]
+        self.parameters = [parameter for parameter in both if parameter.requires_grad]
         self.chunk: int = self.config.chunk
         self.memory: Memory = ()
-        self.statistics: EpisodeStatistics | None = None
 
     def initial_memory(self, num_envs: int) -> Memory:
         """Zeros."""
@@ -50,25 +51,35 @@ class PolicyAgent(Agent):
     ) -> tuple[Tensor, Memory]:
         """Actions (B, ...) from the policy; see `Agent.act`."""
         parameters, *_, memory = self.network.act(observation, *self._going_on(observation, memory, start))
-        raw = self.policy.mode(parameters) if greedy else self.policy.sample(parameters, self.generator)
+        raw = self.policy.mode(parameters) if greedy else self.policy.sample(parameters, self.noise(len(parameters)))
         return self.policy.to_env(raw), memory
 
-    def minimise(self, loss: Tensor) -> None:
-        """One step of the optimiser."""
+    def noise(self, num_envs: int) -> Tensor:
+        """Uniforms for one action of each environment, (B, noise)."""
+        return self.randomness.uniform(ACT, num_envs, self.policy.noise)
+
+    def minimise(self, loss: Tensor) -> Tensor:
+        """One step of the optimiser; returns the gradient's norm before it was scaled down."""
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm, foreach=True)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm, foreach=True)
         self.optimiser.step()
+        return norm
+
+    def changing(self) -> list[Tensor]:
+        """Weights, buffers and optimiser beside the base's tensors."""
+        modules = (self.network, self.policy)
+        weights = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+        return [*super().changing(), *weights, *optimisers.tensors(self.optimiser)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Network, optimiser, memory and running episodes beside the base's counters."""
+        """Network, optimiser and memory beside the base's state."""
         return super().state_dict() | {
             "network": self.network.state_dict(),
             "policy": self.policy.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "memory": list(self.memory),
-            "running": None if self.statistics is None else self.statistics.running,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -76,9 +87,5 @@ class PolicyAgent(Agent):
         super().load_state_dict(state)
         self.network.load_state_dict(state["network"])
         self.policy.load_state_dict(state["policy"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        optimisers.restore(self.optimiser, state["optimiser"])
         self.memory = tuple(part.to(self.device) for part in state["memory"])
-        self.statistics = None
-        if state["running"] is not None:
-            self.statistics = EpisodeStatistics(state["running"].shape[1], self.device)
-            self.statistics.running = state["running"].to(self.device)

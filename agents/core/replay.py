@@ -11,6 +11,7 @@ from torch import Tensor
 from ...envs.core.task import Observation
 from ...envs.core.tree import leaves, tree_map
 from .agent import Memory
+from .randomness import REPLAY, Randomness
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ def n_step(reward: Tensor, ended: Tensor, gamma: float, steps: int) -> tuple[Ten
 class Replay:
     """The last L steps of B environments. Every write is one step of all of them.
 
+    Where it stands is counted on the device, so that writing and drawing can be captured in a graph.
+
     Args:
         capacity: transitions to keep, over all environments: B L of them, L being a multiple of `chunk`, but not 0.
         num_envs: B.
@@ -99,40 +102,47 @@ class Replay:
         chunk: steps of the sequences that `sequences` draws; the memory before each of them is kept.
 
     Attributes:
-        written: steps ever written.
+        written: () int64 steps ever written.
     """
 
     def __init__(self, capacity: int, num_envs: int, device: torch.device, chunk: int = 1) -> None:
         self.num_envs, self.device, self.chunk = num_envs, device, chunk
         self.length = max(1, capacity // (num_envs * chunk)) * chunk  # L
-        self.written = 0
+        self.written = torch.zeros((), dtype=torch.int64, device=device)
         self._steps: Any = None  # a Transition of (L, B, ...)
         self._memories: Memory = ()  # (L / chunk, B, ...)
 
     def __len__(self) -> int:
         """Transitions kept now."""
-        return min(self.written, self.length) * self.num_envs
+        return int(self._kept()) * self.num_envs
+
+    def _kept(self) -> Tensor:
+        """() int64, steps kept now."""
+        return self.written.clamp(max=self.length)
 
     def write(self, transition: Transition, memory: Memory = ()) -> None:
         """Adds one step of all environments, and the agent's memory before it; the oldest step makes room."""
         if self._steps is None:
-            self._allocate(transition, memory)
-        slot = self.written % self.length
+            self._steps = tree_map(lambda new: new.new_zeros(self.length, *new.shape), transition)
+            self._memories = tuple(part.new_zeros(self.length // self.chunk, *part.shape) for part in memory)
+        slot = (self.written % self.length).reshape(1)
         for kept, new in zip(leaves(self._steps), leaves(transition), strict=True):
-            kept[slot] = new
-        if slot % self.chunk == 0:
-            for kept, new in zip(self._memories, memory, strict=True):
-                kept[slot // self.chunk] = new
+            kept.index_copy_(0, slot, new.unsqueeze(0))
+        begins, place = slot % self.chunk == 0, slot // self.chunk  # whether a sequence begins with this step
+        for kept, new in zip(self._memories, memory, strict=True):
+            now = torch.where(begins, new, kept.index_select(0, place)[0])
+            kept.index_copy_(0, place, now.unsqueeze(0))
         self.written += 1
 
-    def _allocate(self, transition: Transition, memory: Memory) -> None:
-        self._steps = tree_map(lambda new: new.new_zeros(self.length, *new.shape), transition)
-        self._memories = tuple(part.new_zeros(self.length // self.chunk, *part.shape) for part in memory)
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All that writing changes in place."""
+        return [self.written, *([] if self._steps is None else leaves(self._steps)), *self._memories]
 
     def interrupt(self, start: Tensor) -> None:
         """Says where (B,) the episodes of the last step do not go on: somebody has reset those environments."""
-        if self.written:
-            slot = (self.written - 1) % self.length
+        if len(self):
+            slot = (int(self.written) - 1) % self.length
             self._steps.truncated[slot] |= start & ~self._steps.terminated[slot]
 
     def _rows(self, tree: Any, slot: Tensor, env: Tensor) -> Any:
@@ -140,7 +150,7 @@ class Replay:
         flat = slot * self.num_envs + env
         return tree_map(lambda kept: kept.flatten(0, 1)[flat], tree)
 
-    def sample(self, size: int, gamma: float, steps: int, generator: torch.Generator) -> Batch:
+    def sample(self, size: int, gamma: float, steps: int, randomness: Randomness) -> Batch:
         """Single transitions, uniformly and with replacement, each with the n steps from it on.
 
         The newest steps are summed over fewer than n.
@@ -149,18 +159,18 @@ class Replay:
             size: N.
             gamma: discount.
             steps: n.
-            generator: of the choice.
+            randomness: of the choice.
 
         Returns:
             A batch with T = 1 and no memory.
         """
-        kept = min(self.written, self.length)
+        kept = self._kept()
         oldest = self.written - kept
-        chance = torch.rand(2, size, generator=generator, device=self.device, dtype=torch.float64)
-        age, env = (chance[0] * kept).long(), (chance[1] * self.num_envs).long()  # (N,), (N,)
+        drawn = randomness.integers(REPLAY, 1, size, kept * self.num_envs)[0]
+        age, env = drawn // self.num_envs, drawn % self.num_envs  # (N,), (N,)
         time = age + torch.arange(steps, device=self.device).unsqueeze(1)  # (n, N), counted from the oldest
         newest = time >= kept - 1
-        slot = (time.clamp(max=kept - 1) + oldest) % self.length
+        slot = (torch.minimum(time, kept - 1) + oldest) % self.length
         stored = self._steps
         reward, terminated, truncated = self._rows((stored.reward, stored.terminated, stored.truncated), slot, env)
         total, last = n_step(reward, terminated | truncated | newest, gamma, steps)
@@ -170,7 +180,7 @@ class Replay:
         discount = gamma ** (last[:1] + 1).to(total.dtype) * ~terminated.gather(0, last[:1])
         return Batch(observation, start, action, total[:1], discount, following, torch.zeros_like(last[:1]), ())
 
-    def sequences(self, size: int, gamma: float, steps: int, generator: torch.Generator) -> Batch:
+    def sequences(self, size: int, gamma: float, steps: int, randomness: Randomness) -> Batch:
         """Whole sequences of `chunk` steps, uniformly and with replacement, with the memory before each.
 
         Only complete ones: `written` must be a multiple of `chunk`.
@@ -179,11 +189,11 @@ class Replay:
             size: N.
             gamma: discount.
             steps: n; a sum ends with its sequence.
-            generator: of the choice.
+            randomness: of the choice.
         """
-        chance = torch.rand(2, size, generator=generator, device=self.device, dtype=torch.float64)
-        part = (chance[0] * (min(self.written, self.length) // self.chunk)).long()
-        env = (chance[1] * self.num_envs).long()
+        whole = self._kept() // self.chunk * self.num_envs
+        chosen = randomness.integers(REPLAY, 1, size, whole)[0]
+        part, env = chosen // self.num_envs, chosen % self.num_envs  # (N,), (N,)
         slot = part * self.chunk + torch.arange(self.chunk, device=self.device).unsqueeze(1)  # (T, N)
         drawn = self._rows(self._steps, slot, env)
         total, last = n_step(drawn.reward, drawn.terminated | drawn.truncated, gamma, steps)
@@ -196,14 +206,14 @@ class Replay:
 
     def state_dict(self) -> dict[str, Any]:
         """The filled part of the ring, and where it stands."""
-        kept = min(self.written, self.length)
+        kept = int(self._kept())
         steps = None if self._steps is None else tree_map(lambda tensor: tensor[:kept].clone(), vars(self._steps))
         memories = [part[: kept // self.chunk].clone() for part in self._memories]
-        return {"num_envs": self.num_envs, "written": self.written, "steps": steps, "memories": memories}
+        return {"num_envs": self.num_envs, "written": self.written.clone(), "steps": steps, "memories": memories}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues exactly where a saved ring of the same capacity and number of environments stood."""
-        self.written = state["written"]
+        self.written.copy_(state["written"])
         if state["steps"] is None:
             self._steps, self._memories = None, ()
             return

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...envs.core.protocol import BatchedEnvironment
+from ...envs.core.execution import row_by_row
+from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
-from .agent import Report
+from .execution import Interaction
 from .network import ActorCritic, Memory
 
 
@@ -52,70 +53,95 @@ class Rollout:
         return self.terminated | self.truncated
 
 
-@torch.no_grad()
-def collect(
-    env: BatchedEnvironment,
-    network: ActorCritic,
-    policy: Any,
-    steps: int,
-    memory: Memory,
-    generator: torch.Generator,
-    chunk: int = 1,
-) -> tuple[Rollout, Memory]:
-    """Acts for `steps` steps in every environment.
+class Seen(NamedTuple):
+    """What acting keeps of one step of B environments: what was acted on, and how."""
+
+    observation: Any
+    start: Tensor
+    parameters: Tensor
+    action: Tensor
+    value: Tensor
+
+
+class Collector:
+    """Collects rollouts in a batch of environments with a network for policy and value.
 
     Args:
         env: where; it must have been reset.
         network: gives the policy's parameters and the values.
         policy: the action space's distribution.
-        steps: T, a multiple of `chunk`.
-        memory: the network's memory before the first step.
-        generator: of the actions.
-        chunk: keep the memory at every chunk-th step, for sequences of that length.
-
-    Returns:
-        The rollout, and the memory after it.
+        interaction: makes how a step is run from the environments and the choice; None for eagerly.
     """
-    seen, starts, policies, actions, values, outcomes = [], [], [], [], [], []
-    memories: list[Memory] = []
-    final_values: list[Tensor] = []
-    nothing = torch.zeros(env.num_envs, device=env.device)
-    never = torch.zeros(env.num_envs, dtype=torch.bool, device=env.device)
-    observation, start = env.observation, env.episode_start
-    for time in range(steps):
-        if time % chunk == 0:
-            memories.append(memory)
-        parameters, value, memory = network.act(observation, memory, start)
-        action = policy.sample(parameters, generator)
-        outcome = env.step(policy.to_env(action))
-        seen.append(observation)
-        starts.append(start)
-        policies.append(parameters)
-        actions.append(action)
-        values.append(value)
-        outcomes.append(outcome)
-        if env.device.type == "cpu" and not bool(outcome.truncated.any()):
-            final_values.append(nothing)
-        else:
-            final = network.act(outcome.final_observation, memory, never)[1]
-            final_values.append(torch.where(outcome.truncated, final, nothing))
-        observation, start = outcome.observation, outcome.done
-    values.append(network.act(observation, memory, start)[1])
-    taken = torch.stack(actions)
-    rollout = Rollout(
-        observation=tree_map(lambda *parts: torch.stack(parts), *seen),
-        start=torch.stack(starts),
-        action=taken,
-        log_prob=policy.log_prob(torch.stack(policies), taken),
-        value=torch.stack(values),
-        reward=torch.stack([outcome.reward for outcome in outcomes]),
-        terminated=torch.stack([outcome.terminated for outcome in outcomes]),
-        truncated=torch.stack([outcome.truncated for outcome in outcomes]),
-        final_value=torch.stack(final_values),
-        memory=tree_map(lambda *parts: torch.stack(parts), *memories),
-        metrics={name: torch.stack([outcome.metrics[name] for outcome in outcomes]) for name in outcomes[0].metrics},
-    )
-    return rollout, memory
+
+    def __init__(
+        self,
+        env: BatchedEnvironment,
+        network: ActorCritic,
+        policy: Any,
+        interaction: Callable[..., Interaction] = Interaction,
+    ) -> None:
+        self.env, self.network, self.policy = env, network, policy
+        self._interaction = interaction(env, self._choose)
+
+    def _choose(self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor) -> Any:
+        parameters, value, memory = self.network.act(observation, memory, start)
+        action = self.policy.sample(parameters, noise)
+        return self.policy.to_env(action), memory, Seen(observation, start, parameters, action, value)
+
+    @torch.no_grad()
+    def collect(self, memory: Memory, noise: Tensor, chunk: int = 1) -> tuple[Rollout, Memory]:
+        """Acts for T steps, a multiple of `chunk`, in every environment.
+
+        Args:
+            memory: the network's memory before the first step.
+            noise: (T, B, noise) uniforms, which the policy's actions are made from.
+            chunk: keep the memory at every chunk-th step, for sequences of that length.
+
+        Returns:
+            The rollout, and the memory after it.
+        """
+        env, network, policy = self.env, self.network, self.policy
+        kept, outcomes, memories, final_values = [], [], [], []
+        nothing = torch.zeros(env.num_envs, dtype=torch.float32, device=env.device)
+        never = torch.zeros(env.num_envs, dtype=torch.bool, device=env.device)
+        for time in range(len(noise)):
+            if time % chunk == 0:
+                memories.append(memory)
+            memory, seen, outcome = self._interaction.step(memory, noise[time])
+            kept.append(seen)
+            outcomes.append(outcome)
+            if row_by_row(env.device) and not bool(outcome.truncated.any()):
+                final_values.append(nothing)
+            else:
+                final = network.act(outcome.final_observation, memory, never)[1]
+                final_values.append(torch.where(outcome.truncated, final, nothing))
+        last = network.act(env.observation, memory, env.episode_start)[1]
+        observation, start, parameters, action, value = stacked(*kept)
+        taken: TimeStep = stacked(*map(without_observations, outcomes))
+        rollout = Rollout(
+            observation=observation,
+            start=start,
+            action=action,
+            log_prob=policy.log_prob(parameters, action),
+            value=torch.cat([value, last.unsqueeze(0)]),
+            reward=taken.reward,
+            terminated=taken.terminated,
+            truncated=taken.truncated,
+            final_value=torch.stack(final_values),
+            memory=stacked(*memories),
+            metrics=taken.metrics,
+        )
+        return rollout, memory
+
+
+def without_observations(step: TimeStep) -> TimeStep:
+    """What a step gave beside observations, which are kept elsewhere or not at all."""
+    return replace(step, observation={}, final_observation={})
+
+
+def stacked(*steps: Any) -> Any:
+    """Trees of (B, ...) of T steps as one of (T, B, ...)."""
+    return tree_map(lambda *parts: torch.stack(parts), *steps)
 
 
 def generalised_advantage(rollout: Rollout, gamma: float, gae_lambda: float) -> Tensor:
@@ -144,61 +170,3 @@ def sequences(tree: Any, chunk: int) -> Any:
         return parts.reshape(chunk, steps // chunk * batch, *rest)
 
     return tree_map(cut, tree)
-
-
-class Outcomes(Protocol):
-    """What `EpisodeStatistics` reads of T steps of B environments."""
-
-    @property
-    def reward(self) -> Tensor:
-        """(T, B)."""
-
-    @property
-    def metrics(self) -> dict[str, Tensor]:
-        """Named (T, B) values, NaN where there is none."""
-
-    @property
-    def done(self) -> Tensor:
-        """(T, B) bool: an episode ended with this step."""
-
-
-class EpisodeStatistics:
-    """Returns and lengths of the episodes that end, kept on the device and read once per iteration."""
-
-    def __init__(self, num_envs: int, device: torch.device) -> None:
-        self.running = torch.zeros(2, num_envs, device=device)  # return and length of the current episodes
-
-    def update(self, rollout: Outcomes) -> Tensor:
-        """(3 + M,) the sum of returns, the sum of lengths, the number of ended episodes, and M mean metrics."""
-        gained = torch.stack([rollout.reward, torch.ones_like(rollout.reward)])  # (2, T, B)
-        closed = rollout.done.flip(0).cumsum(0).flip(0) > 0  # (T, B) the step's episode ends within the rollout
-        ended = (gained * closed).sum(1) + self.running * closed[0]  # (2, B)
-        self.running = (gained * ~closed).sum(1) + self.running * ~closed[0]
-        means = [torch.nanmean(values) for values in rollout.metrics.values()]
-        return torch.stack([*ended.sum(1), rollout.done.sum(), *means])
-
-    def report(self, steps: int, rollout: Outcomes, losses: dict[str, Tensor]) -> Report:
-        """What `Agent.learn` yields: the mean return and length of the episodes that ended, metrics and losses.
-
-        It is the one place where an iteration reads from the device. A mean over nothing is left out.
-        """
-        numbers = [self.update(rollout), *(loss.reshape(1) for loss in losses.values())]
-        total, length, episodes, *rest = torch.cat(numbers).tolist()
-        report = {"steps": float(steps), "episodes": episodes}
-        if episodes:
-            report |= {"return": total / episodes, "length": length / episodes}
-        named = dict(zip([*rollout.metrics, *losses], rest, strict=True))
-        return report | {name: value for name, value in named.items() if name in losses or not math.isnan(value)}
-
-
-def continued_statistics(statistics: EpisodeStatistics | None, env: BatchedEnvironment) -> EpisodeStatistics:
-    """The statistics with which learning goes on in environments as they stand; fresh ones for another number of them.
-
-    Environments that were never reset are.
-    """
-    if not env.started:
-        env.reset()
-    if statistics is None or statistics.running.shape[1] != env.num_envs:
-        statistics = EpisodeStatistics(env.num_envs, env.device)
-    statistics.running = statistics.running * ~env.episode_start  # someone may have reset them
-    return statistics

@@ -15,8 +15,6 @@ from ...neural_blocks.errors import InvalidInput
 from ..core.distributions import Categorical, DiagonalGaussian
 from ..policy_gradient.actor_critic import ActorCriticAgent
 
-SMALLEST = 2.0**-25  # in place of a uniform of 0, whose logarithm and quantile are infinite
-
 
 class FrozenPolicy(Opponent):
     """A copy of an actor-critic's policy as it is now, which draws its actions from the game's noise.
@@ -35,18 +33,14 @@ class FrozenPolicy(Opponent):
         if not isinstance(agent.policy, Categorical | DiagonalGaussian):
             raise InvalidInput(f"an opponent's action space must be Discrete or Box; got {agent.action_space}")
         self.network, self.policy = copy.deepcopy(agent.network), copy.deepcopy(agent.policy)
-        self.noise = self.policy.size
+        self.noise = self.policy.noise
         self.requires_grad_(False)
 
     def forward(self, observation: Observation, noise: Tensor) -> Tensor:
         """Actions (B, ...) of the action space, from uniforms (B, `noise`)."""
         never = torch.zeros(len(noise), dtype=torch.bool, device=noise.device)
         parameters = self.network.act(observation, (), never)[0]  # (B, size)
-        noise = noise.clamp(min=SMALLEST)
-        if isinstance(self.policy, DiagonalGaussian):
-            return self.policy.to_env(parameters + self.policy.log_std.exp() * torch.special.ndtri(noise))
-        clocks = noise.log().neg()  # exponential ones, of which the first to ring is chosen
-        return self.policy.to_env((parameters - clocks.log()).argmax(1))
+        return self.policy.to_env(self.policy.sample(parameters, noise))
 
 
 class Pool(Opponent):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import gymnasium.spaces as spaces
@@ -18,6 +19,8 @@ from ...envs.core.task import Observation
 from ...neural_blocks.errors import InvalidInput
 from ..core.agent import Agent, Memory, Report
 from ..core.distributions import DiagonalGaussian
+from ..core.optimisers import set_rate
+from ..core.randomness import UPDATE
 from ..policy_gradient.ppo import PPO, PPOConfig
 from .opponents import FrozenPolicy, Pool
 
@@ -66,7 +69,7 @@ class SelfPlay(Agent):
 
     def build(self) -> None:
         """The own learner; the other player's spaces are known when it is attached."""
-        self.seeds: list[int] = torch.randint(2**31, (4,), generator=self.generator, device=self.device).tolist()
+        self.seeds: list[int] = self.randomness.integers(UPDATE, 1, 4, 2**31)[0].tolist()
         self.own = self._learner(self.observation_space, self.action_space, self.config, self.seeds[0])
         self.rival: PPO | None = None
         self.task: Versus[Any] | None = None
@@ -82,7 +85,7 @@ class SelfPlay(Agent):
         seed: int,
     ) -> PPO:
         config = config.model_copy(update={"anneal": False})  # self-play anneals over the run, not over each turn
-        learner = PPO(observation_space, action_space, config, device=self.device, seed=seed)
+        learner = PPO(observation_space, action_space, config, device=self.device, seed=seed, execution=self.execution)
         if isinstance(learner.policy, DiagonalGaussian):
             torch.nn.init.constant_(learner.policy.log_std, math.log(config.initial_deviation))
         return learner
@@ -107,6 +110,12 @@ class SelfPlay(Agent):
         self.pools = tuple(Pool(FrozenPolicy(learner), self.config.pool) for learner in (self.own, self.rival))
         if "rival" in self._saved:
             self._restore_rival(self._saved)
+
+    @contextmanager
+    def apart(self, seed: int | None = None) -> Iterator[None]:
+        """Within, the own learner's random choices are made apart; see `Agent.apart`."""
+        with self.own.apart(seed):
+            yield
 
     def initial_memory(self, num_envs: int) -> Memory:
         """Empty."""
@@ -135,8 +144,7 @@ class SelfPlay(Agent):
             reports = []
             for learner, batch, pool in zip(learners, self.batches, self.pools, strict=True):
                 if self.config.anneal:
-                    for group in learner.optimiser.param_groups:
-                        group["lr"] = learner.config.learning_rate * (1 - self.steps / steps)
+                    set_rate(learner.optimiser, learner.config.learning_rate * (1 - self.steps / steps))
                 *_, report = learner.learn(batch, learner.steps + count)
                 pool.add(FrozenPolicy(learner))
                 reports.append(report)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
 
 from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.tree import tree_map
+from ...neural_blocks.errors import Diverged
 from ..core.agent import Report
+from ..core.learner import training
+from ..core.randomness import ORDER
 from .demonstrations import Demonstration, Sequences, side_by_side
-from .labelled import ImitationAgent, ImitationConfig
+from .labelled import LOSSES, ImitationAgent, ImitationConfig
 
 
 class BehaviourCloning(ImitationAgent):
@@ -65,8 +69,13 @@ class BehaviourCloning(ImitationAgent):
             losses = []
             for batch in batches:
                 length, count = batch.start.shape[1], len(batch.start)
-                order = torch.randperm(count, generator=self.generator, device=self.device)
-                for rows in order.split(max(1, self.config.minibatch_size // length)):
-                    losses.append(self.update(tree_map(lambda part, rows=rows: part[rows], batch)))
-            policy_loss, entropy = torch.stack(losses).mean(0).tolist()
-            yield {"steps": float(self.steps), "policy_loss": policy_loss, "entropy": entropy}
+                (order,) = self.randomness.permutations(ORDER, 1, count)
+                with training(self.network):
+                    for rows in order.split(max(1, self.config.minibatch_size // length)):
+                        losses.append(self.update(tree_map(lambda part, rows=rows: part[rows], batch)))
+            means = dict(zip(LOSSES, torch.stack(losses).mean(0).tolist(), strict=True))
+            self.iterations += 1
+            for name, value in means.items():
+                if not math.isfinite(value):
+                    raise Diverged(self.iterations, name, value)
+            yield {"steps": float(self.steps), **means}

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...envs.core.task import Observation
 from ...envs.core.tree import leaves, tree_map
 from ..core.network import Memory
+from ..core.randomness import REPLAY, Randomness
 from ..core.rollout import sequences
 
 Labelled = tuple[Observation, Tensor, Tensor]
@@ -53,15 +54,21 @@ class Aggregate:
 
     Args:
         capacity: sequences kept; the oldest are overwritten.
+        device: where they are kept, and counted.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, device: torch.device | str = "cpu") -> None:
         self.capacity = capacity
-        self.added = 0
+        self.added = torch.zeros((), dtype=torch.int64, device=device)  # sequences ever added
         self.kept: Sequences | None = None
 
     def __len__(self) -> int:
-        return min(self.added, self.capacity)
+        return int(self.added.clamp(max=self.capacity))
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All that adding changes in place."""
+        return [self.added, *([] if self.kept is None else leaves(self.kept))]
 
     def add(self, sequences: Sequences) -> None:
         """Adds N sequences, or the last `capacity` of them if they are more."""
@@ -69,27 +76,28 @@ class Aggregate:
         skipped = max(0, count - self.capacity)
         if self.kept is None:
             self.kept = self._room(sequences)
-        rows = torch.arange(self.added + skipped, self.added + count, device=sequences.start.device) % self.capacity
+        rows = (self.added + torch.arange(skipped, count, device=self.added.device)) % self.capacity
         for kept, new in zip(leaves(self.kept), leaves(sequences), strict=True):
             kept.index_copy_(0, rows, new[skipped:])
         self.added += count
 
-    def sample(self, count: int, generator: torch.Generator) -> Sequences:
+    def sample(self, count: int, randomness: Randomness) -> Sequences:
         """Sequences drawn uniformly, with replacement."""
         assert self.kept is not None
-        rows = torch.randint(len(self), (count,), generator=generator, device=self.kept.start.device)
+        rows = randomness.integers(REPLAY, 1, count, self.added.clamp(max=self.capacity))[0]
         return tree_map(lambda kept: kept.index_select(0, rows), self.kept)
 
     def state_dict(self) -> dict[str, Any]:
         """The sequences kept, and how many there ever were."""
         kept = None if self.kept is None else vars(tree_map(lambda tensor: tensor[: len(self)].clone(), self.kept))
-        return {"added": self.added, "kept": kept}
+        return {"added": self.added.clone(), "kept": kept}
 
-    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues where a saved one of the same capacity stood."""
-        self.added, self.kept = state["added"], None
+        self.added.copy_(state["added"])
+        self.kept = None
         if state["kept"] is not None:
-            saved = tree_map(lambda tensor: tensor.to(device), Sequences(**state["kept"]))
+            saved = tree_map(lambda tensor: tensor.to(self.added.device), Sequences(**state["kept"]))
             self.kept = self._room(saved)
             for kept, tensor in zip(leaves(self.kept), leaves(saved), strict=True):
                 kept[: len(self)] = tensor

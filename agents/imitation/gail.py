@@ -18,8 +18,12 @@ from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ...neural_blocks.generation.gan import DenseDiscriminator
 from ...neural_blocks.generation.gan_losses import discriminator_loss
+from ..core import optimisers
 from ..core.agent import Report
+from ..core.learner import training
 from ..core.network import make_encoder
+from ..core.optimisers import adam
+from ..core.randomness import REPLAY
 from ..core.rollout import Rollout, generalised_advantage
 from ..policy_gradient.ppo import PPO, PPOConfig
 from .demonstrations import Demonstration
@@ -73,10 +77,9 @@ class GAIL(PPO):
         space = spaces.Dict({"observation": self.observation_space, "action": _raw_space(self.action_space)})
         pairs = make_encoder(space, config.encoder if isinstance(config.encoder, str) else "auto")
         judge = DenseDiscriminator((pairs.output_size,), hidden=config.discriminator_hidden)
-        self.discriminator = nn.Sequential(pairs, judge).to(self.device)
-        self.discriminator_optimiser = torch.optim.Adam(
-            self.discriminator.parameters(), lr=config.discriminator_learning_rate, fused=True
-        )
+        self.discriminator = nn.Sequential(pairs, judge).to(self.device).eval()
+        self.discriminator_optimiser = adam(self.discriminator.parameters(), config.discriminator_learning_rate)
+        self.run_discriminator_loss = self.compiled(self.discriminator_loss)
 
     def learn(self, env: BatchedEnvironment, steps: int) -> Iterator[Report]:
         """Learns until it has taken `steps` environment steps in all; yields one report per iteration.
@@ -111,7 +114,8 @@ class GAIL(PPO):
         assert self.demonstration is not None
         expert = _pairs(self.demonstration.observation, self.policy.from_env(self.demonstration.label))
         learner = _pairs(rollout.observation, self.policy.from_env(self.policy.to_env(rollout.action)))
-        losses = [self._discriminate(expert, learner) for _ in range(self.config.discriminator_updates)]
+        with training(self.discriminator):
+            losses = [self._discriminate(expert, learner) for _ in range(self.config.discriminator_updates)]
         with torch.no_grad():
             reward = -F.logsigmoid(-self.discriminator(learner)).view_as(rollout.reward)
         judged = replace(rollout, reward=reward * self.config.reward_scale)
@@ -120,7 +124,7 @@ class GAIL(PPO):
 
     def _discriminate(self, expert: Pairs, learner: Pairs) -> Tensor:
         """One gradient step of the discriminator on pairs drawn from either side; returns its loss."""
-        loss = self.discriminator_loss(self._draw(expert), self._draw(learner))
+        loss = self.run_discriminator_loss(self._draw(expert), self._draw(learner))
         self.discriminator_optimiser.zero_grad()
         loss.backward()
         self.discriminator_optimiser.step()
@@ -128,13 +132,18 @@ class GAIL(PPO):
 
     def _draw(self, pairs: Pairs) -> Pairs:
         """Pairs drawn uniformly, with replacement."""
-        size = (self.config.discriminator_batch,)
-        rows = torch.randint(len(pairs["action"]), size, generator=self.generator, device=self.device)
+        size = self.config.discriminator_batch
+        (rows,) = self.randomness.integers(REPLAY, 1, size, len(pairs["action"]))
         return tree_map(lambda part: part.index_select(0, rows), pairs)
 
     def discriminator_loss(self, expert: Pairs, learner: Pairs) -> Tensor:
         """-E[ln D(expert)] - E[ln(1 - D(learner))], what the discriminator minimises."""
         return discriminator_loss("minimax", self.discriminator(expert), self.discriminator(learner))
+
+    def changing(self) -> list[Tensor]:
+        """The discriminator and its optimiser beside PPO's tensors."""
+        own = [*self.discriminator.parameters(), *self.discriminator.buffers()]
+        return [*super().changing(), *own, *optimisers.tensors(self.discriminator_optimiser)]
 
     def state_dict(self) -> dict[str, Any]:
         """The discriminator, its optimiser and the demonstration beside PPO's state."""
@@ -148,7 +157,7 @@ class GAIL(PPO):
         """Continues exactly where a saved agent stood."""
         super().load_state_dict(state)
         self.discriminator.load_state_dict(state["discriminator"])
-        self.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
+        optimisers.restore(self.discriminator_optimiser, state["discriminator_optimiser"])
         self.demonstration = None
         if state["demonstration"] is not None:
             self.demonstration = tree_map(lambda part: part.to(self.device), Demonstration(**state["demonstration"]))

@@ -11,17 +11,23 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ...envs.core.protocol import BatchedEnvironment
+from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ..classical.expert import Expert
 from ..core.agent import Agent, Memory, Report
 from ..core.config import AgentConfig
+from ..core.learner import Learner, training
 from ..core.network import Actor
 from ..core.network_config import MemoryConfig
+from ..core.optimisers import adam, set_rate
 from ..core.policy_agent import PolicyAgent
-from ..core.rollout import continued_statistics
+from ..core.randomness import EXPERT
+from ..core.rollout import stacked, without_observations
+from ..core.statistics import Numbers
 from .demonstrations import Aggregate, Sequences, side_by_side
+
+LOSSES = ("policy_loss", "entropy", "gradient_norm")
 
 
 class ImitationConfig(MemoryConfig):
@@ -83,10 +89,12 @@ class ImitationAgent(PolicyAgent):
     def build(self) -> None:
         """Network, distribution, optimiser and an empty data set."""
         self.make_network(Actor)
-        self.optimiser = torch.optim.Adam(self.parameters, lr=self.config.learning_rate, fused=True)
-        self.aggregate = Aggregate(max(1, self.config.capacity // self.chunk))
+        self.optimiser = adam(self.parameters, self.config.learning_rate)
+        self.run_loss = self.compiled(self.loss)
+        self.aggregate = Aggregate(max(1, self.config.capacity // self.chunk), self.device)
         self.expert = Expert(self.observation_space, self.action_space, device=self.device)
         self.queries = self.iterations = 0
+        self.share = torch.ones((), dtype=torch.float32, device=self.device)  # the expert's, in the next rollout
         self.expert_memory: Memory = ()
 
     @abstractmethod
@@ -101,54 +109,81 @@ class ImitationAgent(PolicyAgent):
         Raises:
             NoExpert: the task has no expert and no other was set.
         """
-        self.attach(env)
-        statistics = continued_statistics(self.statistics, env)
-        if statistics is not self.statistics:
+        if self.enter(env):
             self.memory, self.expert_memory = self.initial_memory(env.num_envs), ()
-        self.statistics = statistics
         if isinstance(self.expert, Agent):
             self.expert.attach(env)
         while self.steps < steps:
             if self.config.anneal:
-                for group in self.optimiser.param_groups:
-                    group["lr"] = self.config.learning_rate * (1 - self.steps / steps)
-            rollout = self._collect(env)
-            self.aggregate.add(self._sequences(rollout))
-            count = max(1, self.config.minibatch_size // self.chunk)
-            losses = [self.update(self.aggregate.sample(count, self.generator)) for _ in range(self.config.updates)]
+                set_rate(self.optimiser, self.config.learning_rate * (1 - self.steps / steps))
+            share = self.expert_share()
+            self.share.fill_(share)
+            # who is not the task's own expert may be anything, a person too, and is asked at every step
+            numbers = self.run(self._iterate, share == 1) if self._by_the_task else self._iterate(share == 1)
             self.steps += self.config.rollout_steps * env.num_envs
+            self.queries += self.config.rollout_steps * env.num_envs
             self.iterations += 1
-            policy_loss, entropy = torch.stack(losses).mean(0)
-            report = statistics.report(self.steps, rollout, {"policy_loss": policy_loss, "entropy": entropy})
-            yield report | {"expert_queries": float(self.queries)}
+            yield self.report(numbers) | {"expert_queries": float(self.queries)}
+
+    @property
+    def _by_the_task(self) -> bool:
+        return isinstance(self.expert, Expert)
+
+    def prepare(self, env: BatchedEnvironment) -> None:
+        """How a step in these environments is run: one by the expert, and one by either."""
+        self.led = self.interaction(env, self._follow)
+        self.mixed = self.interaction(env, self._share)
+
+    def _follow(self, observation: Observation, memory: Memory, start: Tensor, label: Tensor) -> Any:
+        """The expert's action."""
+        return label, memory, (observation, start)
+
+    def _share(
+        self, observation: Observation, memory: Memory, start: Tensor, label: Tensor, noise: Tensor, share: Tensor
+    ) -> Any:
+        """The expert's action with that probability, else the learner's own; the last uniform decides."""
+        parameters, memory = self.network.act(observation, memory, start)
+        own = self.policy.to_env(self.policy.sample(parameters, noise[:, :-1]))
+        by_expert = (noise[:, -1] < share).view(-1, *[1] * (label.ndim - 1))
+        return torch.where(by_expert, label, own), memory, (observation, start)
+
+    def _iterate(self, led: bool) -> Numbers:
+        """A labelled rollout, of which the expert acts all if it leads, and some updates on all that was labelled."""
+        assert self._env is not None
+        assert self.statistics is not None
+        rollout = self._collect(self._env, led)
+        self.aggregate.add(self._sequences(rollout))
+        count = max(1, self.config.minibatch_size // self.chunk)
+        with training(self.network):
+            losses = [self.update(self.aggregate.sample(count, self.randomness)) for _ in range(self.config.updates)]
+        means = torch.stack(losses).mean(0)
+        return self.statistics.gather(rollout, dict(zip(LOSSES, means, strict=True)))
 
     @torch.no_grad()
-    def _collect(self, env: BatchedEnvironment) -> LabelledRollout:
+    def _collect(self, env: BatchedEnvironment, led: bool) -> LabelledRollout:
         """T steps in every environment, of which the expert takes its share and labels all."""
-        share, memory = self.expert_share(), self.memory
-        seen, starts, labels, outcomes = [], [], [], []
+        memory, seen, labels, outcomes = self.memory, [], [], []
         for _ in range(self.config.rollout_steps):
-            observation, start = env.observation, env.episode_start
-            action = label = self._label(env)
-            if share < 1:
-                parameters, memory = self.network.act(observation, memory, start)
-                own = self.policy.to_env(self.policy.sample(parameters, self.generator))
-                by_expert = torch.rand(env.num_envs, generator=self.generator, device=self.device) < share
-                action = torch.where(by_expert.view(-1, *[1] * (label.ndim - 1)), label, own)
-            seen.append(observation)
-            starts.append(start)
+            label = self._label(env)
+            if led:
+                _, kept, outcome = self.led.step((), label)
+            else:
+                noise = self.randomness.uniform(EXPERT, env.num_envs, self.policy.noise + 1)
+                memory, kept, outcome = self.mixed.step(memory, label, noise, self.share)
+            seen.append(kept)
             labels.append(self.policy.from_env(label))
-            outcomes.append(env.step(action))
-        observation, start = tree_map(lambda *parts: torch.stack(parts), *seen), torch.stack(starts)
+            outcomes.append(without_observations(outcome))
+        observation, start = stacked(*seen)
+        taken: TimeStep = stacked(*outcomes)
         memories, self.memory = self.memories(observation, start, self.memory)
         return LabelledRollout(
             observation=observation,
             start=start,
             label=torch.stack(labels),
-            reward=torch.stack([outcome.reward for outcome in outcomes]),
-            done=torch.stack([outcome.done for outcome in outcomes]),
+            reward=taken.reward,
+            done=taken.done,
             memory=memories,
-            metrics={name: torch.stack([one.metrics[name] for one in outcomes]) for name in outcomes[0].metrics},
+            metrics=taken.metrics,
         )
 
     @torch.no_grad()
@@ -178,7 +213,6 @@ class ImitationAgent(PolicyAgent):
         return Sequences(observation, start, label, rollout.memory)
 
     def _label(self, env: BatchedEnvironment) -> Tensor:
-        self.queries += env.num_envs
         if not isinstance(self.expert, Agent):
             return self.expert(env)
         memory = self.expert_memory or self.expert.initial_memory(env.num_envs)
@@ -186,13 +220,12 @@ class ImitationAgent(PolicyAgent):
         return action
 
     def update(self, batch: Sequences) -> Tensor:
-        """One gradient step; returns the loss and the entropy, (2,)."""
+        """One gradient step; returns the loss, the entropy and the gradient's norm, (3,)."""
         observation, start, label = tree_map(
             lambda part: part.transpose(0, 1), (batch.observation, batch.start, batch.label)
         )
-        loss, numbers = self.loss(observation, start, label, batch.memory)
-        self.minimise(loss)
-        return numbers
+        loss, numbers = self.run_loss(observation, start, label, batch.memory)
+        return torch.cat([numbers, self.minimise(loss).reshape(1)])
 
     def loss(self, observation: Observation, start: Tensor, label: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Minus the mean log-probability of the labels of sequences (L, N, ...), and it with the entropy, (2,)."""
@@ -200,6 +233,20 @@ class ImitationAgent(PolicyAgent):
         loss = -self.policy.log_prob(parameters, label).mean()
         with torch.no_grad():
             return loss, torch.stack([loss, self.policy.entropy(parameters).mean()])
+
+    @property
+    def moving(self) -> Any:
+        """The expert's memory beside the base's tree."""
+        return super().moving, tuple(self.expert_memory)
+
+    @moving.setter
+    def moving(self, tree: Any) -> None:
+        base, self.expert_memory = tree
+        Learner.moving.__set__(self, base)  # type: ignore[attr-defined]
+
+    def changing(self) -> list[Tensor]:
+        """The data set beside the policy's tensors."""
+        return [*super().changing(), *self.aggregate.tensors]
 
     def state_dict(self) -> dict[str, Any]:
         """Data set, labels asked for and the expert's memory beside the policy's state."""
@@ -213,6 +260,6 @@ class ImitationAgent(PolicyAgent):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues exactly where a saved agent stood; an expert other than the task's own is set anew before."""
         super().load_state_dict(state)
-        self.aggregate.load_state_dict(state["aggregate"], self.device)
+        self.aggregate.load_state_dict(state["aggregate"])
         self.queries, self.iterations = state["queries"], state["iterations"]
         self.expert_memory = tuple(part.to(self.device) for part in state["expert_memory"])

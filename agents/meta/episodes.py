@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -14,9 +13,12 @@ from torch import Tensor, nn
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.tree import take
 from ...neural_blocks.errors import InvalidInput
-from ..core.agent import Agent, Report
+from ..core import optimisers
+from ..core.agent import Report
 from ..core.config import AgentConfig
-from ..core.rollout import EpisodeStatistics, continued_statistics
+from ..core.learner import Learner, training
+from ..core.optimisers import adam, set_rate
+from ..core.statistics import Numbers, continued_statistics
 
 
 class EpisodeLearnerConfig(AgentConfig):
@@ -35,22 +37,7 @@ class EpisodeLearnerConfig(AgentConfig):
     tasks: int = Field(25, ge=1)
 
 
-@dataclass(frozen=True)
-class Episodes:
-    """What one whole episode of T steps gave in each of B environments.
-
-    Attributes:
-        reward: (T, B).
-        done: (T, B) bool, true at the last step only.
-        metrics: named (T, B) values of the environment, NaN where there is none.
-    """
-
-    reward: Tensor
-    done: Tensor
-    metrics: dict[str, Tensor]
-
-
-class EpisodeLearner(Agent):
+class EpisodeLearner(Learner):
     """Plays one whole episode in every environment, learns from them a few at a time, and so on.
 
     Subclasses say what is collected and what the loss is.
@@ -66,14 +53,15 @@ class EpisodeLearner(Agent):
 
     def optimise(self, network: nn.Module, beside: list[nn.Parameter]) -> None:
         """Takes the network and the parameters beside it, and makes their optimiser; `build` ends with it."""
-        self.network, self.beside = network.to(self.device), nn.ParameterList(beside)
-        self.parameters = [*self.network.parameters(), *self.beside]
-        self.optimiser = torch.optim.Adam(self.parameters, lr=self.config.learning_rate, fused=True)
-        self.statistics: EpisodeStatistics | None = None
+        self.network, self.beside = network.to(self.device).eval(), nn.ParameterList(beside)
+        both = [*self.network.parameters(), *self.beside]
+        self.parameters = [parameter for parameter in both if parameter.requires_grad]
+        self.optimiser = adam(self.parameters, self.config.learning_rate)
+        self.run_loss = self.compiled(self.loss)
 
     @abstractmethod
-    def collect(self, env: BatchedEnvironment) -> tuple[Any, list[TimeStep]]:
-        """One whole episode in every environment: what `loss` takes, a tuple of (B, ...), and the T steps."""
+    def collect(self, env: BatchedEnvironment) -> tuple[Any, TimeStep]:
+        """One whole episode in every environment: what `loss` takes, a tuple of (B, ...), and the T steps (T, B)."""
 
     @abstractmethod
     def loss(self, *batch: Any) -> Tensor:
@@ -87,43 +75,48 @@ class EpisodeLearner(Agent):
         Raises:
             InvalidInput: episodes that do not all end after `rollout_steps` steps.
         """
-        self.attach(env)
+        self.enter(env)
+        if not bool(env.episode_start.all()):
+            env.reset()
+            self.statistics = continued_statistics(self.statistics, env)
         while self.steps < steps:
             if self.config.anneal:
-                for group in self.optimiser.param_groups:
-                    group["lr"] = self.config.learning_rate * (1 - self.steps / steps)
-            if env.started and not bool(env.episode_start.all()):
-                env.reset()
-            self.statistics = continued_statistics(self.statistics, env)
-            batch, taken = self.collect(env)
-            episodes = self._whole(taken, env)
-            order = torch.arange(env.num_envs, device=self.device).split(self.config.tasks)
-            losses = [self.update(*take(batch, rows)) for rows in order]
-            self.steps += len(taken) * env.num_envs
-            yield self.statistics.report(self.steps, episodes, {"policy_loss": torch.stack(losses).mean()})
+                set_rate(self.optimiser, self.config.learning_rate * (1 - self.steps / steps))
+            numbers = self.run(self._iterate)
+            if not bool(env.episode_start.all()) or float(numbers[0][2]) != env.num_envs:
+                raise InvalidInput(
+                    f"{type(self.config).__name__}: rollout_steps must be the steps of a whole episode or trial; got "
+                    f"{self.config.rollout_steps}, and {env.name} has another length"
+                )
+            self.steps += self.config.rollout_steps * env.num_envs
+            yield self.report(numbers)
 
-    def _whole(self, taken: list[TimeStep], env: BatchedEnvironment) -> Episodes:
-        """The steps side by side, if they are one whole episode."""
-        done = torch.stack([step.done for step in taken])
-        if bool(done[:-1].any()) or not bool(done[-1].all()):
-            raise InvalidInput(
-                f"{type(self.config).__name__}: rollout_steps must be the steps of a whole episode or trial; got "
-                f"{len(taken)}, and {env.name} has another length"
-            )
-        return Episodes(
-            reward=torch.stack([step.reward for step in taken]),
-            done=done,
-            metrics={name: torch.stack([step.metrics[name] for step in taken]) for name in taken[0].metrics},
-        )
+    def _iterate(self) -> Numbers:
+        """One whole episode in every environment, and a pass over them."""
+        assert self._env is not None
+        assert self.statistics is not None
+        batch, taken = self.collect(self._env)
+        order = torch.arange(self._env.num_envs, device=self.device).split(self.config.tasks)
+        with training(self.network):
+            losses = [self.update(*take(batch, rows)) for rows in order]
+        means = torch.stack(losses).mean(0)
+        return self.statistics.gather(taken, dict(zip(("policy_loss", "gradient_norm"), means, strict=True)))
 
     def update(self, *batch: Any) -> Tensor:
-        """One step of Adam on the loss, which it returns."""
-        loss = self.loss(*batch)
+        """One step of Adam on the loss; returns it and the gradient's norm, (2,)."""
+        loss = self.run_loss(*batch)
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
         self.optimiser.step()
-        return loss.detach()
+        return torch.stack([loss.detach(), norm])
+
+    def changing(self) -> list[Tensor]:
+        """Weights and optimiser beside the base's tensors."""
+        weights = [*self.network.parameters(), *self.network.buffers(), *self.beside]
+        return [*super().changing(), *weights, *optimisers.tensors(self.optimiser)]
 
     def state_dict(self) -> dict[str, Any]:
         """Weights and optimiser beside the base's counters; between two iterations no episode is under way."""
@@ -138,4 +131,4 @@ class EpisodeLearner(Agent):
         super().load_state_dict(state)
         self.network.load_state_dict(state["network"])
         self.beside.load_state_dict(state["beside"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        optimisers.restore(self.optimiser, state["optimiser"])

@@ -54,7 +54,7 @@ class Supervised:
     def __init__(self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any]) -> None:
         self.answers = answers("maml", observation_space, action_space)
         self.input_space, self.output_size = self.answers.question_space, self.answers.size
-        self.outcome_size = self.output_size + 1
+        self.outcome_size, self.noise = self.output_size + 1, 0
         self.parameters: list[nn.Parameter] = []
 
     def inputs(self, observation: Observation) -> Observation:
@@ -70,7 +70,7 @@ class Supervised:
         """(B, A) the raw action is the network's output."""
         return output
 
-    def sample(self, output: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, output: Tensor, noise: Tensor) -> Tensor:
         """(B, A) the same: there is nothing to explore."""
         return output
 
@@ -116,7 +116,7 @@ class PolicyGradient:
         self.input_space = parts.get("observation", spaces.Dict(parts))
         self.vectors = isinstance(self.input_space, spaces.Box) and len(self.input_space.shape) == 1
         self.policy = distribution(action_space).to(device)
-        self.output_size, self.gamma = self.policy.size, gamma
+        self.output_size, self.noise, self.gamma = self.policy.size, self.policy.noise, gamma
         self.parameters = [*self.policy.parameters()]
 
     def inputs(self, observation: Any) -> Observation:
@@ -132,9 +132,9 @@ class PolicyGradient:
         """(B, ...) the most probable raw actions."""
         return self.policy.mode(output)
 
-    def sample(self, output: Tensor, generator: torch.Generator) -> Tensor:
-        """(B, ...) random raw actions."""
-        return self.policy.sample(output, generator)
+    def sample(self, output: Tensor, noise: Tensor) -> Tensor:
+        """(B, ...) random raw actions from uniforms (B, noise)."""
+        return self.policy.sample(output, noise)
 
     def to_env(self, raw: Tensor) -> Tensor:
         """(B, ...) the action of the space."""

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from ...envs.core.execution import row_by_row
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map, where
@@ -18,6 +19,8 @@ from ...neural_blocks.perception.mlp import MLP
 from ..core.agent import Memory
 from ..core.network import make_encoder
 from ..core.network_config import EncoderName
+from ..core.randomness import ACT
+from ..core.rollout import stacked, without_observations
 from .episodes import EpisodeLearner, EpisodeLearnerConfig
 from .inner_loss import Block, Lesson, PolicyGradient, Supervised
 
@@ -140,20 +143,20 @@ class MAML(EpisodeLearner):
         """Raw actions: notes what came of the last ones, adapts where a block is full, and asks the head."""
         inputs = self.encode(self.inner.inputs(observation))  # (B, F)
         trial = Adapted(*memory) if memory else self._blank(len(inputs))
-        if memory and start is not None and (self.device.type != "cpu" or bool(start.any())):
+        if memory and start is not None and not (row_by_row(self.device) and not bool(start.any())):
             trial = Adapted(*where(start, self._blank(len(inputs)), trial))
         rows, length = torch.arange(len(trial.time), device=self.device), self.config.support_steps
         before = rows, (trial.time - 1) % length  # in a fresh trial this is a slot that will be written again
         trial = trial._replace(outcome=trial.outcome.index_put(before, self.inner.outcome(observation)))
         full = (trial.time > 0) & (trial.time % length == 0)
-        if self.device.type != "cpu" or bool(full.any()):  # asking another device would wait for it
+        if not row_by_row(self.device) or bool(full.any()):  # asking another device would wait for it
             block = Block(trial.inputs, trial.action, trial.outcome, trial.start)
             with torch.enable_grad():
                 apart = {name: weight.detach().requires_grad_() for name, weight in trial.weights.items()}
                 adapted = self._adapt(apart, self.inner.lesson(block))
             trial = trial._replace(weights=where(full, tree_map(torch.Tensor.detach, adapted), trial.weights))
         output = self.head.each(trial.weights, inputs.unsqueeze(1)).squeeze(1)  # (B, outputs)
-        raw = self.inner.sample(output, self.generator)
+        raw = self.inner.sample(output, self.randomness.uniform(ACT, len(output), self.inner.noise))
         if greedy:
             exploring = trial.time < self.config.rollout_steps - length
             raw = where(exploring, raw, self.inner.mode(output))
@@ -202,9 +205,9 @@ class MAML(EpisodeLearner):
         return torch.stack(losses).mean()
 
     @torch.no_grad()
-    def collect(self, env: BatchedEnvironment) -> tuple[Lesson, list[TimeStep]]:
+    def collect(self, env: BatchedEnvironment) -> tuple[Lesson, TimeStep]:
         """What one whole trial in every environment teaches, (B, T / S, S, ...), and its steps."""
-        memory: Memory = ()
+        memory: Memory = self._blank(env.num_envs)
         parts, steps = [], []
         for time in range(self.config.rollout_steps):
             observation = env.observation
@@ -212,8 +215,8 @@ class MAML(EpisodeLearner):
             step = env.step(self.inner.to_env(raw))
             begins = self._episode_start(observation, torch.full_like(memory[0], time))
             parts.append((self.inner.inputs(observation), raw, self.inner.outcome(step.final_observation), begins))
-            steps.append(step)
+            steps.append(without_observations(step))
         length = self.config.support_steps
         trials = tree_map(lambda *each: torch.stack(each, 1), *parts)  # (B, T, ...)
         lesson = self.inner.lesson(Block(*tree_map(lambda part: part.unflatten(1, (-1, length)).flatten(0, 1), trials)))
-        return Lesson(*tree_map(lambda part: part.unflatten(0, (-1, self.blocks)), lesson)), steps
+        return Lesson(*tree_map(lambda part: part.unflatten(0, (-1, self.blocks)), lesson)), stacked(*steps)

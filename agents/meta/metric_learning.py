@@ -18,6 +18,7 @@ from ...neural_blocks.representation.metric import FewShotNetwork, MatchingNetwo
 from ..core.agent import Memory
 from ..core.network import make_encoder
 from ..core.network_config import EncoderName
+from ..core.rollout import stacked, without_observations
 from .answers import Labels, answers
 from .episodes import EpisodeLearner, EpisodeLearnerConfig
 
@@ -127,17 +128,24 @@ class MetricLearner(EpisodeLearner):
         logits = self.logits(support.flatten(0, 1), known.flatten(0, 1), embedding.unsqueeze(1))
         return F.cross_entropy(logits.squeeze(1), label.flatten(), ignore_index=self.ways)
 
-    def collect(self, env: BatchedEnvironment) -> tuple[tuple[Observation, Tensor], list[TimeStep]]:
+    def prepare(self, env: BatchedEnvironment) -> None:
+        """How a step in these environments is run."""
+        self.step = self.interaction(env, self._choose)
+
+    def _choose(self, observation: Observation, memory: Memory, start: Tensor) -> Any:
+        """The likeliest class; what is kept is the question."""
+        action, memory = self.act(observation, memory)
+        return action, memory, self.answers.question(observation)
+
+    def collect(self, env: BatchedEnvironment) -> tuple[tuple[Observation, Tensor], TimeStep]:
         """Questions (B, T, ...), labels (B, T) int64, N where unknown, and the steps of one whole episode each."""
-        memory: Memory = ()
+        memory = tuple(self.initial_memory(env.num_envs))
         parts, steps = [], []
         for _ in range(self.config.rollout_steps):
-            observation = env.observation
-            action, memory = self.act(observation, memory)
-            step = env.step(action)
-            parts.append((self.answers.question(observation), self._label(step.final_observation)))
-            steps.append(step)
-        return tree_map(lambda *each: torch.stack(each, 1), *parts), steps
+            memory, question, step = self.step.step(memory)
+            parts.append((question, self._label(step.final_observation)))
+            steps.append(without_observations(step))
+        return tree_map(lambda *each: torch.stack(each, 1), *parts), stacked(*steps)
 
 
 class ProtoNet(MetricLearner):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...envs.core.task import Observation
+from ..core.agent import Memory
+from ..core.optimisers import rmsprop
 from ..core.rollout import Rollout, sequences
 from .actor_critic import ActorCriticAgent, ActorCriticConfig
 
@@ -23,22 +26,38 @@ class A2C(ActorCriticAgent):
     name = "a2c"
     Config = A2CConfig
 
+    def build(self) -> None:
+        """The actor-critic's parts, and how the loss is run."""
+        super().build()
+        self.run_loss = self.compiled(self.loss)
+
     def make_optimiser(self) -> torch.optim.Optimizer:
         """RMSprop, as in the paper."""
-        return torch.optim.RMSprop(self.parameters, lr=self.config.learning_rate, alpha=0.99, eps=1e-5)
+        return rmsprop(self.parameters, self.config.learning_rate, alpha=0.99, eps=1e-5)
 
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
         """One gradient step on the whole rollout."""
-        config = self.config
         target = advantage + rollout.value[:-1]
-        observation, start, action, advantage, target = sequences(
-            (rollout.observation, rollout.start, rollout.action, advantage, target), self.chunk
-        )
+        steps = (rollout.observation, rollout.start, rollout.action, advantage, target)
         memory = tuple(part.flatten(0, 1) for part in rollout.memory)
+        loss, losses = self.run_loss(*sequences(steps, self.chunk), memory)
+        return losses | {"gradient_norm": self.minimise(loss)}
+
+    def loss(
+        self,
+        observation: Observation,
+        start: Tensor,
+        action: Tensor,
+        advantage: Tensor,
+        target: Tensor,
+        memory: Memory,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of sequences (L, N, ...), and its parts for the report."""
+        config = self.config
         parameters, value, _ = self.network(observation, memory, start)
         policy_loss = -(self.policy.log_prob(parameters, action) * advantage).mean()
         value_loss = 0.5 * (value - target).square().mean()
         entropy = self.policy.entropy(parameters).mean()
-        self.minimise(policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy)
-        names = ("policy_loss", "value_loss", "entropy")
-        return dict(zip(names, (policy_loss.detach(), value_loss.detach(), entropy.detach()), strict=True))
+        loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
+        parts = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
+        return loss, {name: part.detach() for name, part in parts.items()}

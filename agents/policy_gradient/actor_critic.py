@@ -14,10 +14,14 @@ from torch import Tensor
 from ...envs.core.protocol import BatchedEnvironment
 from ..core.agent import Report
 from ..core.config import AgentConfig
+from ..core.learner import training
 from ..core.network import ActorCritic
 from ..core.network_config import MemoryConfig
+from ..core.optimisers import set_rate
 from ..core.policy_agent import PolicyAgent
-from ..core.rollout import Rollout, collect, continued_statistics, generalised_advantage
+from ..core.randomness import ACT
+from ..core.rollout import Collector, Rollout, generalised_advantage
+from ..core.statistics import Numbers
 
 
 class ActorCriticConfig(MemoryConfig):
@@ -63,23 +67,31 @@ class ActorCriticAgent(PolicyAgent):
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
         """Learns from a rollout and its advantages (T, B); returns named scalars, left on the device."""
 
+    def prepare(self, env: BatchedEnvironment) -> None:
+        """What collects rollouts in these environments."""
+        self.collector = Collector(env, self.network, self.policy, self.interaction)
+
     def learn(self, env: BatchedEnvironment, steps: int) -> Iterator[Report]:
         """Learns until it has taken `steps` environment steps in all; yields one report per iteration.
 
         It goes on in the environments as they stand; those that were never reset are.
         """
-        self.attach(env)
-        before, self.statistics = self.statistics, continued_statistics(self.statistics, env)
-        if self.statistics is not before:
+        if self.enter(env):
             self.memory = self.initial_memory(env.num_envs)
         while self.steps < steps:
             if self.config.anneal:
-                for group in self.optimiser.param_groups:
-                    group["lr"] = self.config.learning_rate * (1 - self.steps / steps)
-            rollout, self.memory = collect(
-                env, self.network, self.policy, self.config.rollout_steps, self.memory, self.generator, self.chunk
-            )
-            scaled = replace(rollout, reward=rollout.reward * self.config.reward_scale)
-            losses = self.update(scaled, generalised_advantage(scaled, self.config.gamma, self.config.gae_lambda))
+                set_rate(self.optimiser, self.config.learning_rate * (1 - self.steps / steps))
+            numbers = self.run(self._iterate)
             self.steps += self.config.rollout_steps * env.num_envs
-            yield self.statistics.report(self.steps, rollout, losses)
+            yield self.report(numbers)
+
+    def _iterate(self) -> Numbers:
+        """A rollout, and an update on it."""
+        config, collector = self.config, self.collector
+        noise = self.randomness.steps(ACT, config.rollout_steps, collector.env.num_envs, self.policy.noise)
+        rollout, self.memory = collector.collect(self.memory, noise, self.chunk)
+        scaled = replace(rollout, reward=rollout.reward * config.reward_scale)
+        with training(self.network):
+            losses = self.update(scaled, generalised_advantage(scaled, config.gamma, config.gae_lambda))
+        assert self.statistics is not None
+        return self.statistics.gather(rollout, losses)

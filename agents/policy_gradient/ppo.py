@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ...envs.core.tree import tree_map
 from ..core.config import AgentConfig
+from ..core.optimisers import adam
+from ..core.randomness import ORDER
 from ..core.rollout import Rollout, sequences
 from .actor_critic import ActorCriticAgent, ActorCriticConfig
 
@@ -36,9 +38,14 @@ class PPO(ActorCriticAgent):
     name = "ppo"
     Config: ClassVar[type[AgentConfig]] = PPOConfig
 
+    def build(self) -> None:
+        """The actor-critic's parts, and how the loss is run."""
+        super().build()
+        self.run_loss = self.compiled(self.loss)
+
     def make_optimiser(self) -> torch.optim.Optimizer:
         """Adam, as in the paper."""
-        return torch.optim.Adam(self.parameters, lr=self.config.learning_rate, eps=1e-5, fused=True)
+        return adam(self.parameters, self.config.learning_rate, eps=1e-5)
 
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
         """Epochs of minibatches of sequences; returns the mean of each loss."""
@@ -49,14 +56,12 @@ class PPO(ActorCriticAgent):
         count = batch[1].shape[1]
         size = max(1, self.config.minibatch_size // self.chunk)
         losses = []
-        for _ in range(self.config.epochs):
-            order = torch.randperm(count, generator=self.generator, device=self.device)
+        for order in self.randomness.permutations(ORDER, self.config.epochs, count):
             for rows in order.split(size):
                 part = tree_map(lambda tensor, rows=rows: tensor.index_select(1, rows), batch)
-                loss, numbers = self.loss(*part, memory=tuple(piece[rows] for piece in memory))
-                self.minimise(loss)
-                losses.append(numbers)
-        names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
+                loss, numbers = self.run_loss(*part, tuple(piece[rows] for piece in memory))
+                losses.append(torch.cat([numbers, self.minimise(loss).reshape(1)]))
+        names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "gradient_norm")
         return dict(zip(names, torch.stack(losses).mean(0), strict=True))
 
     def loss(

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ..core.optimisers import adam
 from ..core.rollout import Rollout, generalised_advantage, sequences
 from .actor_critic import ActorCriticAgent, ActorCriticConfig
 
@@ -51,20 +52,21 @@ class REINFORCE(ActorCriticAgent):
     def build(self) -> None:
         """Beside the actor-critic's parts, the constant baseline: a scalar, 0 before the first rollout."""
         super().build()
+        self.run_loss = self.compiled(self.loss)
         self.mean_credit = torch.zeros((), device=self.device)
 
     def make_optimiser(self) -> torch.optim.Optimizer:
         """Adam."""
-        return torch.optim.Adam(self.parameters, lr=self.config.learning_rate, eps=1e-5, fused=True)
+        return adam(self.parameters, self.config.learning_rate, eps=1e-5)
 
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
         """One gradient step on the whole episodes; `advantage`, which is bootstrapped, is not used."""
         credit, weight, counted = self.credit(rollout)
-        loss, numbers = self.loss(rollout, credit, weight, counted)
-        self.minimise(loss)
+        loss, numbers = self.run_loss(rollout, credit, weight, counted)
+        norm = self.minimise(loss)
         mean = (credit * counted).sum() / counted.sum().clamp(min=1)
-        self.mean_credit = torch.where(counted.any(), mean, self.mean_credit)
-        return numbers
+        self.mean_credit.copy_(torch.where(counted.any(), mean, self.mean_credit))
+        return numbers | {"gradient_norm": norm}
 
     def credit(self, rollout: Rollout) -> tuple[Tensor, Tensor, Tensor]:
         """Each step's credit, the weight of its advantage, and whether it lies in a whole episode: (T, B) each."""
@@ -115,11 +117,15 @@ class REINFORCE(ActorCriticAgent):
             numbers["value_loss"] = value_loss.detach()
         return loss, numbers
 
+    def changing(self) -> list[Tensor]:
+        """The constant baseline beside the actor-critic's tensors."""
+        return [*super().changing(), self.mean_credit]
+
     def state_dict(self) -> dict[str, Any]:
         """The constant baseline beside the actor-critic's state."""
-        return super().state_dict() | {"mean_credit": self.mean_credit}
+        return super().state_dict() | {"mean_credit": self.mean_credit.clone()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues exactly where a saved agent stood."""
         super().load_state_dict(state)
-        self.mean_credit = state["mean_credit"].to(self.device)
+        self.mean_credit.copy_(state["mean_credit"])

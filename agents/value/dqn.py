@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ..core.agent import Memory
-from ..core.exploration import ExplorationConfig, explore
+from ..core.exploration import NOISE, ExplorationConfig, explore
 from ..core.network_config import MemoryConfig
+from ..core.optimisers import adam
 from ..core.replay import Batch, Replay
 from .off_policy import OffPolicyAgent, OffPolicyConfig
 from .q_network import QNetwork
@@ -47,6 +48,7 @@ class DQN(OffPolicyAgent):
     Config = DQNConfig
     action_spaces: ClassVar = (spaces.Discrete,)
     action_space: spaces.Discrete
+    noise = NOISE
 
     def build(self) -> None:
         """Network, target network and optimiser."""
@@ -59,24 +61,28 @@ class DQN(OffPolicyAgent):
             dueling=config.dueling,
             **config.network(),
         ).to(self.device)
+        self.network.eval()
         self.target = copy.deepcopy(self.network)
         self.networks = nn.ModuleDict({"network": self.network, "target": self.target})
         self.target_pairs = [(self.target, self.network)]
-        self.optimisers = {"network": torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, fused=True)}
+        self.optimisers = {"network": adam(self.network.parameters(), config.learning_rate)}
+        self.run_loss = self.compiled(self.loss)
 
     def initial_memory(self, num_envs: int) -> Memory:
         """Zeros."""
         return self.network.initial_memory(num_envs)
 
-    def choose(self, observation: Observation, memory: Memory, start: Tensor, greedy: bool) -> tuple[Tensor, Memory]:
+    def choose(
+        self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor | None
+    ) -> tuple[Tensor, Memory]:
         """The best action, or one that explores: (B,) int64 from 0 on."""
         values, memory = self.network.act(observation, memory, start)
-        action = values.argmax(-1) if greedy else explore(values, self.config, self.progress, self.generator)
+        action = values.argmax(-1) if noise is None else explore(values, self.config, self.progress, noise)
         return action, memory
 
-    def random(self, num_envs: int) -> Tensor:
+    def random(self, noise: Tensor) -> Tensor:
         """(B,) int64 from 0 on."""
-        return torch.randint(int(self.action_space.n), (num_envs,), generator=self.generator, device=self.device)
+        return (noise[:, 0] * int(self.action_space.n)).long()
 
     def to_env(self, action: Tensor) -> Tensor:
         """The space's own values."""
@@ -86,15 +92,15 @@ class DQN(OffPolicyAgent):
         """Single transitions, or sequences where there is a memory."""
         config = self.config
         if config.memory is None:
-            return replay.sample(config.batch_size, config.gamma, config.n_step, self.generator)
+            return replay.sample(config.batch_size, config.gamma, config.n_step, self.randomness)
         size = max(1, config.batch_size // self.chunk)
-        return replay.sequences(size, config.gamma, config.n_step, self.generator)
+        return replay.sequences(size, config.gamma, config.n_step, self.randomness)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """One gradient step."""
-        loss, value = self.loss(batch)
-        self.minimise("network", loss)
-        return {"value_loss": loss.detach(), "value": value}
+        loss, value = self.run_loss(batch)
+        norm = self.minimise("network", loss)
+        return {"value_loss": loss.detach(), "value": value, "gradient_norm": norm}
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean Huber loss of the temporal-difference errors, and the mean value, for the report."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field
@@ -12,12 +12,15 @@ from torch import Tensor, nn
 
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
-from ...envs.core.tree import tree_map
-from ..core.agent import Agent, Memory, Report
+from ..core import optimisers
+from ..core.agent import Memory, Report
 from ..core.config import AgentConfig
+from ..core.learner import Learner, training
 from ..core.network_config import NetworkConfig
+from ..core.randomness import ACT
 from ..core.replay import Batch, Replay, Transition
-from ..core.rollout import EpisodeStatistics, continued_statistics
+from ..core.rollout import stacked, without_observations
+from ..core.statistics import Numbers
 
 
 class OffPolicyConfig(NetworkConfig):
@@ -50,7 +53,19 @@ class OffPolicyConfig(NetworkConfig):
     max_grad_norm: float = Field(10.0, gt=0)
 
 
-class OffPolicyAgent(Agent):
+class Phase(NamedTuple):
+    """What kind of iteration comes next. It decides what is computed, so each kind is captured by itself.
+
+    Attributes:
+        random: of each step, whether its actions are random ones, for the warm-up.
+        moves: of each update, whether the target networks move after it; no updates during the warm-up.
+    """
+
+    random: tuple[bool, ...]
+    moves: tuple[bool, ...]
+
+
+class OffPolicyAgent(Learner):
     """An agent that learns from the replay of its own steps. Subclasses say how to act and what an update is.
 
     Attributes:
@@ -58,7 +73,8 @@ class OffPolicyAgent(Agent):
         optimisers: by name; `build` of a subclass fills them.
         target_pairs: (target, network): `build` of a subclass lists what follows what.
         chunk: steps of the sequences that are replayed; 1 without a memory.
-        progress: fraction of the run that was over when the current iteration began.
+        noise: uniforms that exploring takes for an action of one environment.
+        progress: () float32 fraction of the run that was over when the current iteration began.
         updates: gradient steps so far.
     """
 
@@ -66,22 +82,31 @@ class OffPolicyAgent(Agent):
     networks: nn.ModuleDict
     optimisers: dict[str, torch.optim.Optimizer]
     target_pairs: list[tuple[nn.Module, nn.Module]]
+    noise: int
     chunk = 1
 
     def build(self) -> None:
         """Everything but the networks and their optimisers."""
-        self.memory: Memory = ()
-        self.statistics: EpisodeStatistics | None = None
         self.replay: Replay | None = None
-        self.progress, self.updates = 0.0, 0
+        self.progress = torch.zeros((), dtype=torch.float32, device=self.device)
+        self.updates = 0
 
     @abstractmethod
-    def choose(self, observation: Observation, memory: Memory, start: Tensor, greedy: bool) -> tuple[Tensor, Memory]:
-        """Raw actions (B, ...) for observations (B, ...), memory and starts (B,), and the memory after them."""
+    def choose(
+        self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor | None
+    ) -> tuple[Tensor, Memory]:
+        """Raw actions (B, ...), and the memory after them.
+
+        Args:
+            observation: (B, ...).
+            memory: before it.
+            start: (B,) bool, where an episode starts.
+            noise: (B, `noise`) uniforms to explore with; None for the best action.
+        """
 
     @abstractmethod
-    def random(self, num_envs: int) -> Tensor:
-        """Uniformly random raw actions (B, ...)."""
+    def random(self, noise: Tensor) -> Tensor:
+        """Uniformly random raw actions (B, ...) from uniforms (B, `noise`)."""
 
     @abstractmethod
     def to_env(self, action: Tensor) -> Tensor:
@@ -100,8 +125,26 @@ class OffPolicyAgent(Agent):
         self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False
     ) -> tuple[Tensor, Memory]:
         """Actions (B, ...), exploring as the agent does now unless greedy; see `Agent.act`."""
-        action, memory = self.choose(observation, *self._going_on(observation, memory, start), greedy)
+        memory, start = self._going_on(observation, memory, start)
+        noise = None if greedy else self.randomness.uniform(ACT, len(start), self.noise)
+        action, memory = self.choose(observation, memory, start, noise)
         return self.to_env(action), memory
+
+    def prepare(self, env: BatchedEnvironment) -> None:
+        """How a step in these environments is run: one that explores, and one of the warm-up."""
+        self.exploring = self.interaction(env, self._explore)
+        self.warming = self.interaction(env, self._warm_up)
+
+    def _explore(self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor) -> Any:
+        """The agent's own choice."""
+        action, after = self.choose(observation, memory, start, noise)
+        return self.to_env(action), after, (observation, start, action, memory)
+
+    def _warm_up(self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor) -> Any:
+        """A random action, and the memory as after the agent's own choice."""
+        _, after = self.choose(observation, memory, start, noise)
+        action = self.random(noise)
+        return self.to_env(action), after, (observation, start, action, memory)
 
     def learn(self, env: BatchedEnvironment, steps: int) -> Iterator[Report]:
         """Learns until it has taken `steps` environment steps in all; yields one report per iteration.
@@ -109,78 +152,99 @@ class OffPolicyAgent(Agent):
         It goes on in the environments as they stand; those that were never reset are. With another number of
         environments than before, replay starts empty.
         """
-        self.attach(env)
-        self.statistics = continued_statistics(self.statistics, env)
+        self.enter(env)
         if self.replay is None or self.replay.num_envs != env.num_envs:
             self.replay = Replay(self.config.capacity, env.num_envs, self.device, self.chunk)
             self.memory = self.initial_memory(env.num_envs)
         self.replay.interrupt(env.episode_start)
         while self.steps < steps:
-            self.progress = self.steps / steps
+            self.progress.fill_(self.steps / steps)
             if self.config.anneal:
                 for optimiser in self.optimisers.values():
-                    for group in optimiser.param_groups:
-                        group["lr"] = self.config.learning_rate * (1 - self.progress)
-            outcomes = [self._interact(env, self.replay) for _ in range(self.config.rollout_steps)]
-            losses: list[dict[str, Tensor]] = []
-            if self.steps >= self.config.warmup_steps:
-                for _ in range(self.config.updates):
-                    losses.append(self.update(self.draw(self.replay)))
-                    self.updates += 1
-                    if self.updates % self.config.target_every == 0:
-                        self._move_targets()
-            means = {name: torch.stack([loss[name] for loss in losses]).mean() for name in (losses or [{}])[0]}
-            whole: TimeStep = tree_map(lambda *parts: torch.stack(parts), *outcomes)  # (T, B, ...)
-            yield self.statistics.report(self.steps, whole, means)
+                    optimisers.set_rate(optimiser, self.config.learning_rate * (1 - self.steps / steps))
+            phase = self._next_phase(env.num_envs)
+            numbers = self.run(self._iterate, phase)
+            self.steps += len(phase.random) * env.num_envs
+            self.updates += len(phase.moves)
+            yield self.report(numbers)
+
+    def _next_phase(self, num_envs: int) -> Phase:
+        config = self.config
+        taken = [self.steps + time * num_envs for time in range(config.rollout_steps + 1)]
+        done = config.updates if taken[-1] >= config.warmup_steps else 0
+        moves = tuple((self.updates + k + 1) % config.target_every == 0 for k in range(done))
+        return Phase(tuple(steps < config.warmup_steps for steps in taken[:-1]), moves)
+
+    def _iterate(self, phase: Phase) -> Numbers:
+        """Some steps in every environment, written to replay, and some updates."""
+        assert self.replay is not None
+        assert self.statistics is not None
+        outcomes = [self._interact(self.replay, random) for random in phase.random]
+        losses: list[dict[str, Tensor]] = []
+        for moves in phase.moves:
+            with training(*self.learning):
+                losses.append(self.update(self.draw(self.replay)))
+            if moves:
+                self._move_targets()
+        means = {name: torch.stack([loss[name] for loss in losses]).mean() for name in (losses or [{}])[0]}
+        return self.statistics.gather(stacked(*outcomes), means)
+
+    @property
+    def learning(self) -> list[nn.Module]:
+        """The networks that are learned; their targets stay in evaluation mode."""
+        return [network for _, network in self.target_pairs]
 
     @torch.no_grad()
-    def _interact(self, env: BatchedEnvironment, replay: Replay) -> TimeStep:
+    def _interact(self, replay: Replay, random: bool) -> TimeStep:
         """One step in every environment, written to replay."""
-        observation, start, before = env.observation, env.episode_start, self.memory
-        action, self.memory = self.choose(observation, before, start, greedy=False)
-        if self.steps < self.config.warmup_steps:
-            action = self.random(env.num_envs)
-        outcome = env.step(self.to_env(action))
-        replay.write(
-            Transition(
-                observation=observation,
-                start=start,
-                action=action,
-                reward=outcome.reward,
-                terminated=outcome.terminated,
-                truncated=outcome.truncated,
-                next_observation=outcome.final_observation,
-            ),
-            before,
+        interaction = self.warming if random else self.exploring
+        noise = self.randomness.uniform(ACT, replay.num_envs, self.noise)
+        self.memory, (observation, start, action, before), outcome = interaction.step(self.memory, noise)
+        transition = Transition(
+            observation=observation,
+            start=start,
+            action=action,
+            reward=outcome.reward,
+            terminated=outcome.terminated,
+            truncated=outcome.truncated,
+            next_observation=outcome.final_observation,
         )
-        self.steps += env.num_envs
-        return outcome
+        replay.write(transition, before)
+        return without_observations(outcome)
 
     @torch.no_grad()
     def _move_targets(self) -> None:
+        """Weights move by `target_rate`; buffers, such as the statistics of batch normalisation, are copied."""
         for target, network in self.target_pairs:
-            for old, new in zip(target.parameters(), network.parameters(), strict=True):
-                old.lerp_(new, self.config.target_rate)
+            torch._foreach_lerp_(list(target.parameters()), list(network.parameters()), self.config.target_rate)
+            for old, new in zip(target.buffers(), network.buffers(), strict=True):
+                old.copy_(new)
 
-    def minimise(self, name: str, loss: Tensor) -> None:
-        """One step of the optimiser of that name."""
+    def minimise(self, name: str, loss: Tensor) -> Tensor:
+        """One step of the optimiser of that name; returns the gradient's norm before it was scaled down."""
         optimiser = self.optimisers[name]
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-        gradients = torch.autograd.grad(loss, parameters)
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
-        torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm, foreach=True)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm, foreach=True)
         optimiser.step()
+        return norm
+
+    def changing(self) -> list[Tensor]:
+        """Networks, optimisers and replay beside the base's tensors."""
+        weights = [*self.networks.parameters(), *self.networks.buffers()]
+        moments = [tensor for optimiser in self.optimisers.values() for tensor in optimisers.tensors(optimiser)]
+        return [*super().changing(), *weights, *moments, *([] if self.replay is None else self.replay.tensors)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Networks, optimisers, replay, memory and running episodes beside the base's counters."""
+        """Networks, optimisers, replay and memory beside the base's state."""
         return super().state_dict() | {
             "networks": self.networks.state_dict(),
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
             "replay": None if self.replay is None else self.replay.state_dict(),
             "memory": list(self.memory),
-            "running": None if self.statistics is None else self.statistics.running,
-            "progress": self.progress,
+            "progress": float(self.progress),
             "updates": self.updates,
         }
 
@@ -189,13 +253,10 @@ class OffPolicyAgent(Agent):
         super().load_state_dict(state)
         self.networks.load_state_dict(state["networks"])
         for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
+            optimisers.restore(optimiser, state["optimisers"][name])
         self.memory = tuple(part.to(self.device) for part in state["memory"])
-        self.progress, self.updates = state["progress"], state["updates"]
-        self.statistics = self.replay = None
-        if state["running"] is not None:
-            self.statistics = EpisodeStatistics(state["running"].shape[1], self.device)
-            self.statistics.running = state["running"].to(self.device)
+        self.progress.fill_(state["progress"])
+        self.updates, self.replay = state["updates"], None
         if state["replay"] is not None:
             self.replay = Replay(self.config.capacity, state["replay"]["num_envs"], self.device, self.chunk)
             self.replay.load_state_dict(state["replay"])

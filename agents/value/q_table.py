@@ -12,11 +12,13 @@ from torch import Tensor
 
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
-from ...envs.core.tree import tree_map
 from ...neural_blocks.errors import InvalidInput
-from ..core.agent import Agent, Memory, Report
-from ..core.exploration import ExplorationConfig, explore
-from ..core.rollout import EpisodeStatistics, continued_statistics
+from ..core.agent import Memory, Report
+from ..core.exploration import NOISE, ExplorationConfig, explore
+from ..core.learner import Learner
+from ..core.randomness import ACT
+from ..core.rollout import stacked, without_observations
+from ..core.statistics import Numbers
 
 
 class QTableConfig(ExplorationConfig):
@@ -35,7 +37,7 @@ class QTableConfig(ExplorationConfig):
     gamma: float = Field(0.99, ge=0, le=1)
 
 
-class QTable(Agent):
+class QTable(Learner):
     """Tabular Q-learning: a table of the value of each action in each state, updated at every step."""
 
     name = "q_table"
@@ -50,35 +52,50 @@ class QTable(Agent):
         shape = int(self.observation_space.n), int(self.action_space.n)
         self.values = torch.zeros(shape, device=self.device)  # (S, A)
         self.visits = torch.zeros(shape, device=self.device)
-        self.progress = 0.0
-        self.statistics: EpisodeStatistics | None = None
+        self.progress = torch.zeros((), dtype=torch.float32, device=self.device)
 
     def act(
         self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False
     ) -> tuple[Tensor, Memory]:
         """The best actions (B,), or ones that explore as the agent does now; see `Agent.act`."""
         values = self.values[_from_zero(observation, self.observation_space)]  # (B, A)
-        action = values.argmax(-1) if greedy else explore(values, self.config, self.progress, self.generator)
-        return action + int(self.action_space.start), memory
+        if greedy:
+            return values.argmax(-1) + int(self.action_space.start), memory
+        noise = self.randomness.uniform(ACT, len(values), NOISE)
+        return explore(values, self.config, self.progress, noise) + int(self.action_space.start), memory
+
+    def prepare(self, env: BatchedEnvironment) -> None:
+        """How a step in these environments is run."""
+        self.step = self.interaction(env, self._choose)
+
+    def _choose(self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor) -> Any:
+        """An action that explores; what is kept is what it was chosen for."""
+        values = self.values[_from_zero(observation, self.observation_space)]
+        action = explore(values, self.config, self.progress, noise) + int(self.action_space.start)
+        return action, memory, (observation, action)
 
     def learn(self, env: BatchedEnvironment, steps: int) -> Iterator[Report]:
         """Learns until it has taken `steps` environment steps in all; yields one report per iteration.
 
         It goes on in the environments as they stand; those that were never reset are.
         """
-        self.attach(env)
-        self.statistics = continued_statistics(self.statistics, env)
+        self.enter(env)
         while self.steps < steps:
-            self.progress = self.steps / steps
-            outcomes, errors = [], []
-            for _ in range(self.config.rollout_steps):
-                observation = env.observation
-                action, _ = self.act(observation)
-                outcomes.append(env.step(action))
-                errors.append(self.update(observation, action, outcomes[-1]))
+            self.progress.fill_(self.steps / steps)
+            numbers = self.run(self._iterate)
             self.steps += self.config.rollout_steps * env.num_envs
-            whole: TimeStep = tree_map(lambda *parts: torch.stack(parts), *outcomes)  # (T, B, ...)
-            yield self.statistics.report(self.steps, whole, {"td_error": torch.stack(errors).mean()})
+            yield self.report(numbers)
+
+    def _iterate(self) -> Numbers:
+        """Some steps in every environment, each learned from at once."""
+        assert self.statistics is not None
+        outcomes, errors = [], []
+        for _ in range(self.config.rollout_steps):
+            noise = self.randomness.uniform(ACT, self.step.env.num_envs, NOISE)
+            _, (observation, action), outcome = self.step.step((), noise)
+            errors.append(self.update(observation, action, outcome))
+            outcomes.append(without_observations(outcome))
+        return self.statistics.gather(stacked(*outcomes), {"td_error": torch.stack(errors).mean()})
 
     def update(self, observation: Observation, action: Tensor, outcome: TimeStep) -> Tensor:
         """Moves the values of the pairs (B,) that were visited; returns the mean size of their errors."""
@@ -90,23 +107,23 @@ class QTable(Agent):
         _move(self.values, self.visits, pair, error, self.config.learning_rate, self.config.decay)
         return error.abs().mean()
 
+    def changing(self) -> list[Tensor]:
+        """The table and its visits beside the base's tensors."""
+        return [*super().changing(), self.values, self.visits]
+
     def state_dict(self) -> dict[str, Any]:
-        """The table, its visits and the running episodes beside the base's counters."""
+        """The table and its visits beside the base's state."""
         return super().state_dict() | {
-            "values": self.values,
-            "visits": self.visits,
-            "progress": self.progress,
-            "running": None if self.statistics is None else self.statistics.running,
+            "values": self.values.clone(),
+            "visits": self.visits.clone(),
+            "progress": float(self.progress),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues exactly where a saved agent stood."""
         super().load_state_dict(state)
         self.values, self.visits = state["values"].to(self.device), state["visits"].to(self.device)
-        self.progress, self.statistics = state["progress"], None
-        if state["running"] is not None:
-            self.statistics = EpisodeStatistics(state["running"].shape[1], self.device)
-            self.statistics.running = state["running"].to(self.device)
+        self.progress.fill_(state["progress"])
 
 
 def td_evaluation(

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...envs.core.noise import normal
 from ...envs.core.task import Observation
 from ...envs.core.tree import leaves, take
 from ...neural_blocks.errors import InvalidInput
@@ -19,6 +20,8 @@ from ...neural_blocks.generation.gaussian import gaussian_log_prob
 from ...neural_blocks.perception.mlp import MLP
 from ..core.agent import Memory
 from ..core.network import Actor, make_encoder
+from ..core.optimisers import adam
+from ..core.randomness import UPDATE
 from ..core.replay import Batch, Replay
 from .off_policy import OffPolicyAgent, OffPolicyConfig
 
@@ -74,7 +77,7 @@ class SAC(OffPolicyAgent):
         config, box = self.config, self.action_space
         if not box.is_bounded():
             raise InvalidInput(f"sac: action space must be a bounded Box; got {box}")
-        self.size = math.prod(box.shape)  # D
+        self.size = self.noise = math.prod(box.shape)  # D
         self.low, self.high = (torch.as_tensor(bound, device=self.device) for bound in (box.low, box.high))
         self.actor = Actor(
             self.observation_space,
@@ -93,8 +96,9 @@ class SAC(OffPolicyAgent):
             "critic": list(self.critic.parameters()),
             "temperature": [self.log_temperature],
         }
-        rate = config.learning_rate
-        self.optimisers = {name: torch.optim.Adam(own, lr=rate, fused=True) for name, own in parts.items()}
+        self.optimisers = {name: adam(own, config.learning_rate) for name, own in parts.items()}
+        self.networks.eval()
+        self.run_critic_loss, self.run_actor_loss = self.compiled(self.critic_loss), self.compiled(self.actor_loss)
 
     def policy(self, observation: Observation) -> tuple[Tensor, Tensor]:
         """Means and log deviations (N, D) before squashing, for observations (N, ...)."""
@@ -103,37 +107,45 @@ class SAC(OffPolicyAgent):
         low, high = LOG_STD
         return mean, low + (high - low) * (torch.tanh(spread) + 1) / 2
 
-    def sample(self, observation: Observation) -> tuple[Tensor, Tensor]:
-        """Random raw actions (N, D) in [-1, 1], differentiable, and their log-densities (N,)."""
+    def sample(self, observation: Observation, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Random raw actions (N, D) in [-1, 1], differentiable, and their log-densities (N,), from uniforms (N, D)."""
         mean, log_std = self.policy(observation)
-        noise = torch.randn(mean.shape, generator=self.generator, device=mean.device, dtype=mean.dtype)
-        before = mean + log_std.exp() * noise
+        before = mean + log_std.exp() * normal(noise)
         squashing = 2 * (math.log(2) - before - F.softplus(-2 * before))  # log of the derivative of tanh
         return torch.tanh(before), (gaussian_log_prob(before, mean, log_std) - squashing).sum(-1)
 
-    def choose(self, observation: Observation, memory: Memory, start: Tensor, greedy: bool) -> tuple[Tensor, Memory]:
+    def choose(
+        self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor | None
+    ) -> tuple[Tensor, Memory]:
         """The squashed mean, or a random action: (B, D) in [-1, 1]."""
-        action = torch.tanh(self.policy(observation)[0]) if greedy else self.sample(observation)[0]
-        return action, memory
+        if noise is None:
+            return torch.tanh(self.policy(observation)[0]), memory
+        return self.sample(observation, noise)[0], memory
 
-    def random(self, num_envs: int) -> Tensor:
+    def random(self, noise: Tensor) -> Tensor:
         """(B, D) uniform in [-1, 1]."""
-        return 2 * torch.rand(num_envs, self.size, generator=self.generator, device=self.device) - 1
+        return 2 * noise - 1
 
     def to_env(self, action: Tensor) -> Tensor:
         """The action in the box, in its shape."""
         action = action.view(-1, *self.action_space.shape)
         return torch.clamp(self.low + (self.high - self.low) * (action + 1) / 2, self.low, self.high)
 
+    @property
+    def learning(self) -> list[nn.Module]:
+        """The policy and the critics."""
+        return [self.actor, self.critic]
+
     def draw(self, replay: Replay) -> Batch:
         """Single transitions."""
-        return take(replay.sample(self.config.batch_size, self.config.gamma, 1, self.generator), 0)
+        return take(replay.sample(self.config.batch_size, self.config.gamma, 1, self.randomness), 0)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """One gradient step each of the critics, the policy and the temperature."""
-        value_loss = self.critic_loss(batch)
-        self.minimise("critic", value_loss)
-        policy_loss, log_prob = self.actor_loss(batch)
+        noise = [self.randomness.uniform(UPDATE, self.config.batch_size, self.size) for _ in range(2)]
+        value_loss = self.run_critic_loss(batch, noise[0])
+        norm = self.minimise("critic", value_loss)
+        policy_loss, log_prob = self.run_actor_loss(batch, noise[1])
         self.minimise("actor", policy_loss)
         self.minimise("temperature", self.temperature_loss(log_prob))
         return {
@@ -141,19 +153,20 @@ class SAC(OffPolicyAgent):
             "value_loss": value_loss.detach(),
             "entropy": -log_prob.mean(),
             "temperature": self.log_temperature.detach().exp(),
+            "gradient_norm": norm,
         }
 
-    def critic_loss(self, batch: Batch) -> Tensor:
+    def critic_loss(self, batch: Batch, noise: Tensor) -> Tensor:
         """Half the mean squared error of both critics, summed; the target is the lower of the two target values."""
         with torch.no_grad():
-            action, log_prob = self.sample(batch.next_observation)
+            action, log_prob = self.sample(batch.next_observation, noise)
             soft = self.target(batch.next_observation, action).min(0).values - self.log_temperature.exp() * log_prob
             target = batch.reward + batch.discount * soft  # (N,)
         return 0.5 * (self.critic(batch.observation, batch.action) - target).square().mean(1).sum()
 
-    def actor_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def actor_loss(self, batch: Batch, noise: Tensor) -> tuple[Tensor, Tensor]:
         """What the policy minimises, temperature times log-density minus value; and the log-densities, detached."""
-        action, log_prob = self.sample(batch.observation)
+        action, log_prob = self.sample(batch.observation, noise)
         value = self.critic(batch.observation, action).min(0).values
         loss = (self.log_temperature.detach().exp() * log_prob - value).mean()
         return loss, log_prob.detach()

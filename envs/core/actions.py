@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import gymnasium.spaces as spaces
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput, shown
+from .noise import normal
 
 
 def action_shape(space: spaces.Space[Any]) -> tuple[int, ...]:
@@ -105,21 +107,32 @@ _UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 """What PyTorch cannot compare; as int64 they keep their values, or turn negative where those are too large."""
 
 
+def action_noise(space: spaces.Space[Any]) -> int:
+    """Uniforms that `action_of` takes for one action of a space."""
+    return math.prod(action_shape(space))
+
+
+def action_of(space: spaces.Space[Any], noise: Tensor) -> Tensor:
+    """Random actions (B, ...) of a space from uniforms (B, `action_noise`).
+
+    Uniform over a discrete space's values and over the bounded dimensions of a Box; where a Box is open on one side an
+    exponential distance from its bound, where it is open on both a standard normal number, as Gymnasium samples.
+    """
+    noise = noise.reshape(len(noise), *action_shape(space))
+    if isinstance(space, spaces.Box):
+        return box_quantile(space, noise)
+    low, high = (torch.as_tensor(bound, device=noise.device) for bound in bounds(space))
+    return (low + (noise * (high - low + 1)).floor()).to(action_dtype(space))
+
+
 def random_action(
     space: spaces.Space[Any],
     num_envs: int,
     generator: torch.Generator | None = None,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Actions (B, ...) as Gymnasium samples them: uniform over a discrete space's values and between two bounds.
-
-    A number of a Box that is bounded on one side is exponential from there, one without bounds normal.
-    """
-    noise = torch.rand((num_envs, *action_shape(space)), generator=generator, device=device)
-    if isinstance(space, spaces.Box):
-        return box_quantile(space, noise)
-    low, high = (torch.as_tensor(bound, device=device) for bound in bounds(space))
-    return (low + (noise * (high - low + 1)).floor()).to(action_dtype(space))
+    """Random actions (B, ...) of a space, see `action_of`, from a generator on that device."""
+    return action_of(space, torch.rand(num_envs, action_noise(space), generator=generator, device=device))
 
 
 def box_quantile(space: spaces.Box, uniforms: Tensor) -> Tensor:
@@ -133,7 +146,7 @@ def box_quantile(space: spaces.Box, uniforms: Tensor) -> Tensor:
         return torch.clamp(between, low, high)
     below, above = (torch.as_tensor(side, device=device) for side in (space.bounded_below, space.bounded_above))
     tail = -torch.log1p(-uniforms)
-    value = torch.special.ndtri(uniforms.clamp(min=torch.finfo(uniforms.dtype).tiny))
+    value = normal(uniforms)
     value = torch.where(below, low + tail, torch.where(above, high - tail, value))
     value = torch.where(below & above, between, value)
     return torch.clamp(value.round() if whole else value, low, high)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 RESET, STEP = 1, 2  # purposes: streams of the same seed that never meet
+SMALLEST = 2.0**-25  # in place of a uniform of 0, whose quantile is infinite
 BLOCK = 8192  # uniforms drawn ahead, at most, when all environments advance together
 
 
@@ -34,12 +35,21 @@ def keys(seeds: Tensor, purpose: int) -> Tensor:
     return _mix(_mix(seeds + GOLDEN).add_(_signed(purpose * GOLDEN & (1 << 64) - 1)))
 
 
-def uniform(key: Tensor, counter: Tensor, width: int) -> Tensor:
-    """float32 uniforms in [0, 1), multiples of 2^-24: shape of `counter` broadcast with `key`, plus (width,)."""
+def bits(key: Tensor, counter: Tensor, width: int) -> Tensor:
+    """64 random bits each, as int64: shape of `counter` broadcast with `key`, plus (width,)."""
     position = torch.arange(1, width + 1, device=key.device)
     x = (counter * width).unsqueeze(-1) + position
-    x = _mix(x.mul_(GOLDEN) + key.unsqueeze(-1))
-    return (x >> 40).bitwise_and_((1 << 24) - 1).to(torch.float32).mul_(2.0**-24)
+    return _mix(x.mul_(GOLDEN) + key.unsqueeze(-1))
+
+
+def uniform(key: Tensor, counter: Tensor, width: int) -> Tensor:
+    """float32 uniforms in [0, 1), multiples of 2^-24: shape of `counter` broadcast with `key`, plus (width,)."""
+    return (bits(key, counter, width) >> 40).bitwise_and_((1 << 24) - 1).to(torch.float32).mul_(2.0**-24)
+
+
+def normal(noise: Tensor) -> Tensor:
+    """Standard normal variates from uniforms in [0, 1), of the same shape and dtype: their quantiles."""
+    return torch.special.ndtri(noise.clamp(min=SMALLEST))
 
 
 class NoiseStream:

@@ -58,7 +58,7 @@ def test_it_learns_what_the_library_by_itself_learns(name, uneven):
     model = twin.algorithm("MlpPolicy", SB3VecEnv(uneven(4)), device="cpu", **settings)
     model.set_parameters(twin.model.get_parameters())
     model.action_space = twin.model.action_space
-    with twin.randomness.in_place():
+    with twin.foreign.in_place():
         model.learn(200)
     assert differ(model.get_parameters(), agent.model.get_parameters()) == []
 

@@ -10,7 +10,8 @@ import torch
 from scipy.stats import beta
 
 from palaestra import agents
-from palaestra.agents.classical.bandit import Record, sample_dirichlet
+from palaestra.agents.classical.bandit import Record
+from palaestra.agents.classical.dirichlet import GAMMA_NOISE, dirichlet
 from palaestra.agents.classical.gittins import gittins_index
 from palaestra.envs import make_batched
 from palaestra.neural_blocks.errors import InvalidInput
@@ -79,7 +80,8 @@ def test_thompson_pulls_an_arm_as_often_as_it_is_the_best(bandit):
 
 def test_dirichlet_samples_have_the_moments_of_the_distribution():
     alpha = torch.tensor([1.0, 2.0, 5.0])
-    sample = sample_dirichlet(alpha.expand(50_000, 3), torch.Generator().manual_seed(0))
+    noise = torch.rand(50_000, 3, GAMMA_NOISE, generator=torch.Generator().manual_seed(0))
+    sample = dirichlet(alpha.expand(50_000, 3), noise)
     mean = alpha / 8
     assert sample.sum(1).tolist() == pytest.approx([1.0] * 50_000)
     assert sample.mean(0).tolist() == pytest.approx(mean.tolist(), abs=0.003)

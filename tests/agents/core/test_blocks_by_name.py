@@ -54,9 +54,10 @@ def test_every_memory_replays_what_it_collected(memory: str) -> None:
     env = envs.make_batched("palaestra/RepeatPrevious-v0", 4, symbols=2, delay=1, length=5)
     agent = agents.make("ppo", env, rollout_steps=16, sequence_length=8, memory=memory, memory_size=8, hidden=(8,))
     env.reset()
-    from palaestra.agents.core.rollout import collect, sequences
+    from palaestra.agents.core.rollout import Collector, sequences
 
-    rollout, _ = collect(env, agent.network, agent.policy, 16, agent.initial_memory(4), agent.generator, 8)
+    noise = torch.rand(16, 4, agent.policy.noise)
+    rollout, _ = Collector(env, agent.network, agent.policy).collect(agent.initial_memory(4), noise, 8)
     observation, start, action, old = sequences(
         (rollout.observation, rollout.start, rollout.action, rollout.log_prob), 8
     )

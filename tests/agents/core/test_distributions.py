@@ -21,6 +21,10 @@ def reference(space, parameters, policy):
     return torch.distributions.Independent(torch.distributions.Normal(parameters, policy.log_std.exp()), 1)
 
 
+def uniforms(rows, width, seed):
+    return torch.rand(rows, width, generator=torch.Generator().manual_seed(seed))
+
+
 @pytest.mark.parametrize("space", [spaces.Discrete(5), spaces.MultiBinary(3), spaces.Box(-1, 1, (3,))])
 def test_log_prob_entropy_and_mode_are_those_of_torch(space):
     policy, generator = distribution(space), torch.Generator().manual_seed(0)
@@ -28,20 +32,21 @@ def test_log_prob_entropy_and_mode_are_those_of_torch(space):
         policy.log_std.data = torch.tensor([-1.0, 0.3, 0.0])
     parameters = torch.randn(4, 6, policy.size, generator=generator) * 2
     wanted = reference(space, parameters, policy)
-    action = policy.sample(parameters, generator)
+    action = policy.sample(parameters, torch.rand(4, 6, policy.noise, generator=generator))
     torch.testing.assert_close(policy.log_prob(parameters, action), wanted.log_prob(action), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(policy.entropy(parameters), wanted.entropy(), rtol=1e-5, atol=1e-5)
     if not isinstance(space, spaces.MultiBinary):
         assert torch.equal(policy.mode(parameters), wanted.mode)
     best = wanted.log_prob(policy.mode(parameters))
     for _ in range(20):
-        assert (wanted.log_prob(policy.sample(parameters, generator)) <= best + 1e-6).all()
+        other = policy.sample(parameters, torch.rand(4, 6, policy.noise, generator=generator))
+        assert (wanted.log_prob(other) <= best + 1e-6).all()
 
 
 def test_several_choices_are_independent_categoricals():
     policy, generator = distribution(CHOICES), torch.Generator().manual_seed(0)
     logits = torch.randn(5, 7, 9, generator=generator)
-    action = policy.sample(logits, generator)
+    action = policy.sample(logits, torch.rand(5, 7, policy.noise, generator=generator))
     parts = [torch.distributions.Categorical(logits=part) for part in logits.split([2, 4, 3], -1)]
     log_prob = sum(part.log_prob(action[..., k]) for k, part in enumerate(parts))
     torch.testing.assert_close(policy.log_prob(logits, action), log_prob)
@@ -55,14 +60,14 @@ def frequencies(values, count):
 
 def test_categorical_samples_have_their_probabilities():
     logits = torch.tensor([0.5, -1.0, 2.0, -3.0])
-    sample = distribution(spaces.Discrete(4)).sample(logits.expand(40_000, 4), torch.Generator().manual_seed(1))
+    sample = distribution(spaces.Discrete(4)).sample(logits.expand(40_000, 4), uniforms(40_000, 1, seed=1))
     expected = torch.softmax(logits.double(), 0).numpy() * 40_000
     assert stats.chisquare(frequencies(sample, 4), expected).pvalue > 0.001
 
 
 def test_multi_categorical_samples_have_their_joint_probabilities():
     logits = torch.tensor([0.5, -1.0, 0.0, 1.0, 0.3, -0.5, 0.2, 0.0, -1.0])
-    sample = distribution(CHOICES).sample(logits.expand(40_000, 9), torch.Generator().manual_seed(2))
+    sample = distribution(CHOICES).sample(logits.expand(40_000, 9), uniforms(40_000, 3, seed=2))
     joint = 1.0
     for part in logits.double().split([2, 4, 3]):
         joint = np.multiply.outer(joint, torch.softmax(part, 0).numpy())
@@ -72,7 +77,7 @@ def test_multi_categorical_samples_have_their_joint_probabilities():
 
 def test_bernoulli_samples_have_their_joint_probabilities():
     logits = torch.tensor([0.5, -2.0])
-    sample = distribution(spaces.MultiBinary(2)).sample(logits.expand(40_000, 2), torch.Generator().manual_seed(3))
+    sample = distribution(spaces.MultiBinary(2)).sample(logits.expand(40_000, 2), uniforms(40_000, 2, seed=3))
     on = torch.sigmoid(logits.double()).numpy()
     joint = np.multiply.outer([1 - on[0], on[0]], [1 - on[1], on[1]]).reshape(-1)
     code = (sample[:, 0] * 2 + sample[:, 1]).long()
@@ -83,7 +88,7 @@ def test_gaussian_samples_are_normal():
     policy = distribution(spaces.Box(-np.inf, np.inf, (2,)))
     policy.log_std.data = torch.tensor([0.5, -1.0])
     mean = torch.tensor([2.0, -3.0])
-    sample = policy.sample(mean.expand(20_000, 2), torch.Generator().manual_seed(4)).detach().numpy()
+    sample = policy.sample(mean.expand(20_000, 2), uniforms(20_000, 2, seed=4)).detach().numpy()
     for k in range(2):
         cdf = stats.norm(mean[k].item(), policy.log_std[k].exp().item()).cdf
         assert stats.kstest(sample[:, k], cdf).pvalue > 0.001
@@ -109,7 +114,7 @@ def test_gaussian_samples_are_normal():
 def test_every_action_lies_in_its_space(space):
     policy, generator = distribution(space), torch.Generator().manual_seed(5)
     parameters = torch.randn(300, policy.size, generator=generator) * 3
-    for raw in (policy.sample(parameters, generator), policy.mode(parameters)):
+    for raw in (policy.sample(parameters, uniforms(300, policy.noise, seed=6)), policy.mode(parameters)):
         actions = policy.to_env(raw).detach().numpy()
         assert actions.shape == (300, *space.shape)
         for action in actions:

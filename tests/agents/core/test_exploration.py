@@ -3,20 +3,23 @@
 import pytest
 import torch
 
-from palaestra.agents.core.exploration import ExplorationConfig, explore
+from palaestra.agents.core.exploration import NOISE, ExplorationConfig, explore
 
 VALUES = torch.tensor([0.2, 1.4, -0.3]).expand(40_000, 3)
 
 
 def frequencies(config, progress):
-    actions = explore(VALUES, config, progress, torch.Generator().manual_seed(0))
+    noise = torch.rand(len(VALUES), NOISE, generator=torch.Generator().manual_seed(0))
+    actions = explore(VALUES, config, torch.tensor(progress), noise)
     return actions.bincount(minlength=3) / len(actions)
 
 
 def test_epsilon_falls_linearly_and_stays():
     config = ExplorationConfig(epsilon_start=0.9, epsilon_end=0.1, exploration_fraction=0.4)
-    assert [config.epsilon(p) for p in (0, 0.1, 0.2, 0.4, 1)] == pytest.approx([0.9, 0.7, 0.5, 0.1, 0.1])
-    assert ExplorationConfig(exploration_fraction=0, epsilon_end=0.3).epsilon(0) == 0.3
+    assert [float(config.epsilon(torch.tensor(p))) for p in (0.0, 0.1, 0.2, 0.4, 1.0)] == pytest.approx(
+        [0.9, 0.7, 0.5, 0.1, 0.1]
+    )
+    assert ExplorationConfig(exploration_fraction=0, epsilon_end=0.3).epsilon(torch.tensor(0.0)) == torch.tensor(0.3)
 
 
 def test_epsilon_greedy_takes_the_best_action_but_for_epsilon():

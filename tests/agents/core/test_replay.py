@@ -5,6 +5,7 @@ import collections
 import pytest
 import torch
 
+from palaestra.agents.core.randomness import Randomness
 from palaestra.agents.core.replay import Replay, Transition, n_step
 
 CPU = torch.device("cpu")
@@ -53,7 +54,7 @@ def test_the_ring_keeps_what_a_deque_keeps(steps):
     replay, written = filled(steps, num_envs, num_envs * length + 2)
     kept = collections.deque(range(steps), maxlen=length)
     assert len(replay) == len(kept) * num_envs
-    batch = replay.sample(2000, 0.9, 1, torch.Generator().manual_seed(1))
+    batch = replay.sample(2000, 0.9, 1, Randomness(1))
     time, env = batch.observation["time"][0].tolist(), batch.observation["env"][0].tolist()
     assert set(zip(time, env, strict=True)) == {(t, e) for t in kept for e in range(num_envs)}
     for i, (t, e) in enumerate(zip(time, env, strict=True)):
@@ -69,7 +70,7 @@ def test_the_ring_keeps_what_a_deque_keeps(steps):
 def test_n_steps_end_with_their_episode_and_with_the_newest_step(n):
     steps, num_envs, length = 40, 3, 17
     replay, written = filled(steps, num_envs, num_envs * length)
-    batch = replay.sample(1000, 0.9, n, torch.Generator().manual_seed(1))
+    batch = replay.sample(1000, 0.9, n, Randomness(1))
     lengths = set()
     for i in range(1000):
         time, env = int(batch.observation["time"][0, i]), int(batch.observation["env"][0, i])
@@ -85,7 +86,7 @@ def test_n_steps_end_with_their_episode_and_with_the_newest_step(n):
 def test_sequences_are_whole_and_come_with_the_memory_before_them(steps):
     num_envs, chunk, n = 3, 4, 3
     replay, written = filled(steps, num_envs, num_envs * 13, chunk)  # 12 steps, three sequences
-    batch = replay.sequences(200, 0.9, n, torch.Generator().manual_seed(1))
+    batch = replay.sequences(200, 0.9, n, Randomness(1))
     first = batch.observation["time"][0]
     assert set(first.tolist()) == set(range(max(0, steps - 12), steps, chunk))
     assert torch.equal(batch.memory[0], first[:, None].expand(-1, 2).float())
@@ -113,7 +114,7 @@ def test_an_episode_that_somebody_reset_counts_as_truncated():
     replay.interrupt(torch.tensor([True, False, True]))
     follow = list(stream(2, 3, seed=5))[1]
     replay.write(follow)
-    batch = replay.sample(500, 0.9, 2, torch.Generator().manual_seed(0))
+    batch = replay.sample(500, 0.9, 2, Randomness(0))
     old = batch.observation["time"][0] == 0
     for i in old.nonzero().flatten().tolist():
         env = int(batch.observation["env"][0, i])
@@ -132,7 +133,7 @@ def test_a_saved_ring_goes_on_as_the_one_that_was_not(steps, chunk):
         for time, transition in enumerate(stream(4, 3, seed=9)):
             ring.write(transition, (torch.full((3, 2), float(time)),) if chunk > 1 else ())
     draw = "sample" if chunk == 1 else "sequences"
-    one, other = (getattr(ring, draw)(64, 0.9, 2, torch.Generator().manual_seed(2)) for ring in (replay, again))
+    one, other = (getattr(ring, draw)(64, 0.9, 2, Randomness(2)) for ring in (replay, again))
     for name in ("start", "action", "reward", "discount", "last"):
         assert torch.equal(getattr(one, name), getattr(other, name)), name
     assert torch.equal(one.next_observation["time"], other.next_observation["time"])

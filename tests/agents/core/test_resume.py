@@ -100,14 +100,15 @@ def test_learning_goes_on_in_other_environments_without_mixing_their_episodes(cl
     assert [(report["return"], report["length"], report["episodes"]) for report in reports] == [(4.0, 4.0, 3.0)]
 
 
-def test_a_checkpoint_of_another_kind_of_device_loads_for_acting(uneven):
+def test_a_restored_agent_makes_the_random_choices_of_the_saved_one_whatever_its_own_seed(uneven):
     env = uneven(4)
     agent = agents.make("a2c", env, seed=1)
-    content = agent.state_dict() | {"generator": torch.zeros(16, dtype=torch.uint8)}  # a GPU's generator is 16 bytes
-    other = agents.make("a2c", env, seed=2)
-    other.load_state_dict(content)
     observation = env.reset()
-    assert torch.equal(other.act(observation, greedy=True)[0], agent.act(observation, greedy=True)[0])
+    agent.act(observation)
+    other = agents.make("a2c", env, seed=2)
+    other.load_state_dict(agent.state_dict())
+    for _ in range(5):
+        assert torch.equal(other.act(observation)[0], agent.act(observation)[0])
 
 
 def test_restoring_also_works_into_an_agent_that_has_learned(uneven):

@@ -7,7 +7,8 @@ import torch
 
 from palaestra.agents.core.distributions import distribution
 from palaestra.agents.core.network import ActorCritic
-from palaestra.agents.core.rollout import EpisodeStatistics, Rollout, collect, generalised_advantage, sequences
+from palaestra.agents.core.rollout import Collector, Rollout, generalised_advantage, sequences
+from palaestra.agents.core.statistics import EpisodeStatistics
 
 
 class TimeValue:
@@ -69,7 +70,7 @@ def test_generalised_advantage_is_the_explicit_double_sum():
 def test_truncation_bootstraps_from_the_final_observation_and_termination_does_not(clock, end, horizon, expected):
     env = clock(2, end, horizon)
     env.reset()
-    rollout, _ = collect(env, TimeValue(), distribution(env.action_space), 5, (), torch.Generator())
+    rollout, _ = Collector(env, TimeValue(), distribution(env.action_space)).collect((), torch.rand(5, env.num_envs, 1))
     advantage = generalised_advantage(rollout, 1.0, 1.0)
     assert advantage[:3, 0].tolist() == expected
     assert advantage[3, 1].item() == 2 + 102 - 100  # the rollout ends within the next episode, at time 2
@@ -94,7 +95,8 @@ def test_replaying_sequences_from_their_memories_gives_what_was_collected(memory
     env.reset()
     generator, state = torch.Generator().manual_seed(1), network.initial_memory(6)
     for _ in range(2):  # the second rollout begins in the middle of episodes
-        rollout, state = collect(env, network, policy, 12, state, generator, chunk)
+        noise = torch.rand(12, 6, 1, generator=generator)
+        rollout, state = Collector(env, network, policy).collect(state, noise, chunk)
         batch = (rollout.observation, rollout.start, rollout.action, rollout.log_prob, rollout.value[:-1])
         observation, start, action, log_prob, value = sequences(batch, chunk)
         before = tuple(part.flatten(0, 1) for part in rollout.memory)
@@ -112,7 +114,8 @@ def test_a_rollout_holds_what_each_environment_shows_alone(memory, uneven):
     env = uneven(num_envs, seed=20)
     network, policy = make_network(env, memory)
     env.reset()
-    rollout, _ = collect(env, network, policy, T, network.initial_memory(num_envs), torch.Generator(), 4)
+    noise = torch.rand(T, num_envs, 1)
+    rollout, _ = Collector(env, network, policy).collect(network.initial_memory(num_envs), noise, 4)
     assert rollout.terminated.any()
     assert rollout.truncated.any()
     assert not (rollout.terminated & rollout.truncated).any()
@@ -145,7 +148,7 @@ def test_actions_follow_the_policys_probabilities(uneven):
     env = uneven(2000)
     network, policy = make_network(env)
     env.reset()
-    rollout, _ = collect(env, network, policy, 1, (), torch.Generator().manual_seed(0))
+    rollout, _ = Collector(env, network, policy).collect((), torch.rand(1, env.num_envs, policy.noise))
     expected = torch.softmax(network.act(env.reset(0), (), env.episode_start)[0], -1)
     found = torch.nn.functional.one_hot(rollout.action[0], 3).float()
     deviation = (expected * (1 - expected)).sum(0).sqrt()
@@ -159,8 +162,10 @@ def test_statistics_are_those_of_a_plain_loop_over_episodes(uneven):
     statistics, generator = EpisodeStatistics(4, env.device), torch.Generator().manual_seed(2)
     running = [(0.0, 0)] * 4
     for _ in range(5):
-        rollout, _ = collect(env, network, policy, 3, (), generator)
-        total, length, episodes, late = statistics.update(rollout).tolist()
+        noise = torch.rand(3, env.num_envs, policy.noise, generator=generator)
+        rollout, _ = Collector(env, network, policy).collect((), noise)
+        (total, length, episodes), metrics, _ = statistics.gather(rollout, {})
+        late = metrics["late"]
         ended = []
         for t in range(3):
             for row in range(4):
@@ -169,6 +174,6 @@ def test_statistics_are_those_of_a_plain_loop_over_episodes(uneven):
                     ended.append(running[row])
                     running[row] = (0.0, 0)
         values = [value for value in rollout.metrics["late"].flatten().tolist() if not math.isnan(value)]
-        assert total == pytest.approx(sum(returned for returned, _ in ended), abs=1e-5)
-        assert (length, episodes) == (sum(steps for _, steps in ended), len(ended))
-        assert late == pytest.approx(sum(values) / len(values))
+        assert float(total) == pytest.approx(sum(returned for returned, _ in ended), abs=1e-5)
+        assert (int(length), int(episodes)) == (sum(steps for _, steps in ended), len(ended))
+        assert float(late) == pytest.approx(sum(values) / len(values))

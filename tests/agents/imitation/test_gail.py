@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from palaestra import agents
-from palaestra.agents.core.rollout import collect, generalised_advantage
+from palaestra.agents.core.rollout import Collector, generalised_advantage
 from palaestra.envs import make_batched
 from palaestra.envs.core.task import NoExpert
 from palaestra.neural_blocks.errors import InvalidInput
@@ -76,7 +76,9 @@ def test_the_policy_learns_from_the_discriminator_s_reward_alone(acting, monkeyp
     env = acting(8, spaces.Discrete(2))
     agent = agents.make("gail", env, rollout_steps=4, discriminator_updates=1, discriminator_learning_rate=1e-30)
     list(agent.learn(env, 8 * 128 + 32))
-    rollout, _ = collect(env, agent.network, agent.policy, 4, (), agent.generator)
+    rollout, _ = Collector(env, agent.network, agent.policy).collect(
+        (), torch.rand(4, env.num_envs, agent.policy.noise)
+    )
     seen = []
     monkeypatch.setattr(agents.PPO, "update", lambda self, rollout, advantage: seen.append((rollout, advantage)) or {})
     report = agent.update(rollout, torch.full((4, 8), torch.nan))

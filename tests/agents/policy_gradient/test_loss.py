@@ -23,6 +23,7 @@ def make(cls, config):
     with torch.no_grad():
         for parameter in agent.parameters:
             parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * 0.7)
+    agent.optimiser = agent.make_optimiser()  # whose moments are float64 too
     return agent
 
 

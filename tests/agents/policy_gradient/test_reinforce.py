@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from palaestra import agents
-from palaestra.agents.core.rollout import Rollout, collect
+from palaestra.agents.core.rollout import Collector, Rollout
 from palaestra.envs import BatchedEnv, Step, Task, make_batched
 from palaestra.envs.core.tree import tree_map
 from palaestra.neural_blocks.errors import InvalidInput
@@ -111,7 +111,7 @@ def sampled_gradients(gamma, episodes):
     list(trained.learn(env, 64 * HORIZON * 150))  # the value learns, the policy stays
     fresh = BatchedEnv(Stairs(), episodes, seed=1000)
     fresh.reset()
-    rollout, _ = collect(fresh, trained.network, trained.policy, HORIZON, (), trained.generator)
+    rollout, _ = Collector(fresh, trained.network, trained.policy).collect((), torch.rand(HORIZON, fresh.num_envs, 1))
     found = {}
     for credit, baseline in CHOICES:
         agent, _ = stairs_agent(credit, baseline, gamma)

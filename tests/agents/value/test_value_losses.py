@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from palaestra.agents import DQN, SAC, DQNConfig, SACConfig
+from palaestra.agents.core.randomness import UPDATE
 from palaestra.agents.core.replay import Replay, Transition
+from palaestra.envs.core.noise import normal
 
 OBSERVATION = spaces.Box(-3, 3, (3,), np.float32)
 GAMMA = 0.9
@@ -159,9 +161,7 @@ def lower(critic, x, action):
 
 def noise_of(agent, call):
     """What the agent draws in a call, which then draws the same."""
-    state = agent.generator.get_state()
-    noise = torch.randn(30, 2, generator=agent.generator, dtype=torch.float64)
-    agent.generator.set_state(state)
+    noise = normal(agent.randomness.copy().uniform(UPDATE, 30, 2)).double()
     return noise, call()
 
 

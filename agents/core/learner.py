@@ -1,0 +1,113 @@
+"""What every agent that learns from steps shares: how its iterations are run, the running episodes, and their state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ...envs.core.execution import CudaGraph, Recorder
+from ...envs.core.protocol import BatchedEnvironment
+from .agent import Agent, Memory, Report
+from .execution import Interaction, Iterations, PerShape
+from .statistics import EpisodeStatistics, Numbers, continued_statistics
+
+
+class Learner(Agent):
+    """An agent that learns in iterations: each takes steps in the environments and then changes its weights.
+
+    Subclasses write an iteration as a function that leaves its numbers on the device, and run it by `run`.
+
+    Attributes:
+        memory: what the agent remembers where the environments to learn in stand.
+        statistics: of their episodes; None before learning.
+        recorder: what captures an iteration.
+    """
+
+    memory: Memory = ()
+    statistics: EpisodeStatistics | None = None
+    recorder: ClassVar[Callable[[], Recorder]] = CudaGraph
+    _env: BatchedEnvironment | None = None
+    _iterations: Iterations | None = None
+
+    def enter(self, env: BatchedEnvironment) -> bool:
+        """Goes on learning in these environments as they stand; those that were never reset are.
+
+        Returns:
+            Whether they are others than before, or other in number: what the agent remembers of them is void.
+        """
+        self.attach(env)
+        before, self.statistics = self.statistics, continued_statistics(self.statistics, env)
+        if env is not self._env:
+            self._env, self._iterations = env, None
+            self.prepare(env)
+        return self.statistics is not before
+
+    def prepare(self, env: BatchedEnvironment) -> None:
+        """Makes what acts in these environments; called once for each."""
+
+    def interaction(self, env: BatchedEnvironment, choose: Callable[..., Any]) -> Interaction:
+        """Acting in environments, run as the agent is; see `Interaction`."""
+        return Interaction(env, choose, self.execution, self.name, self.backend)
+
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of trees of tensors, run as the agent is: as it stands, or as a fused program for each shape."""
+        if self.execution == "eager":
+            return function
+        return PerShape(function, f"{self.name}: {function.__name__}", self.backend)
+
+    def run(self, iteration: Callable[..., Numbers], *kind: Hashable) -> Numbers:
+        """``iteration(*kind)``, run as the agent is: as it stands, or captured once for each kind and replayed."""
+        if self.execution != "captured" or not hasattr(self._env, "advance"):
+            return iteration(*kind)
+        if self._iterations is None:  # what an iteration makes but once, such as the room of a replay, it makes now
+            self.randomness.ahead = False
+            self._iterations = Iterations(self, self._env, self.name, type(self).recorder)
+            return iteration(*kind)
+        return self._iterations.run(iteration, *kind)
+
+    def report(self, numbers: Numbers) -> Report:
+        """What `learn` yields of an iteration. Raises `Diverged` for a loss that is no number."""
+        assert self.statistics is not None
+        return self.statistics.report(self.steps, numbers)
+
+    @property
+    def moving(self) -> Any:
+        """A tree of tensors that an iteration replaces by others: memory and running episodes."""
+        assert self.statistics is not None
+        return tuple(self.memory), self.statistics.running
+
+    @moving.setter
+    def moving(self, tree: Any) -> None:
+        assert self.statistics is not None
+        self.memory, self.statistics.running = tree
+
+    def changing(self) -> list[Tensor]:
+        """Tensors that an iteration changes in place: the counters of the randomness."""
+        return self.randomness.counters
+
+    def state_dict(self) -> dict[str, Any]:
+        """Running episodes beside the base's counters."""
+        return super().state_dict() | {"running": None if self.statistics is None else self.statistics.running.clone()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues exactly where a saved agent stood."""
+        super().load_state_dict(state)
+        self.statistics = self._env = self._iterations = None
+        if state["running"] is not None:
+            self.statistics = EpisodeStatistics(state["running"].shape[1], self.device)
+            self.statistics.running = state["running"].to(self.device)
+
+
+@contextmanager
+def training(*modules: nn.Module) -> Iterator[None]:
+    """Within, modules are in training mode (dropout drops, batch normalisation learns); after it in evaluation mode."""
+    for module in modules:
+        module.train()
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.eval()

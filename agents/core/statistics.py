@@ -1,0 +1,89 @@
+"""What an iteration of learning reports: returns and lengths of the episodes that ended, metrics and losses."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ...envs.core.protocol import BatchedEnvironment
+from ...neural_blocks.errors import Diverged
+from .agent import Report
+
+Numbers = tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]
+"""Returns, lengths and count of the episodes that ended, each summed, (3,); metrics and losses by name, each ()."""
+
+
+class Outcomes(Protocol):
+    """What `EpisodeStatistics` reads of T steps of B environments."""
+
+    @property
+    def reward(self) -> Tensor:
+        """(T, B)."""
+
+    @property
+    def metrics(self) -> dict[str, Tensor]:
+        """Named (T, B) values, NaN where there is none."""
+
+    @property
+    def done(self) -> Tensor:
+        """(T, B) bool: an episode ended with this step."""
+
+
+class EpisodeStatistics:
+    """Returns and lengths of the episodes that end, kept on the device and read once per iteration.
+
+    Attributes:
+        running: (2, B) return and length of the current episodes.
+        iterations: reports made so far.
+    """
+
+    def __init__(self, num_envs: int, device: torch.device) -> None:
+        self.running = torch.zeros(2, num_envs, dtype=torch.float32, device=device)
+        self.iterations = 0
+
+    def gather(self, rollout: Outcomes, losses: dict[str, Tensor]) -> Numbers:
+        """The numbers of an iteration, left on the device."""
+        gained = torch.stack([rollout.reward, torch.ones_like(rollout.reward)])  # (2, T, B)
+        closed = rollout.done.flip(0).cumsum(0).flip(0) > 0  # (T, B) the step's episode ends within the rollout
+        ended = (gained * closed).sum(1) + self.running * closed[0]  # (2, B)
+        self.running = (gained * ~closed).sum(1) + self.running * ~closed[0]
+        metrics = {name: torch.nanmean(values) for name, values in rollout.metrics.items()}
+        total = torch.cat([ended.sum(1), rollout.done.sum(dtype=ended.dtype).reshape(1)])
+        return total, metrics, losses
+
+    def report(self, steps: int, numbers: Numbers) -> Report:
+        """What `Agent.learn` yields: the mean return and length of the episodes that ended, metrics and losses.
+
+        It is the one place where an iteration reads from the device. A mean over nothing is left out.
+
+        Raises:
+            Diverged: a loss is NaN or infinite.
+        """
+        self.iterations += 1
+        sums, metrics, losses = numbers
+        each = [value.detach().to(sums.dtype) for value in (*metrics.values(), *losses.values())]
+        total, length, episodes, *rest = torch.cat([sums, torch.stack(each)] if each else [sums]).tolist()
+        named = dict(zip([*metrics, *losses], rest, strict=True))
+        for name in losses:
+            if not math.isfinite(named[name]):
+                raise Diverged(self.iterations, name, named[name])
+        report = {"steps": float(steps), "episodes": episodes}
+        if episodes:
+            report |= {"return": total / episodes, "length": length / episodes}
+        return report | {name: value for name, value in named.items() if name in losses or not math.isnan(value)}
+
+
+def continued_statistics(statistics: EpisodeStatistics | None, env: BatchedEnvironment) -> EpisodeStatistics:
+    """The statistics with which learning goes on in environments as they stand; fresh ones for another number of them.
+
+    Environments that were never reset are.
+    """
+    if not env.started:
+        env.reset()
+    if statistics is None or statistics.running.shape[1] != env.num_envs:
+        statistics = EpisodeStatistics(env.num_envs, env.device)
+    statistics.running = statistics.running * ~env.episode_start  # someone may have reset them
+    return statistics
