@@ -49,20 +49,6 @@ class Diverged(InvalidInput):
         super().__init__(f"learning diverged at iteration {iteration}: {name} is {float(value)}")
 
 
-class Diverged(InvalidInput):
-    """Learning has left the numbers: a loss, a gradient, a weight or a return is NaN or infinite.
-
-    Args:
-        iteration: of the learning, counted from 1.
-        name: of the value, such as "policy_loss".
-        value: what it is.
-    """
-
-    def __init__(self, iteration: int, name: str, value: float) -> None:
-        self.iteration, self.name, self.value = iteration, name, float(value)
-        super().__init__(f"learning diverged at iteration {iteration}: {name} is {float(value)}")
-
-
 def unknown_name(what: str, name: object, allowed: Iterable[str]) -> InvalidInput:
     """The error for a `name` that is not among `allowed`, naming the nearest right one.
 
