@@ -47,24 +47,20 @@ class Interaction:
         env: where.
         choose: from an observation (B, ...), the memory, starts (B,) bool and further inputs to the action space's own
             action (B, ...), the next memory, and whatever of it is to be kept.
-        execution: "eager", "compiled", or "captured": compiled, inside a captured iteration.
-        name: for messages.
-        backend: of ``torch.compile``.
+        compiled: makes a compiled function of a function, such as `PerShape`; None to run eagerly.
     """
 
     def __init__(
         self,
         env: BatchedEnvironment,
         choose: Callable[..., tuple[Any, Memory, Any]],
-        execution: str = "eager",
-        name: str = "agent",
-        backend: str = "inductor",
+        compiled: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None,
     ) -> None:
         self.env, self._choose = env, choose
-        self._whole = execution != "eager" and hasattr(env, "advance")
-        self._advanced: Any = Compiled(self._advance, f"{name}: step", backend) if self._whole else None
-        if execution != "eager" and not self._whole:
-            self._choose = PerShape(choose, f"{name}: action", backend)
+        self._whole = compiled is not None and hasattr(env, "advance")
+        if compiled is not None:
+            self._advanced = compiled(self._advance)
+            self._choose = self._choose if self._whole else compiled(choose)
 
     def step(self, memory: Memory, *inputs: Any) -> tuple[Memory, Any, TimeStep]:
         """One step of every environment: the memory after it, what the choice keeps, and what came of it."""

@@ -50,7 +50,7 @@ class Learner(Agent):
 
     def interaction(self, env: BatchedEnvironment, choose: Callable[..., Any]) -> Interaction:
         """Acting in environments, run as the agent is; see `Interaction`."""
-        return Interaction(env, choose, self.execution, self.name, self.backend)
+        return Interaction(env, choose, None if self.execution == "eager" else self.compiled)
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A function of trees of tensors, run as the agent is: as it stands, or as a fused program for each shape."""

@@ -45,9 +45,11 @@ class EpisodeLearner(Learner):
     Attributes:
         network: what is learned.
         beside: parameters that are learned and do not belong to the network.
+        plain: whether the loss is a plain function of the network, without a derivative within it.
     """
 
     Config: ClassVar[type[AgentConfig]] = EpisodeLearnerConfig
+    plain: ClassVar[bool] = True
     network: nn.Module
     beside: nn.ParameterList
 
@@ -57,7 +59,7 @@ class EpisodeLearner(Learner):
         both = [*self.network.parameters(), *self.beside]
         self.parameters = [parameter for parameter in both if parameter.requires_grad]
         self.optimiser = adam(self.parameters, self.config.learning_rate)
-        self.run_loss = self.compiled(self.loss)
+        self.run_loss = self.compiled(self.loss) if self.plain else self.loss
 
     @abstractmethod
     def collect(self, env: BatchedEnvironment) -> tuple[Any, TimeStep]:

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from ...envs.core.execution import row_by_row
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
-from ...envs.core.tree import tree_map, where
+from ...envs.core.tree import leaves, tree_map, where
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.perception.mlp import MLP
 from ..core.agent import Memory
+from ..core.execution import Interaction
 from ..core.network import make_encoder
 from ..core.network_config import EncoderName
 from ..core.randomness import ACT
@@ -89,6 +90,7 @@ class MAML(EpisodeLearner):
     """
 
     name = "maml"
+    plain = False
     Config = MAMLConfig
     observation_spaces: ClassVar = (spaces.Box, spaces.Dict)
 
@@ -133,12 +135,13 @@ class MAML(EpisodeLearner):
         self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False
     ) -> tuple[Tensor, Memory]:
         """Actions (B, ...) from the adapted weights; see `Agent.act`."""
-        raw, memory = self._decide(observation, memory, start, greedy)
+        noise = self.randomness.uniform(ACT, len(leaves(observation)[0]), self.inner.noise)
+        raw, memory = self._decide(observation, memory, start, noise, greedy)
         return self.inner.to_env(raw), memory
 
     @torch.no_grad()
     def _decide(
-        self, observation: Observation, memory: Memory, start: Tensor | None, greedy: bool
+        self, observation: Observation, memory: Memory, start: Tensor | None, noise: Tensor, greedy: bool = False
     ) -> tuple[Tensor, Memory]:
         """Raw actions: notes what came of the last ones, adapts where a block is full, and asks the head."""
         inputs = self.encode(self.inner.inputs(observation))  # (B, F)
@@ -156,7 +159,7 @@ class MAML(EpisodeLearner):
                 adapted = self._adapt(apart, self.inner.lesson(block))
             trial = trial._replace(weights=where(full, tree_map(torch.Tensor.detach, adapted), trial.weights))
         output = self.head.each(trial.weights, inputs.unsqueeze(1)).squeeze(1)  # (B, outputs)
-        raw = self.inner.sample(output, self.randomness.uniform(ACT, len(output), self.inner.noise))
+        raw = self.inner.sample(output, noise)
         if greedy:
             exploring = trial.time < self.config.rollout_steps - length
             raw = where(exploring, raw, self.inner.mode(output))
@@ -204,17 +207,26 @@ class MAML(EpisodeLearner):
                 losses.append(self._loss(weights, query).mean())
         return torch.stack(losses).mean()
 
+    def prepare(self, env: BatchedEnvironment) -> None:
+        """How a step in these environments is run: adapting differentiates, so it is not compiled, but captured."""
+        self.step = Interaction(env, self._choose, None if self.execution == "eager" else lambda function: function)
+
+    def _choose(self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor) -> Any:
+        """A random action of the adapted weights; what is kept is what it was chosen for, and if an episode began."""
+        time = memory[0]
+        raw, memory = self._decide(observation, memory, None, noise)
+        kept = (self.inner.inputs(observation), raw, self._episode_start(observation, time))
+        return self.inner.to_env(raw), tuple(memory), kept
+
     @torch.no_grad()
     def collect(self, env: BatchedEnvironment) -> tuple[Lesson, TimeStep]:
         """What one whole trial in every environment teaches, (B, T / S, S, ...), and its steps."""
         memory: Memory = self._blank(env.num_envs)
         parts, steps = [], []
-        for time in range(self.config.rollout_steps):
-            observation = env.observation
-            raw, memory = self._decide(observation, memory, None, False)
-            step = env.step(self.inner.to_env(raw))
-            begins = self._episode_start(observation, torch.full_like(memory[0], time))
-            parts.append((self.inner.inputs(observation), raw, self.inner.outcome(step.final_observation), begins))
+        for _ in range(self.config.rollout_steps):
+            noise = self.randomness.uniform(ACT, env.num_envs, self.inner.noise)
+            memory, (inputs, raw, begins), step = self.step.step(memory, noise)
+            parts.append((inputs, raw, self.inner.outcome(step.final_observation), begins))
             steps.append(without_observations(step))
         length = self.config.support_steps
         trials = tree_map(lambda *each: torch.stack(each, 1), *parts)  # (B, T, ...)

@@ -29,7 +29,7 @@ def prototypical_logits(support: Tensor, labels: Tensor, query: Tensor, ways: in
         InvalidInput: shapes that do not fit each other.
     """
     _check_episode("prototypical_logits", support, labels, query)
-    members = F.one_hot(labels, ways).to(support.dtype)  # (B, S, K)
+    members = (labels.unsqueeze(-1) == torch.arange(ways, device=labels.device)).to(support.dtype)  # (B, S, K)
     prototypes = members.transpose(1, 2) @ support / members.sum(1).unsqueeze(-1)  # (B, K, D)
     return -(query.unsqueeze(2) - prototypes.unsqueeze(1)).square().sum(-1)
 
@@ -43,7 +43,7 @@ def matching_logits(support: Tensor, labels: Tensor, query: Tensor, ways: int, s
     _check_episode("matching_logits", support, labels, query)
     similarity = scale * F.normalize(query, dim=-1) @ F.normalize(support, dim=-1).transpose(1, 2)  # (B, Q, S)
     attention = F.log_softmax(similarity, -1).unsqueeze(-1)  # (B, Q, S, 1)
-    members = F.one_hot(labels, ways).bool().unsqueeze(1)  # (B, 1, S, K)
+    members = (labels.unsqueeze(-1) == torch.arange(ways, device=labels.device)).unsqueeze(1)  # (B, 1, S, K)
     return torch.logsumexp(attention.masked_fill(~members, -torch.inf), 2)
 
 

@@ -30,10 +30,12 @@ class Tape(TorchDispatchMode):
         self.before = []
         with self:
             results = closure()
-        for tensor, value in reversed(self.before):  # a capture computes nothing
-            tensor.copy_(value)
+        with torch.no_grad():
+            for tensor, value in reversed(self.before):  # a capture computes nothing
+                tensor.copy_(value)
         return results
 
+    @torch.no_grad()
     def replay(self):
         self.replays += 1
         for operator, args, kwargs, results in self.operations:
