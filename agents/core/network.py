@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import gymnasium.spaces as spaces
@@ -44,12 +45,18 @@ class OneHot(nn.Module):
 
 
 class Parts(nn.Module):
-    """A Dict's parts, each through its own encoder, side by side: dict of (N, ...) to (N, features)."""
+    """A Dict's parts, each through its own encoder, side by side: dict of (N, ...) to (N, features).
 
-    def __init__(self, space: spaces.Dict, kind: str) -> None:
+    Args:
+        space: of the parts.
+        kind: of each part's encoder, see `make_encoder`.
+        given: encoders of parts that have one of their own; they are copied.
+    """
+
+    def __init__(self, space: spaces.Dict, kind: str, given: Mapping[str, nn.Module] = MappingProxyType({})) -> None:
         super().__init__()
         self.names = list(space)  # of any kind; a module's name must not be empty, dotted or taken
-        parts = [make_encoder(part, kind) for part in space.values()]
+        parts = [make_encoder(part, given.get(name, kind)) for name, part in space.items()]
         self.parts = nn.ModuleList(parts)
         self.output_size = sum(part.output_size for part in parts)
 

@@ -48,7 +48,7 @@ class SelfPlayConfig(PPOConfig):
     @classmethod
     def _settings(cls, rival: dict[str, Any]) -> dict[str, Any]:
         for name in sorted(SHARED & set(rival)):
-            raise InvalidInput(f"must leave {name!r} the same for both players")
+            raise InvalidInput(f"rival must leave {name!r} the same for both players")
         cls(**rival)
         return rival
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium.spaces as spaces
 import torch
@@ -21,7 +21,7 @@ from ...neural_blocks.generation.gan_losses import discriminator_loss
 from ..core import optimisers
 from ..core.agent import Report
 from ..core.learner import training
-from ..core.network import make_encoder
+from ..core.network import Parts
 from ..core.optimisers import adam
 from ..core.randomness import REPLAY
 from ..core.rollout import Rollout, generalised_advantage
@@ -40,6 +40,9 @@ class GAILConfig(PPOConfig):
         discriminator_updates: its gradient steps on each rollout.
         discriminator_batch: pairs of either side in such a step.
         discriminator_hidden: widths of its hidden layers.
+        reward: what a step is paid, D being the probability that it is the expert's: "logit", ln D - ln(1 - D), of
+            either sign; "positive", -ln(1 - D), under which a longer episode pays more; "negative", ln D, under which a
+            shorter one does.
     """
 
     demonstration_steps: int = Field(128, ge=1)
@@ -47,16 +50,20 @@ class GAILConfig(PPOConfig):
     discriminator_updates: int = Field(8, ge=1)
     discriminator_batch: int = Field(512, ge=1)
     discriminator_hidden: tuple[int, ...] = (64, 64)
+    reward: Literal["logit", "positive", "negative"] = "logit"
 
 
 class GAIL(PPO):
     """Generative adversarial imitation: PPO is paid for steps that a discriminator takes for the expert's.
 
-    With D the discriminator's probability that a pair of observation and action is the expert's, the reward is
-    -ln(1 - D): the policy is the generator of the minimax game. The environment's own reward is reported and never
-    learned from. The discriminator judges single steps; a memory is the policy's alone, and where the right action
-    depends on what no longer shows there is nothing to tell learner and expert apart by. The reward is positive, so
-    that episodes which an action can end are worth prolonging, whatever the expert does.
+    The environment's own reward is reported and never learned from. What a step is paid instead follows from D, the
+    discriminator's probability that a pair of observation and action is the expert's. By default it is the logit (Fu et
+    al., 2018), which says nothing of how long an episode should be: a reward that is always positive, as in the paper's
+    minimax game, keeps the policy from ending episodes that the expert ends, and one that is always negative makes it
+    end those that the expert prolongs.
+
+    The discriminator judges single steps; a memory is the policy's alone, and where the right action depends on what no
+    longer shows there is nothing to tell learner and expert apart by.
 
     The discriminator must keep ahead of the policy: where a run stalls at low entropy, lower the policy's learning
     rate.
@@ -75,7 +82,8 @@ class GAIL(PPO):
         config = self.config
         self.demonstration: Demonstration | None = None
         space = spaces.Dict({"observation": self.observation_space, "action": _raw_space(self.action_space)})
-        pairs = make_encoder(space, config.encoder if isinstance(config.encoder, str) else "auto")
+        module = config.encoder if isinstance(config.encoder, nn.Module) else None  # it reads whole observations
+        pairs = Parts(space, config.encoder) if module is None else Parts(space, "auto", {"observation": module})
         judge = DenseDiscriminator((pairs.output_size,), hidden=config.discriminator_hidden)
         self.discriminator = nn.Sequential(pairs, judge).to(self.device).eval()
         self.discriminator_optimiser = adam(self.discriminator.parameters(), config.discriminator_learning_rate)
@@ -117,10 +125,16 @@ class GAIL(PPO):
         with training(self.discriminator):
             losses = [self._discriminate(expert, learner) for _ in range(self.config.discriminator_updates)]
         with torch.no_grad():
-            reward = -F.logsigmoid(-self.discriminator(learner)).view_as(rollout.reward)
+            reward = self.reward(self.discriminator(learner)).view_as(rollout.reward)
         judged = replace(rollout, reward=reward * self.config.reward_scale)
         report = super().update(judged, generalised_advantage(judged, self.config.gamma, self.config.gae_lambda))
         return report | {"discriminator_loss": torch.stack(losses).mean(), "imitation_reward": reward.mean()}
+
+    def reward(self, logit: Tensor) -> Tensor:
+        """(...) what a step is paid, for the discriminator's logits (...)."""
+        if self.config.reward == "logit":
+            return logit
+        return -F.logsigmoid(-logit) if self.config.reward == "positive" else F.logsigmoid(logit)
 
     def _discriminate(self, expert: Pairs, learner: Pairs) -> Tensor:
         """One gradient step of the discriminator on pairs drawn from either side; returns its loss."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ...envs.core.task import Observation
@@ -15,9 +16,9 @@ from .actor_critic import ActorCriticAgent, ActorCriticConfig
 class A2CConfig(ActorCriticConfig):
     """Settings of A2C: those of every actor-critic, with its own defaults."""
 
-    learning_rate: float = 7e-4
-    rollout_steps: int = 8
-    gae_lambda: float = 1.0
+    learning_rate: float = Field(7e-4, gt=0)
+    rollout_steps: int = Field(8, ge=1)
+    gae_lambda: float = Field(1.0, ge=0, le=1)
 
 
 class A2C(ActorCriticAgent):

@@ -114,7 +114,7 @@ def test_what_cannot_be_an_opponent_is_refused():
         FrozenPolicy(PPO(env.observation_space, spaces.MultiBinary(3), PPOConfig()))
     with pytest.raises(InvalidInput, match="SelfPlayConfig: memory"):
         agents.make("self_play", env, memory="gru")
-    with pytest.raises(InvalidInput, match="rival: must leave 'turn' the same for both players"):
+    with pytest.raises(InvalidInput, match="rival must leave 'turn' the same for both players"):
         agents.make("self_play", env, rival={"turn": 2})
     with pytest.raises(InvalidInput, match="gamma should be less than or equal to 1; got 5"):
         agents.make("self_play", env, rival={"gamma": 5})
@@ -135,7 +135,7 @@ def test_a_pool_shares_the_rows_among_its_last_policies():
         return FrozenPolicy(agent)
 
     pool = Pool(stubborn(1), 2)
-    shows = lambda rows: pool(torch.zeros(rows, dtype=torch.int64), torch.full((rows, 2), 0.5)).tolist()  # noqa: E731
+    shows = lambda rows: pool(torch.zeros(rows, dtype=torch.int64), torch.full((rows, 1), 0.5)).tolist()  # noqa: E731
     assert shows(3) == [1, 1, 1]
     pool.add(stubborn(0))
     assert shows(4) == [1, 1, 0, 0]

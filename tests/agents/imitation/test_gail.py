@@ -95,7 +95,7 @@ def test_every_action_space_is_imitated_on(space, acting):
     env = acting(32, space)
     agent = agents.make("gail", env, rollout_steps=8, learning_rate=3e-3, gamma=0)
     agent.demonstration = showing(by_sign, acting(32, space), 8)
-    reports = list(agent.learn(env, 10_000))
+    reports = list(agent.learn(env, 20_000))
     learned = agent.act(env.observation, greedy=True)[0].float()
     torch.testing.assert_close(learned, by_sign(env).float(), atol=0.4, rtol=0)
     assert all(report["steps"] == 256 * (k + 1) for k, report in enumerate(reports))

@@ -156,7 +156,7 @@ def test_the_aggregate_keeps_the_newest_as_a_deque_does():
         assert torch.equal(drawn.observation["x"][:, 1, 2], drawn.label[:, 1])
         assert torch.equal(drawn.memory[0][:, 0].long(), drawn.label[:, 0])
         again = Aggregate(7)
-        again.load_state_dict(aggregate.state_dict(), torch.device("cpu"))
+        again.load_state_dict(aggregate.state_dict())
         twin = randomness.copy()
         ours = aggregate.sample(20, randomness)
         assert torch.equal(again.sample(20, twin).label, ours.label)
@@ -226,7 +226,7 @@ def test_a_pass_uses_every_label_once_with_the_memory_of_its_place(memory, T, le
     demonstration = recording(T, 3)
     places = torch.arange(T * 3).view(T, 3)  # labels that tell where they stand
     used = []
-    monkeypatch.setattr(agent, "update", lambda batch: used.append(batch) or torch.zeros(2))
+    monkeypatch.setattr(agent, "update", lambda batch: used.append(batch) or torch.zeros(3))
     list(agent.fit(agents.Demonstration(demonstration.observation, demonstration.start, places), 1))
     assert sorted(torch.cat([batch.label.flatten() for batch in used]).tolist()) == places.flatten().tolist()
     assert sorted({batch.start.shape[1] for batch in used}, reverse=True) == lengths

@@ -87,6 +87,7 @@ def test_the_last_point_of_an_episode_does_not_count_because_its_answer_is_never
     env = waves(3, seed=4)
     agent = agents.make("maml", env, **WAVES)
     env.reset()
+    agent.prepare(env)
     lesson, _ = agent.collect(env)
     assert lesson.weight[:, 0].tolist() == [[1.25, 1.25, 1.25, 1.25, 0.0]] * 3
     assert lesson.weight[:, 1].tolist() == [[1.0] * 5] * 3  # the trial's end shows its last answer

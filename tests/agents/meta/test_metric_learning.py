@@ -40,6 +40,7 @@ def test_the_loss_of_an_episode_is_that_of_the_logits_it_acted_on(name):
     env = glyphs(4, seed=2)
     agent = agents.make(name, env, embedding=5, rollout_steps=6)
     env.reset()
+    agent.prepare(env)
     (question, labels), _ = agent.collect(env)
     assert (labels < 3).all()  # the end of an episode shows its last label
     losses = []
