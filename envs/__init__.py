@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .adapters.sb3 import SB3VecEnv
     from .adapters.single import SingleEnv
     from .adapters.vector import PalaestraVectorEnv
+    from .contract.checker import check
     from .core.canvas import Canvas
     from .core.game import Game, Opponent, Versus
     from .core.protocol import BatchedEnvironment, TimeStep
@@ -42,6 +43,7 @@ _HOME = {
     "TimeStep": "core.protocol",
     "Trial": "core.trial",
     "Versus": "core.game",
+    "check": "contract.checker",
     "make_batched": "makers",
     "make_parallel": "makers",
     "make_sb3": "makers",
@@ -52,7 +54,7 @@ __all__ = [
     "BatchedEnv", "BatchedEnvironment", "Canvas", "Game", "GymnasiumBridge", "NoExpert", "Opponent",
     "PalaestraParallelEnv", "PalaestraVectorEnv", "ProblemTask", "SB3VecEnv", "Scores", "SingleEnv", "Step", "Task",
     "TimeStep", "Trial", "Versus",
-    "ids", "make_batched", "make_game", "make_parallel", "make_sb3", "make_task", "register", "scores",
+    "check", "ids", "make_batched", "make_game", "make_parallel", "make_sb3", "make_task", "register", "scores",
 ]  # fmt: skip
 
 

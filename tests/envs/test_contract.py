@@ -4,149 +4,31 @@ from __future__ import annotations
 
 import copy
 import io
-import warnings
-from dataclasses import is_dataclass
 
 import gymnasium
-import gymnasium.spaces as spaces
 import numpy as np
 import pytest
 import torch
-from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
-from torch import Tensor, nn
 
 from palaestra.envs import BatchedEnv, SingleEnv, score_table, scores
-from palaestra.envs.core.actions import action_dtype, random_action
+from palaestra.envs.adapters import batched
+from palaestra.envs.contract.checker import CHECKS
+from palaestra.envs.contract.probing import play, same
+from palaestra.envs.contract.probing import sample_actions as actions_of
+from palaestra.envs.core.actions import random_action
 from palaestra.envs.core.execution import branch_free
 from palaestra.envs.core.noise import STEP, keys, uniform
-from palaestra.envs.core.tree import leaves, take
+from palaestra.envs.core.tree import leaves
 from palaestra.envs.registry import task_class
 from palaestra.envs.score_table import _table, key, measure
 
 BATCH = 5
 
 
-def actions_of(task, steps, batch=BATCH, seed=0):
-    """(T, B, ...) uniform actions."""
-    generator = torch.Generator().manual_seed(seed)
-    return [random_action(task.action_space, batch, generator) for _ in range(steps)]
-
-
-def play(env, actions, seed):
-    """Everything that an agent sees of some steps."""
-    seen = leaves(env.reset(seed))
-    for action in actions:
-        seen += leaves(env.step(action))
-    return [tensor.clone() for tensor in seen]
-
-
-def same(first, second):
-    """Whether two lists of tensors are equal, NaN included."""
-    return len(first) == len(second) and all(
-        torch.allclose(a, b, rtol=0, atol=0, equal_nan=True) and a.dtype == b.dtype
-        for a, b in zip(first, second, strict=True)
-    )
-
-
-def each_part(space, observation):
-    """The spaces and batches of observations of a Dict's entries, or of the whole."""
-    if isinstance(space, spaces.Dict):
-        assert observation.keys() == space.keys()
-        return [(space[name], observation[name]) for name in observation]
-    return [(space, observation)]
-
-
-def walked(task):
-    """A state some steps into the episode, an action for it and its noise."""
-    env = BatchedEnv(task, BATCH, seed=3, autoreset=AutoresetMode.DISABLED)
-    env.reset()
-    for action in actions_of(task, min(3, task.horizon - 1)):
-        env.step(action)
-        if bool(env.ended.any()):  # an action may end an episode early
-            env.reset(rows=env.ended.nonzero().squeeze(1))
-    noise = torch.rand(BATCH, task.step_noise, generator=torch.Generator().manual_seed(1))
-    return env.state, actions_of(task, 1, seed=2)[0], noise
-
-
-def test_gymnasium_finds_no_fault(case):
-    id, options = case
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        check_env(gymnasium.make(id, **options).unwrapped)
-    faults = [str(warning.message) for warning in caught if "infinity" not in str(warning.message)]
-    assert faults == []  # a feature without a bound has an infinite one
-
-
-def test_observations_and_expert_actions_lie_in_their_spaces(case, task):
-    env = BatchedEnv(task, BATCH, seed=11)
-    env.reset()
-    for action in actions_of(task, min(40, 2 * task.horizon)):
-        expert = env.expert_action()
-        assert expert.shape == (BATCH, *task.action_space.shape)
-        assert expert.dtype == action_dtype(task.action_space)
-        for row in range(BATCH):
-            assert task.action_space.contains(take(expert, row).numpy()[()])
-        step = env.step(action)
-        for observation in (step.observation, step.final_observation):
-            for space, batch in each_part(task.observation_space, observation):
-                for row in range(BATCH):
-                    assert space.contains(take(batch, row).numpy()[()])
-
-
-def test_dtypes_follow_the_rules(case, task):
-    env = BatchedEnv(task, BATCH)
-    env.reset()
-    step = env.step(actions_of(task, 1)[0])
-    for space, batch in each_part(task.observation_space, step.observation):
-        if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-            assert batch.dtype == torch.int64
-        elif len(space.shape) == 3:
-            assert space.dtype == np.uint8
-            assert batch.dtype == torch.uint8
-            assert space.shape[0] in (1, 3)  # channel first
-        else:
-            assert space.dtype == np.float32
-            assert batch.dtype == torch.float32
-    assert step.reward.dtype == torch.float32
-    assert step.terminated.dtype == step.truncated.dtype == torch.bool
-    assert all(metric.dtype == torch.float32 for metric in step.metrics.values())
-    for tensor in (step.reward, step.terminated, step.truncated, *step.metrics.values()):
-        assert tensor.shape == (BATCH,)
-    assert all(tensor.shape[0] == BATCH for tensor in leaves(env.state))
-
-
-def test_a_state_is_a_frozen_dataclass(case, task):
-    state = task.reset(torch.zeros(1, task.reset_noise))
-    assert is_dataclass(state)
-    assert type(state).__dataclass_params__.frozen
-
-
-def test_rules_are_pure(case, task):
-    state, action, noise = walked(task)
-    inputs = [*leaves(state), action, noise]
-    before = [tensor.clone() for tensor in inputs]
-    kept = [buffer.clone() for buffer in task.buffers()]
-    first = task.step(state, action, noise)
-    shown = leaves(task.observe(state)) + leaves(task.expert(state))
-    task.reset(torch.rand(BATCH, task.reset_noise))
-    task.step(first.state, action, torch.rand_like(noise))
-    assert same(leaves(first), leaves(task.step(state, action, noise)))
-    assert same(shown, leaves(task.observe(state)) + leaves(task.expert(state)))
-    assert same(inputs, before)
-    assert same(list(task.buffers()), kept)
-    begun = torch.rand(BATCH, task.reset_noise)
-    noise_before = begun.clone()
-    assert same(leaves(task.reset(begun)), leaves(task.reset(begun)))
-    assert torch.equal(begun, noise_before)
-
-
-def test_rules_treat_every_row_on_its_own(case, task):
-    state, action, noise = walked(task)
-    order = torch.tensor([3, 0, 4, 2, 1])
-    together, shuffled = task.step(state, action, noise), task.step(take(state, order), action[order], noise[order])
-    for a, b in zip(leaves(together), leaves(shuffled), strict=True):
-        assert torch.allclose(a[order].double(), b.double(), atol=1e-6, equal_nan=True)
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_public_checks_find_no_fault(case, task, name):
+    CHECKS[name](task)
 
 
 def test_the_table_knows_every_variant_and_play_confirms_it(case, monkeypatch):
@@ -249,26 +131,13 @@ def test_a_step_changes_the_picture(case, task):
     assert len(np.unique(before.astype(int) @ [65536, 256, 1])) > 2  # more colours than background and ink
 
 
-def hidden_tensors(module):
-    """Names of tensor attributes that `module.to` does not move."""
-    found = []
-    for prefix, part in module.named_modules():
-        for name, value in vars(part).items():
-            if name not in ("_parameters", "_buffers", "_modules"):
-                inside = (
-                    value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
-                )
-                found += [f"{prefix}.{name}" for item in inside if isinstance(item, Tensor | nn.Module)]
-    return found
-
-
-def test_everything_moves_with_the_task(case, task):
-    assert hidden_tensors(task) == []
-    moved = copy.deepcopy(task).to("meta")  # a device that computes shapes only and refuses to mix with another
-    env = BatchedEnv(moved, BATCH, device="meta")
+def test_a_batch_lives_on_the_device_of_its_task(case, task, monkeypatch):
+    monkeypatch.setattr(batched, "torch_device", lambda what, device: torch.device(device))
+    env = BatchedEnv(copy.deepcopy(task).to("meta"), BATCH, device="meta")  # refuses to mix with another device
+    env.check_action = lambda action: action.to("meta")
     seen = leaves(env.reset())
     for action in actions_of(task, 2):
-        seen += leaves(env.step(action.to("meta")))
+        seen += leaves(env.step(action))
         seen += [env.expert_action(), *leaves(env.state), env.episode_start]
     assert {tensor.device.type for tensor in seen} == {"meta"}
 
