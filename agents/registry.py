@@ -109,7 +109,7 @@ def make(name: str, env: BatchedEnvironment, *, seed: int = 0, execution: str = 
 @cache
 def homes() -> dict[str, str]:
     """The module, below `palaestra.agents`, of every agent's class and of every configuration beside one."""
-    found = {}
+    found: dict[str, str] = {}
     for target in OWN.values():
         module, _, name = target.partition(":")
         source = Path(__file__).parent / f"{module.replace('.', '/')}.py"

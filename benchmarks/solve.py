@@ -86,7 +86,7 @@ CLAIMS = (
 
 def play(scenario: str, agent: str | None, settings: str, steps: int | None, seed: int) -> tuple[Row, float]:
     """One run of one seed, and the seconds it kept its one core busy."""
-    from palaestra.scenarios.main import parse_settings
+    from palaestra.scenarios.commands.options import parse_settings
 
     torch.set_num_threads(1)
     started = time.process_time()

@@ -68,9 +68,8 @@ def scores(id: str, **options: Any) -> Scores:
         known: dict[str, Any] = {name: math.nan if value is None else value for name, value in row}
         return Scores(**known)
     task = make_task(id, **options)
-    stated = (task.random_return, task.expert_return)
-    if None not in stated:
-        return Scores(stated[0], 0.0, stated[1], 0.0, 0)
+    if task.random_return is not None and task.expert_return is not None:
+        return Scores(task.random_return, 0.0, task.expert_return, 0.0, 0)
     return _played(id, json.dumps(options, sort_keys=True), EPISODES if id in OWN else PLAYED)
 
 

@@ -85,7 +85,7 @@ def require(fact: bool, told: str) -> None:
 
 def clones(tree: Any) -> list[Tensor]:
     """Copies of a tree's tensors."""
-    return [tensor.clone() for tensor in leaves(tree)]
+    return [tensor.clone() for tensor in (tree if isinstance(tree, list) else leaves(tree))]
 
 
 def inside(space: spaces.Space[Any], batch: Tensor, name: str, when: str) -> None:

@@ -65,7 +65,7 @@ def check_sizes(task: Task[Any]) -> None:
 def check_first_steps(task: Task[Any]) -> None:
     """`reset` and `step` work for a batch with no more noise than is declared, and give tensors of the right shapes."""
     state = task.reset(torch.full((BATCH, task.reset_noise), 0.5))
-    frozen = dataclasses.is_dataclass(state) and type(state).__dataclass_params__.frozen  # type: ignore[attr-defined]
+    frozen = getattr(getattr(type(state), "__dataclass_params__", None), "frozen", False)
     require(frozen, f"a state must be a frozen dataclass of tensors; got {type(state).__name__}")
     _batched(state, "reset's state")
     step = task.step(state, sample_actions(task, 1)[0], torch.full((BATCH, task.step_noise), 0.5))
