@@ -71,14 +71,14 @@ CLAIMS = (
     Claim("lif-neuron", "score", ">=", 0.8),
     Claim("lif-neuron", "score", ">=", 0.8, agent="gail"),
     Claim("hodgkin-huxley", "score", ">=", 0.8),
-    Claim("point-goal", "score", ">=", 0.8),
+    Claim("point-goal", "score", ">=", 0.7),
     Claim("sinusoid", "score", ">=", 0.8),
     Claim("few-shot", "accuracy", ">=", 0.75),
     Claim("few-shot", "shot_4", ">=", 0.9),
     Claim("few-shot-5way-1shot", "shot_1", ">=", 0.85),
     Claim("few-shot-5way-5shot", "shot_5", ">=", 0.95),
     Claim("evade", "fooled", ">=", 0.54),  # 0.6 of the rate at which projected gradient fools, 0.89
-    Claim("pixel-canvas", "score", ">=", 0.9),  # an empty canvas scores 0.71
+    Claim("pixel-canvas", "score", ">=", 0.65),  # an empty canvas scores 0
     Claim("latent-search", "score", ">=", 0.7),
     Claim("denoise", "return", ">=", 0.105),  # what plain sampling, without corrections, returns
 )

@@ -1,55 +1,114 @@
-"""What random and expert play return: the shipped table, and the command that remakes it.
+"""What random play, the best constant action and the expert return: the shipped table, and the command that remakes it.
 
 ``python -m palaestra.envs.score_table [NAME ...]`` plays every variant of the named environments, or of all that are
-registered, and rewrites ``scores.json``.
+registered, and rewrites their rows of ``scores.json``. Variants of the test split have a row for validation as well.
+Every row says how many episodes its means are taken over, with which standard errors, and from which seed on: remade,
+it is the same.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import gymnasium.spaces as spaces
+import numpy as np
 import torch
+from torch import Tensor
 
 from ..neural_blocks.errors import unknown_name
 from .adapters.batched import BatchedEnv
-from .core.actions import random_action
-from .core.task import NoExpert
-from .registry import OWN, make_task, task_class
+from .core.actions import action_dtype, action_shape, bounds, random_action
+from .core.game import Game, faced
+from .core.task import NoExpert, ProblemTask, Task
+from .registry import OWN, Options, make_game, make_task, task_class
 
 TABLE = Path(__file__).with_name("scores.json")
 EPISODES, PARALLEL, SEED = 16384, 4096, 2**40  # a seed range that no training run starts from
+TRIED, TRIAL_SEED, MOST_TRIED = 1 / 32, 2**42, 64  # each constant's share of episodes, on other seeds; how many
 PLAYED = 2048  # episodes of an environment of somebody else's, whose steps may be slow
+CLEARLY = 0.05  # of the way from random play to the expert
+
+Policy = Callable[[BatchedEnv], Tensor]
 
 
 @dataclass(frozen=True)
 class Scores:
     """Reference returns of one environment with one set of options.
 
+    The normalised score of a return is 0 at `floor` and 1 at `expert`. The floor is random play, unless always taking
+    one and the same action earns clearly more: passing, an empty canvas, the commonest class.
+
     Attributes:
         random: mean return of uniformly random actions.
         random_error: its standard error.
+        trivial: mean return of the best constant action, found on other episodes.
+        trivial_error: its standard error.
+        trivial_action: that action; one number where all its parts are equal.
         expert: mean return of the task's expert, or of the reference that stands in for it; NaN where there is neither.
         expert_error: its standard error.
-        episodes: episodes each mean is taken over; 0 where the task states them.
+        episodes: episodes each mean is taken over; 0 where the task states them, and says nothing of constant actions.
+        seed: of the first of these environments; the others have the seeds that follow.
     """
 
     random: float
     random_error: float
+    trivial: float
+    trivial_error: float
+    trivial_action: Any
     expert: float
     expert_error: float
     episodes: int
+    seed: int
+
+    @property
+    def floor(self) -> float:
+        """The return that scores 0: of the best constant action if that has clearly (5 %) more than random play.
+
+        NaN where the best constant action comes as near to the expert: then no score can be given.
+        """
+        share = (self.trivial - self.random) / (self.expert - self.random) if self.expert != self.random else math.nan
+        if not share > CLEARLY:  # also where there is no expert
+            return self.random
+        return self.trivial if share < 1 - CLEARLY else math.nan
+
+    @property
+    def floor_policy(self) -> str:
+        """What scores 0: "random", or "always 10" for the constant action 10."""
+        return "random" if self.floor == self.random else f"always {self.trivial_action}"
 
 
-def key(id: str, options: dict[str, Any]) -> str:
-    """The table's key: the id and the options in a fixed order."""
-    return f"{id} {json.dumps(options, sort_keys=True)}" if options else id
+def key(id: str, options: Options) -> str:
+    """The table's key: the id and those options that are not the defaults, in a fixed order.
+
+    Raises:
+        InvalidInput: an unknown id.
+    """
+    cls = task_class(id)
+    defaults = {name: one.default for name, one in inspect.signature(cls).parameters.items()}
+    if issubclass(cls, ProblemTask):
+        defaults["episodes"] = cls.trial_episodes
+    if issubclass(cls, Game):
+        defaults["player"] = cls.players[0]
+        if "opponent" in options:
+            rules = {name: value for name, value in options.items() if name not in ("player", "opponent")}
+            defaults["opponent"] = next(iter(faced(make_game(id, **rules), options.get("player", cls.players[0]))[1]))
+    told = {name: one for name, one in options.items() if name not in defaults or _json(one) != _json(defaults[name])}
+    return f"{id} {_json(told)}" if told else id
+
+
+def _json(value: Any) -> str:
+    def plain(one: Any) -> Any:
+        return one.item() if isinstance(one, np.generic) else repr(one)
+
+    return json.dumps(value, sort_keys=True, default=plain)
 
 
 @lru_cache
@@ -58,19 +117,19 @@ def _table() -> dict[str, dict[str, Any]]:
 
 
 def scores(id: str, **options: Any) -> Scores:
-    """Random and expert return of an environment: from the shipped table, what the task states, or played now.
+    """Reference returns of an environment: from the shipped table, what the task states, or played now.
 
     Raises:
         InvalidInput: an unknown id or option.
     """
-    if key(id, options) in _table():
-        row = _table()[key(id, options)].items()
-        known: dict[str, Any] = {name: math.nan if value is None else value for name, value in row}
-        return Scores(**known)
+    found = _table().get(key(id, options))
+    if found is not None:
+        row: dict[str, Any] = {name: math.nan if value is None else value for name, value in found.items()}
+        return Scores(**row)
     task = make_task(id, **options)
-    if task.random_return is not None and task.expert_return is not None:
-        return Scores(task.random_return, 0.0, task.expert_return, 0.0, 0)
-    return _played(id, json.dumps(options, sort_keys=True), EPISODES if id in OWN else PLAYED)
+    if task.random_return is None or task.expert_return is None:
+        return _played(id, _json(options), EPISODES if id in OWN else PLAYED)
+    return Scores(task.random_return, 0.0, math.nan, math.nan, None, task.expert_return, 0.0, 0, 0)
 
 
 @lru_cache
@@ -78,57 +137,112 @@ def _played(id: str, options: str, episodes: int) -> Scores:
     return measure(id, json.loads(options), episodes)
 
 
-def measure(id: str, options: dict[str, Any], episodes: int = EPISODES) -> Scores:
-    """Plays random and expert episodes of an id."""
-    random = _returns(id, options, "random", episodes)
+def measure(id: str, options: Options, episodes: int = EPISODES, constant: Any = None) -> Scores:
+    """Plays an id at random, with one constant action, and as its expert.
+
+    Args:
+        id: of the environment.
+        options: its options.
+        episodes: of each, at least 2.
+        constant: the action of the second; None for the best that is found.
+    """
+    task, generator = make_task(id, **options), torch.Generator().manual_seed(0)
+    space = task.action_space
+    if constant is None:
+        action = _best_constant(task, max(16, round(TRIED * episodes)))
+    else:
+        action = torch.as_tensor(constant, dtype=action_dtype(space)).expand(action_shape(space))
+    random = _returns(task, lambda env: random_action(space, env.num_envs, generator), episodes)
+    trivial = _returns(task, lambda env: action.expand(env.num_envs, *action.shape), episodes)
     try:
-        expert = _returns(id, options, "expert", episodes)
+        expert = _returns(task, lambda env: env.expert_action(), episodes)
     except NoExpert:
         expert = torch.full_like(random, torch.nan)
-    return Scores(*_mean_and_error(random), *_mean_and_error(expert), episodes=len(random))
+    told = np.asarray(action).round(6)
+    return Scores(
+        *_mean_and_error(random),
+        *_mean_and_error(trivial),
+        told.flat[0].item() if (told == told.flat[0]).all() else told.tolist(),
+        *_mean_and_error(expert),
+        episodes=len(random),
+        seed=SEED,
+    )
 
 
-def _mean_and_error(returns: torch.Tensor) -> tuple[float, float]:
+def _mean_and_error(returns: Tensor) -> tuple[float, float]:
     return round(float(returns.mean()), 6), round(float(returns.std()) / math.sqrt(len(returns)), 6)
 
 
-def _returns(id: str, options: dict[str, Any], policy: str, episodes: int) -> torch.Tensor:
+def _returns(task: Task[Any], policy: Policy, episodes: int) -> Tensor:
     """The first episode's return in each of `episodes` environments, float64."""
     parallel = min(PARALLEL, episodes)
-    generator = torch.Generator().manual_seed(0)
-    chunks = []
-    for first in range(0, episodes, parallel):
-        env = BatchedEnv(make_task(id, **options), parallel, seed=SEED + first)
-        env.reset()
-        total, running = torch.zeros(parallel, dtype=torch.float64), torch.ones(parallel, dtype=torch.bool)
-        while bool(running.any()):
-            action = env.expert_action() if policy == "expert" else random_action(env.action_space, parallel, generator)
-            step = env.step(action)
-            total += step.reward.double() * running
-            running &= ~step.done
-        chunks.append(total)
-    return torch.cat(chunks)
+    firsts = range(0, episodes, parallel)
+    return torch.cat([_first_episodes(BatchedEnv(task, parallel, seed=SEED + first), policy) for first in firsts])
+
+
+def _first_episodes(env: BatchedEnv, policy: Policy) -> Tensor:
+    """(B,) float64, the return of each environment's first episode."""
+    env.reset()
+    total, running = torch.zeros(env.num_envs, dtype=torch.float64), torch.ones(env.num_envs, dtype=torch.bool)
+    while bool(running.any()):
+        step = env.step(policy(env))
+        total += step.reward.double() * running
+        running &= ~step.done
+    return total
+
+
+def _best_constant(task: Task[Any], episodes: int) -> Tensor:
+    """The action (...) that earns most on average if it is always taken, in so many episodes of its own."""
+    candidates = constants(task.action_space)
+    env = BatchedEnv(task, len(candidates) * episodes, seed=TRIAL_SEED)
+    actions = candidates.repeat_interleave(episodes, 0)
+    return candidates[_first_episodes(env, lambda _: actions).view(-1, episodes).mean(1).argmax()]
+
+
+def constants(space: spaces.Space[Any]) -> Tensor:
+    """The constant actions that are tried, (K, ...): every one of a discrete space, else eleven.
+
+    The eleven go from the lowest to the highest value in all parts at once; an unbounded space gives zeros. A discrete
+    space of more than 64 gives 64 of its actions, evenly spaced.
+    """
+    shape, dtype = action_shape(space), action_dtype(space)
+    if isinstance(space, spaces.Box) and not space.is_bounded():
+        return torch.zeros(1, *shape, dtype=dtype)
+    low, high = (torch.as_tensor(bound, dtype=torch.float64).expand(shape) for bound in bounds(space))
+    count = min(int(space.n), MOST_TRIED) if isinstance(space, spaces.Discrete) else 11
+    share = torch.linspace(0, 1, count, dtype=torch.float64).view(-1, *[1] * len(shape))
+    values = low + share * (high - low)
+    return values.to(dtype) if dtype.is_floating_point else values.round().to(dtype).unique(dim=0)
+
+
+def listed(id: str) -> Iterator[Options]:
+    """The options that have a row: none, every tested variant, and the validation split of every test split."""
+    for options in ({}, *task_class(id).variants):
+        yield options
+        if options.get("split") == "test":
+            yield {**options, "split": "validation"}
 
 
 def remake(names: Sequence[str] = ()) -> None:
-    """Plays every variant of the named environments, or of all, and rewrites their rows of the table.
+    """Plays every listed variant of the named environments, or of all, and rewrites their rows of the table.
 
     Raises:
         InvalidInput: an unknown name.
     """
-    known = {id.removeprefix("palaestra/").removesuffix("-v0"): id for id in OWN}
+    own = {id.removeprefix("palaestra/").removesuffix("-v0"): id for id in OWN}
     for name in names:
-        if name not in known:
-            raise unknown_name("environment", name, known)
-    table = {}
-    for name, id in known.items():
-        for options in ({}, *task_class(id).variants):
-            row = _table().get(key(id, options))
-            if not names or name in names or row is None:
-                measured = asdict(measure(id, options))
-                row = {name: None if math.isnan(value) else value for name, value in measured.items()}
-                print(key(id, options), row, flush=True)
-            table[key(id, options)] = row
+        if name not in own:
+            raise unknown_name("environment", name, own)
+    known, table = _table(), dict[str, Any]()
+    for name, id in own.items():
+        for options in listed(id):
+            place = key(id, options)
+            row = table.get(place) or (known.get(place) if names and name not in names else None)
+            if row is None:
+                measured = asdict(measure(id, options, EPISODES))
+                row = {field: None if value != value else value for field, value in measured.items()}
+                print(place, row, flush=True)
+            table[place] = row
     TABLE.write_text(json.dumps(table, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 

@@ -38,6 +38,11 @@ class Reference(BaseModel):
     source: str
     """Where the two numbers come from."""
 
+    @property
+    def floor(self) -> float:
+        """The return that scores 0, as in `envs.Scores`."""
+        return self.random
+
 
 class Scenario(BaseModel):
     """A task with a protocol: what is trained on, for how long, and how the result is scored."""

@@ -96,8 +96,10 @@ def _reference(one: catalogue.Scenario) -> str:
     known = reference(one)
     if known is None:
         return "none: its returns are not normalised"
-    told = f"score 0 is a return of {number(known.random)}, score 1 one of {number(known.expert)}"
-    return f"{told} ({one.reference.source})" if one.reference is not None else told
+    zero, expert = f"score 0 is a return of {number(known.floor)}", f"score 1 one of {number(known.expert)}"
+    if one.reference is not None:
+        return f"{zero}, {expert} ({one.reference.source})"
+    return f"{zero} ({known.floor_policy}), {expert}"
 
 
 def _environment(id: str) -> dict[str, Any]:

@@ -20,16 +20,16 @@ RESERVED = ("id", "num_envs", "device", "seed", "self")
 
 
 def reference(scenario: Scenario) -> Any:
-    """The returns that count as 0 and 1, with fields `random` and `expert`; None where they are not known."""
+    """The returns that count as 0 and 1, with fields `floor` and `expert`; None where they are not known."""
     if scenario.reference is not None or not is_task(scenario.environment):
         return scenario.reference
     return scores(scenario.environment, **scenario.evaluation_options)
 
 
 def score(scenario: Scenario, value: float) -> float | None:
-    """The normalised return, 0 for random play and 1 for the expert; None where the two are not known."""
+    """The normalised return, 0 for `Scores.floor` and 1 for the expert; None where the two are not known."""
     known = reference(scenario)
-    found = math.nan if known is None else normalised(value, known.random, known.expert)
+    found = math.nan if known is None else normalised(value, known.floor, known.expert)
     return None if math.isnan(found) else found
 
 

@@ -27,18 +27,16 @@ from . import catalogue, strict_yaml
 from .board import Leaderboard, Row
 from .catalogue import Scenario
 from .environments import make_environment, score
-from .recording import Recording, demonstrate, play_episodes
+from .recording import Recording, check_for_training, demonstrate, play_episodes
+from .seeds import CHECK_SEED, EVALUATION_SEED, SEED_SPAN
 from .tracking import Tracker, tracker
 from .trust import check_names
 
 ROOT = Path("runs")
-EVALUATION_SEED = 2**41  # evaluation plays episodes that no training run starts from
-SEED_SPAN = 2**24  # seeds between two runs, more than any batch has rows
 DEMONSTRATIONS = "demonstrations.json"  # in a run folder, what the agent imitates
 RECORDED = 3  # evaluation episodes kept in a run folder
 CHECKS = 10  # times that a run is looked at while it trains, to keep the best agent so far
 CHECK_EPISODES = 128
-CHECK_SEED = 2**42  # checks play episodes that neither training nor evaluation starts from
 OnReport = Callable[[int, int, dict[str, float]], None]
 
 
@@ -131,7 +129,7 @@ def run(
     env = make_environment(scenario, 1, evaluation=True)  # a wrong option fails before anything is written
     shown = None if demonstrations is None else Recording.load(demonstrations)
     if shown is not None:
-        _show(shown, agents.make(agent, env, **plan.config))
+        _show(shown, agents.make(agent, env, **plan.config), scenario)
     folder = plan.folder(Path(root))
     folder.mkdir(parents=True)
     if shown is not None:
@@ -217,7 +215,7 @@ def _carry_out(plan: Plan, folder: Path, on_report: OnReport | None, checkpoint_
     try:
         if type(agent).learn is not Agent.learn:
             if (folder / DEMONSTRATIONS).exists():
-                _show(Recording.load(folder / DEMONSTRATIONS), agent)
+                _show(Recording.load(folder / DEMONSTRATIONS), agent, plan.scenario)
             seconds = _train(plan, folder, agent, told, on_report, checkpoint_seconds)
         else:
             agent.save(folder / "checkpoint.pt")
@@ -232,10 +230,11 @@ def _carry_out(plan: Plan, folder: Path, on_report: OnReport | None, checkpoint_
     return row
 
 
-def _show(recording: Recording, agent: Agent) -> None:
+def _show(recording: Recording, agent: Agent, scenario: Scenario) -> None:
     """Gives an agent that imitates what it is to imitate. Raises `InvalidInput` for another agent."""
     if not hasattr(agent, "demonstration"):
         raise InvalidInput(f"demonstrations are for an agent that imitates recordings; {agent.name!r} does not")
+    check_for_training(recording, scenario)
     agent.demonstration = demonstrate(recording, agent)
 
 

@@ -243,9 +243,9 @@ class BatchedEnv:
         """One environment's state without the environment axis, on the CPU: what `Task.draw` takes."""
         return tree_map(lambda tensor: tensor.cpu(), take(self.state, index))
 
-    def frames(self) -> list[NDArray[np.uint8]]:
-        """One picture of each environment's current state, (480, 480, 3) uint8."""
-        pictures, canvas = [], Canvas()
+    def frames(self, spectator: bool = True) -> list[NDArray[np.uint8]]:
+        """One picture of each environment's current state, (480, 480, 3) uint8: a spectator's, or a player's."""
+        pictures, canvas = [], Canvas(spectator=spectator)
         for index in range(self.num_envs):
             canvas.clear()
             self.task.draw(self.row(index), canvas)

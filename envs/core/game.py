@@ -169,15 +169,24 @@ class Versus(Task[State], Generic[State]):
         return self.game.entries_of(self.player)
 
 
+def faced(game: Game[Any], player: str) -> tuple[str, dict[str, Callable[[], Opponent]]]:
+    """The other player of a game of two, and the scripted ones it has by name, the default first.
+
+    Raises:
+        InvalidInput: an unknown player.
+    """
+    choice(f"{game.name}: player", player, game.players)
+    (other,) = (name for name in game.players if name != player)
+    return other, game.opponents(other)
+
+
 def against(game: Game[Any], player: str, opponent: str | None = None) -> Versus[Any]:
     """A game of two as the task of one player, against a scripted opponent of that name; None for the default one.
 
     Raises:
         InvalidInput: an unknown player or opponent.
     """
-    choice(f"{game.name}: player", player, game.players)
-    (other,) = (name for name in game.players if name != player)
-    scripted = game.opponents(other)
+    other, scripted = faced(game, player)
     name = next(iter(scripted)) if opponent is None else choice(f"{game.name}: opponent", opponent, scripted)
     return Versus(game, player, {other: scripted[name]()})
 

@@ -183,6 +183,11 @@ class Surface:
         inputs, self._inputs = self._inputs, []
         return [one.key for one in inputs if one.kind == "key"]
 
+    @property
+    def unseen(self) -> bool:
+        """Whether the window is on a display that nobody can see, as SDL's "dummy" one for tests."""
+        return self.window and not self.closed and self._pygame.display.get_driver() == "dummy"
+
     def close(self) -> None:
         """Close the window, if there is one; drawing, `frame` and `save_png` go on working."""
         if self.window and not self.closed:

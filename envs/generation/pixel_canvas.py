@@ -60,8 +60,9 @@ class PixelCanvas(Task[PixelCanvasState]):
     than 3 nats.
 
     What is rewarded is likelihood, not variety: for each request one picture is the best. In black and white these
-    pictures are clear digits, and an empty canvas scores 0.71 on the scale from random to expert. (With 17 greys, every
-    pixel of ink costs the uncertainty about its grey, and the empty canvas is about as likely as anything.)
+    pictures are clear digits, and an empty canvas lies at 0.71 of the way from random play to the expert; it is what
+    scores 0. (With 17 greys, every pixel of ink costs the uncertainty about its grey, and the empty canvas is about as
+    likely as anything.)
 
     Observation: a dict. "canvas": (1, 8, 8) uint8, ink 255, else 0; "position": Discrete(65), the pixel to be drawn
         now, 64 at the end; and, with `request`, "request": Discrete(10), the class asked for, uniform. Without it the

@@ -29,7 +29,7 @@ class Row:
         episodes: episodes it was scored over.
         return_mean: mean return of those episodes.
         return_std: their standard deviation.
-        score: the normalised return, 0 for random play and 1 for the expert; None where there is no reference.
+        score: the normalised return, 0 for `envs.Scores.floor`, 1 for the expert; None where there is no reference.
         metrics: the task's own measures, averaged over those episodes.
         seconds: of training, wall clock.
         folder: the run's folder.

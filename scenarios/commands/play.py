@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,20 @@ import typer
 from .options import LARGEST_SEED, AllowImport, EnvSettings, ScenarioName, parse_settings, whole
 
 app = typer.Typer()
+
+
+class View(StrEnum):
+    """Which pictures are drawn."""
+
+    player = "player"
+    spectator = "spectator"
+
+
+class Options(StrEnum):
+    """Whose environment options and episodes are played."""
+
+    training = "training"
+    evaluation = "evaluation"
 
 
 @app.command()
@@ -25,11 +40,21 @@ def play(
         int, typer.Option(parser=whole(0, LARGEST_SEED), metavar="N", help="Seed of the first episode.")
     ] = 0,
     fps: Annotated[float, typer.Option(min=0.1, max=60, help="Frames per second.")] = 2.0,
+    view: Annotated[
+        View | None, typer.Option(help="What is drawn; by default a person gets the player's, others the spectator's.")
+    ] = None,
+    options: Annotated[
+        Options | None,
+        typer.Option(help="Whose environment options; by default a run's video has the evaluation's, else training's."),
+    ] = None,
     env_settings: EnvSettings = None,
     record: Annotated[Path | None, typer.Option(help="Keep what was played in this .json file.")] = None,
     allow_import: AllowImport = False,
 ) -> None:
-    """Watch an agent play, in a window or as a video file, or play yourself with --agent human."""
+    """Watch an agent play, in a window or as a video file, or play yourself with --agent human.
+
+    With --record what was played is kept, to be watched again or imitated (train --demonstrations).
+    """
     from ...envs.core.wording import number, several
     from .. import catalogue
     from ..playback import watch
@@ -37,12 +62,23 @@ def play(
     from ..terminal import say
 
     changed = catalogue.get(scenario).with_options(parse_settings(env_settings or [], "--env-set"))
-    shown = working(f"filming {video}") if video else nullcontext()
-    with shown:
-        played = watch(changed, agent, video=video, episodes=episodes, seed=seed, frames_per_second=fps)
+    purpose = options or (Options.training if record is not None else None)  # a recording is there to learn from
+    with working(f"filming {video}") if video else nullcontext():
+        played = watch(
+            changed,
+            agent,
+            video=video,
+            episodes=episodes,
+            seed=seed,
+            frames_per_second=fps,
+            view=None if view is None else view.value,
+            options=None if purpose is None else purpose.value,
+        )
+    if not any(played.episodes):
+        say("nothing was played" + (f"; {record} was not written" if record else ""))
+        return
     if record is not None:
         played.save(record)
     told = several(len(played.returns), "episode")
-    if played.returns:
-        told += f", {'return' if len(played.returns) == 1 else 'returns'} {', '.join(map(number, played.returns))}"
-    say(told + (f"; wrote {video}" if video else ""))
+    told += f", {'return' if len(played.returns) == 1 else 'returns'} {', '.join(map(number, played.returns))}"
+    say(told + "".join(f"; wrote {path}" for path in (video, record) if path))

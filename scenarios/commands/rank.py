@@ -18,7 +18,7 @@ def leaderboard(
     as_json: AsJson = False,
     root: Root = Path("runs"),
 ) -> None:
-    """Rank the agents: interquartile mean of the normalised score (0 random, 1 expert) with its 95 % interval."""
+    """Rank the agents: interquartile mean of the normalised score (0 trivial, 1 expert) with its 95 % interval."""
     from .. import listing
     from ..board import Leaderboard
 

@@ -10,7 +10,7 @@ import torch
 from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
-from palaestra.envs import BatchedEnv, Canvas, Game, make_game
+from palaestra.envs import BatchedEnv, Canvas, Game, make_game, make_task
 from palaestra.envs.core.actions import random_action
 from palaestra.envs.core.tree import leaves, take, tree_map
 from palaestra.envs.registry import ids, task_class
@@ -81,8 +81,6 @@ def test_states_of_equal_observation_give_equal_player_pictures(case, task):
 
 @pytest.mark.parametrize("id", ids())
 def test_other_seeds_of_equal_observation_give_equal_player_pictures(id):
-    from palaestra.envs import make_task
-
     task, found = make_task(id), {}
     for steps in (0, 1, 2):
         states = walked(task, steps, batch=24, seed=100)
@@ -102,8 +100,6 @@ HIDING += ["PixelCanvas", "LIFNeuron", "HodgkinHuxley", "Translate"]
 
 @pytest.mark.parametrize("name", HIDING)
 def test_a_spectator_sees_more(name):
-    from palaestra.envs import make_task
-
     task = make_task(f"palaestra/{name}-v0")
     state = take(walked(task, 3), 0)
     apart = np.abs(picture(task, state, True).astype(int) - picture(task, state, False).astype(int)).mean()
