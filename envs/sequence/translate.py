@@ -142,7 +142,7 @@ class Translate(Task[TranslateState]):
         if not ended:
             canvas.text(f"word {time + 1} of at most {self.horizon}", (middle, 360), size=24, anchor="center")
             return
-        bleu = float(_bleu(state.written[None], self.target[state.row][None]))
+        bleu = float(_bleu(state.written[None], self.target[state.row][None].cpu()))
         right = [self.target_words[word] for word in reference if word]
         canvas.verdict(written == reference, (20, 335, width - 40, 125))
         canvas.text(f"BLEU {bleu:.2f}", (middle, 362), size=28, anchor="center")

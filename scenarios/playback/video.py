@@ -25,8 +25,8 @@ FORMATS = (".mp4", ".gif", ".png")
 FRAMES_PER_SECOND = 2.0
 SHEET = 12  # frames of a PNG sheet
 SHEET_SEED, SHEET_STEPS = 7, 6  # the episode and the moment in which every environment is drawn
-SHOWN_WITH: dict[str, dict[str, Any]] = {"palaestra/Calibrate-v0": {"blend": 1.0, "corruption": 0.0}}
-"""Options with which an environment's picture shows what it is about: here a digit that is not clear."""
+SHOWN_WITH: dict[str, tuple[int, dict[str, Any]]] = {"palaestra/Calibrate-v0": (123, {"blend": 1.0, "corruption": 0.0})}
+"""Seed and options with which an environment's picture shows what it is about: here a digit that is as much 4 as 9."""
 
 Frame = NDArray[np.uint8]
 
@@ -102,7 +102,8 @@ def draw_environments(path: Path) -> None:
         raise InvalidInput(f"images must end in .png; got {shown(str(path))}")
     frames = []
     for id in ids():
-        env = BatchedEnv(make_task(id, **SHOWN_WITH.get(id, {})), 1, seed=SHEET_SEED, autoreset=AutoresetMode.DISABLED)
+        seed, options = SHOWN_WITH.get(id, (SHEET_SEED, {}))
+        env = BatchedEnv(make_task(id, **options), 1, seed=seed, autoreset=AutoresetMode.DISABLED)
         env.reset()
         with suppress(NoExpert):
             for _ in range(SHEET_STEPS):
