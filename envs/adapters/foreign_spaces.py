@@ -40,8 +40,10 @@ class Leaf:
             self.dtype = np.uint8 if space.dtype == np.uint8 else np.float32
         elif isinstance(space, spaces.MultiBinary):
             self.dtype = np.int8
+        self.low: Any
+        self.high: Any
         self.low, self.high = (0, 255) if isinstance(space, spaces.Box) else bounds(space)
-        self.space = self._box(space) if isinstance(space, spaces.Box) else space
+        self.space: spaces.Space[Any] = self._box(space) if isinstance(space, spaces.Box) else space
 
     def _box(self, space: spaces.Box) -> spaces.Box:
         with np.errstate(over="ignore"):  # bounds beyond float32 are none
@@ -125,7 +127,7 @@ class Parts:
             self.parts[str(key)] = reader(part, f"{path}[{key!r}]")
         if len(self.keys) < len(space.spaces) or not self.keys:
             raise InvalidInput(f"observation space{path} must have parts with different names; got {shown(space)}")
-        self.space = spaces.Dict({name: part.space for name, part in self.parts.items()})
+        self.space: spaces.Space[Any] = spaces.Dict({name: part.space for name, part in self.parts.items()})
 
     def __call__(self, values: list[Any], place: Place) -> dict[str, Any]:
         """One value a row as a dict of tensors (N, ...). Raises as `Leaf`."""

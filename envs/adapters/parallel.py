@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
-from ...neural_blocks.errors import InvalidInput, unknown_name
-from ..core.canvas import Canvas
+from ...neural_blocks.errors import InvalidInput
 from ..core.game import Game, GameActionCheck
 from ..core.observations import metric_values, single_observation
-from ..core.options import seed_or_none
+from ..core.options import fresh_seed, seed_or_none
 from .batched import BatchedEnv
-from .single import FRAMES_PER_SECOND
+from .screen import FRAMES_PER_SECOND, RENDER_MODES, Screen
 
 Dicts = tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]
 
@@ -35,17 +35,16 @@ class PalaestraParallelEnv(ParallelEnv):
     """
 
     def __init__(self, game: Game[Any], render_mode: str | None = None) -> None:
-        modes = ["human", "rgb_array"]
-        if render_mode is not None and render_mode not in modes:
-            raise unknown_name(f"{game.name}: render_mode", render_mode, modes)
-        self.metadata = {"name": game.name, "render_modes": modes, "render_fps": FRAMES_PER_SECOND}
-        self.render_mode = render_mode
+        self.screen, self.render_mode = Screen(game, render_mode), render_mode
+        self.metadata = {
+            "name": game.name, "render_modes": list(RENDER_MODES), "render_fps": FRAMES_PER_SECOND,
+            "is_parallelizable": True,
+        }  # fmt: skip
         self.possible_agents, self.agents = list(game.players), list[str]()
         self.observation_spaces = dict(game.observation_space.spaces)
         self.action_spaces = dict(game.action_space.spaces)
         self.batch = BatchedEnv(game, 1, autoreset=AutoresetMode.DISABLED)
         self.batch.check_action = GameActionCheck(game.action_space, None, self.batch.device, game.name)
-        self._canvas: Canvas | None = None
         self._seeded = False
 
     def observation_space(self, agent: str) -> Any:
@@ -62,11 +61,11 @@ class PalaestraParallelEnv(ParallelEnv):
         """Starts the next episode; with a seed, the first episode of that seed."""
         seed = seed_or_none(self.batch.name, seed)
         if seed is None and not self._seeded:
-            seed = int(np.random.default_rng().integers(2**31))
+            seed = fresh_seed()
         self._seeded = True
         self.agents = list(self.possible_agents)
         observation = self.batch.reset(seed)
-        self._show()
+        self.screen.show(self._drawn, self.metadata["render_fps"])
         return self._each(observation), {player: {} for player in self.agents}
 
     def step(self, actions: dict[str, Any]) -> Dicts:
@@ -74,7 +73,7 @@ class PalaestraParallelEnv(ParallelEnv):
         if not self.agents:
             raise InvalidInput(f"{self.batch.name}: the episode has ended; reset() must be called before step()")
         step = self.batch.step(actions)
-        self._show()
+        self.screen.show(self._drawn, self.metadata["render_fps"])
         players = self.agents
         if bool(step.done):
             self.agents = []
@@ -91,25 +90,13 @@ class PalaestraParallelEnv(ParallelEnv):
         spaces = self.observation_spaces
         return {player: single_observation(observation[player], spaces[player]) for player in self.possible_agents}
 
-    def render(self) -> Any:
+    def render(self) -> NDArray[np.uint8] | None:
         """The current state as (480, 480, 3) uint8, or in the window."""
-        if self.render_mode is None:
-            return None
-        if self._canvas is None:
-            self._canvas = Canvas(window=self.render_mode == "human", caption=f"Palaestra: {self.batch.name}")
-        self._canvas.clear()
-        self.batch.task.draw(self.batch.row(0), self._canvas)
-        if self.render_mode == "rgb_array":
-            return self._canvas.frame()
-        self._canvas.show()
-        return None
+        return self.screen.render(self._drawn)
 
-    def _show(self) -> None:
-        if self.render_mode == "human":
-            self.render()
+    def _drawn(self) -> Any:
+        return self.batch.row(0)
 
     def close(self) -> None:
         """Closes the window, if there is one."""
-        if self._canvas is not None:
-            self._canvas.close()
-            self._canvas = None
+        self.screen.close()

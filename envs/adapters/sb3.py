@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from ...neural_blocks.errors import InvalidInput
 from ..core.observations import batched_observation, metric_values, row_of
-from ..core.options import LARGEST_SEED, integer
+from ..core.options import LARGEST_SEED, fresh_seed, integer
 from .batched import BatchedEnv
+from .screen import FRAMES_PER_SECOND
 
 
 class SB3VecEnv(VecEnv):
     """A `BatchedEnv` for Stable-Baselines3.
 
-    ``infos[i]`` holds, where an episode has ended, ``terminal_observation``, ``TimeLimit.truncated`` and the step's
-    metrics.
+    ``infos[i]`` holds, where an episode has ended, ``terminal_observation``, ``TimeLimit.truncated``, the step's
+    metrics, and ``episode``: what `Monitor` tells, its return ``r``, length ``l`` and seconds since the start ``t``.
 
     Args:
         batch: the environments; same-step autoreset, as Stable-Baselines3 expects.
@@ -29,12 +32,15 @@ class SB3VecEnv(VecEnv):
         self.batch = batch
         self.render_mode = "rgb_array"
         super().__init__(batch.num_envs, batch.observation_space, batch.action_space)
+        self.metadata = getattr(batch, "metadata", {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND})
         self._actions: NDArray[Any] | None = None
+        self._returns, self._lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, np.int64)
+        self._began = time.time()
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """The next `reset` starts the episodes of seed + i in row i."""
         if seed is None:
-            seed = int(np.random.default_rng().integers(2**31))
+            seed = fresh_seed()
         first = integer(f"{self.batch.name}: seed", seed, 0, LARGEST_SEED)
         self._seeds = [first + row for row in range(self.num_envs)]
         return self._seeds
@@ -44,6 +50,8 @@ class SB3VecEnv(VecEnv):
         seed = self._seeds[0]
         self._reset_seeds()
         self._reset_options()
+        self._returns.fill(0)
+        self._lengths.fill(0)
         return batched_observation(self.batch.reset(seed))
 
     def step_async(self, actions: NDArray[Any]) -> None:
@@ -53,19 +61,29 @@ class SB3VecEnv(VecEnv):
     def step_wait(self) -> tuple[Any, NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         """Observations, rewards, dones and infos of one step of every environment."""
         step = self.batch.step(self._actions)
+        rewards = step.reward.cpu().numpy()
         terminated, truncated = step.terminated.cpu().numpy(), step.truncated.cpu().numpy()
         dones = terminated | truncated
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        self._returns += rewards
+        self._lengths += 1
         if dones.any():
             metrics = metric_values(step.metrics)
             final = batched_observation(step.final_observation)
             for row in dones.nonzero()[0]:
                 infos[row] = {
+                    **{name: float(values[row]) for name, values in metrics.items() if not np.isnan(values[row])},
                     "terminal_observation": row_of(final, row),
                     "TimeLimit.truncated": bool(truncated[row]),
-                    **{name: float(values[row]) for name, values in metrics.items() if not np.isnan(values[row])},
+                    "episode": self._statistics(row),
                 }
-        return batched_observation(step.observation), step.reward.cpu().numpy(), dones, infos
+            self._returns[dones] = self._lengths[dones] = 0
+        return batched_observation(step.observation), rewards, dones, infos
+
+    def _statistics(self, row: int) -> dict[str, Any]:
+        """What `stable_baselines3.common.monitor.Monitor` says of an episode that has ended."""
+        seconds = round(time.time() - self._began, 6)
+        return {"r": round(float(self._returns[row]), 6), "l": int(self._lengths[row]), "t": seconds}
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
         """One (480, 480, 3) uint8 frame an environment."""
@@ -91,5 +109,5 @@ class SB3VecEnv(VecEnv):
         return [result for _ in self._get_indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
-        """No environment is wrapped."""
-        return [False for _ in self._get_indices(indices)]
+        """Whether it does what that wrapper does: `Monitor`, whose statistics are in ``infos``, and no other."""
+        return [wrapper_class is Monitor for _ in self._get_indices(indices)]

@@ -7,16 +7,15 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
 
 from ..core.actions import ActionCheck
-from ..core.canvas import Canvas
 from ..core.observations import metric_values, single_observation
-from ..core.options import choice, seed_or_none
+from ..core.options import fresh_seed, seed_or_none
 from ..core.task import Task
 from ..registry import make_task
 from .batched import BatchedEnv
-
-FRAMES_PER_SECOND = 4
+from .screen import FRAMES_PER_SECOND, RENDER_MODES, Screen
 
 
 class SingleEnv(gymnasium.Env[Any, Any]):
@@ -32,16 +31,13 @@ class SingleEnv(gymnasium.Env[Any, Any]):
         InvalidInput: an unknown render mode; from `step`, an action outside the action space.
     """
 
-    metadata = {"render_modes": ["human", "rgb_array"], "render_fps": FRAMES_PER_SECOND}  # noqa: RUF012
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": FRAMES_PER_SECOND}  # noqa: RUF012
 
     def __init__(self, task: Task[Any], render_mode: str | None = None) -> None:
-        if render_mode is not None:
-            choice(f"{task.name}: render_mode", render_mode, self.metadata["render_modes"])
-        self.render_mode = render_mode
+        self.screen, self.render_mode = Screen(task, render_mode), render_mode
         self.observation_space, self.action_space = task.observation_space, task.action_space
         self.batch = BatchedEnv(task, 1, autoreset=AutoresetMode.DISABLED)
         self.batch.check_action = ActionCheck(self.action_space, None, self.batch.device, task.name)
-        self._canvas: Canvas | None = None
         self._seeded = False
 
     @property
@@ -50,20 +46,23 @@ class SingleEnv(gymnasium.Env[Any, Any]):
         return self.batch.task
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Starts the next episode; with a seed, the first episode of that seed."""
+        """Starts the next episode; with a seed, the first episode of that seed.
+
+        The first reset, if it has no seed, draws a fresh one, which `np_random_seed` tells.
+        """
         seed = seed_or_none(self.task.name, seed)
-        super().reset(seed=seed)
         if seed is None and not self._seeded:
-            seed = int(self.np_random.integers(2**31))
+            seed = fresh_seed()
+        super().reset(seed=seed)
         self._seeded = True
         observation = self.batch.reset(seed)
-        self._show()
+        self.screen.show(self._drawn, self.metadata["render_fps"])
         return single_observation(observation, self.observation_space), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One step; the observation after an episode's end is its last one."""
         step = self.batch.step(action)
-        self._show()
+        self.screen.show(self._drawn, self.metadata["render_fps"])
         return (
             single_observation(step.observation, self.observation_space),
             float(step.reward),
@@ -77,36 +76,16 @@ class SingleEnv(gymnasium.Env[Any, Any]):
         action = self.batch.expert_action()[0].numpy()
         return action[()] if isinstance(self.action_space, gymnasium.spaces.Discrete) else action
 
-    def render(self) -> np.ndarray[Any, Any] | None:
+    def render(self) -> NDArray[np.uint8] | None:
         """The current state as (480, 480, 3) uint8, or in the window."""
-        canvas = self._draw()
-        if self.render_mode == "rgb_array":
-            return canvas.frame()
-        if self.render_mode == "human":
-            canvas.show()
-        return None
+        return self.screen.render(self._drawn)
 
-    @property
-    def canvas(self) -> Canvas:
-        """What the environment is drawn on."""
-        if self._canvas is None:
-            self._canvas = Canvas(window=self.render_mode == "human", caption=f"Palaestra: {self.task.name}")
-        return self._canvas
-
-    def _draw(self) -> Canvas:
-        self.canvas.clear()
-        self.task.draw(self.batch.row(0), self.canvas)
-        return self.canvas
-
-    def _show(self) -> None:
-        if self.render_mode == "human":
-            self._draw().show()
+    def _drawn(self) -> Any:
+        return self.batch.row(0)
 
     def close(self) -> None:
         """Closes the window, if there is one."""
-        if self._canvas is not None:
-            self._canvas.close()
-            self._canvas = None
+        self.screen.close()
 
 
 def make_single(task_id: str, render_mode: str | None = None, **options: Any) -> SingleEnv:

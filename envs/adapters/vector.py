@@ -18,7 +18,7 @@ from ..core.task import Observation, Task
 from ..registry import make_task
 from .batched import BatchedEnv
 from .batched import autoreset_mode as find_mode
-from .single import FRAMES_PER_SECOND
+from .screen import FRAMES_PER_SECOND
 
 
 class PalaestraVectorEnv(VectorEnv[Any, Any, Any]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import types
 import warnings
 
 import gymnasium
@@ -11,13 +13,22 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    VecCheckNan,
+    VecExtractDictObs,
+    VecFrameStack,
+    VecMonitor,
+    VecNormalize,
+    VecVideoRecorder,
+)
 
-from palaestra.envs import BatchedEnv, SB3VecEnv, make_batched, make_sb3
+from palaestra.envs import BatchedEnv, GymnasiumBridge, SB3VecEnv, make_batched, make_sb3
 from palaestra.neural_blocks.errors import InvalidInput
 
-DIGITS, REPEAT, SYMBOL, ARMS = (
-    f"palaestra/{name}-v0" for name in ("DigitBandit", "RepeatPrevious", "NextSymbol", "BernoulliBandit")
+DIGITS, REPEAT, SYMBOL, ARMS, EVADE = (
+    f"palaestra/{name}-v0" for name in ("DigitBandit", "RepeatPrevious", "NextSymbol", "BernoulliBandit", "Evade")
 )
 
 
@@ -54,7 +65,7 @@ def test_ppo_trains_on_digits(batched):
 
 @pytest.mark.parametrize(("id", "policy"), [(REPEAT, "MlpPolicy"), (ARMS, "MultiInputPolicy")])
 def test_ppo_trains_on_tokens_and_dicts(id, policy):
-    model = PPO(policy, VecMonitor(make_sb3(id, 4)), n_steps=64, batch_size=64, n_epochs=1, seed=0, device="cpu")
+    model = PPO(policy, make_sb3(id, 4), n_steps=64, batch_size=64, n_epochs=1, seed=0, device="cpu")
     model.learn(256)
     assert {"r", "l", "t"} <= set(model.ep_info_buffer[0])
 
@@ -63,7 +74,7 @@ def test_ppo_learns_the_digits_better_than_chance():
     model = PPO("MlpPolicy", make_sb3(DIGITS, 256), n_steps=4, batch_size=256, n_epochs=4, seed=0, device="cpu",
                 learning_rate=3e-3, ent_coef=0.01, policy_kwargs={"net_arch": [64]})  # fmt: skip
     model.learn(12_000)
-    mean, _ = evaluate_policy(model, VecMonitor(make_sb3(DIGITS, 64, seed=10**6, split="test")), n_eval_episodes=512)
+    mean, _ = evaluate_policy(model, make_sb3(DIGITS, 64, seed=10**6, split="test"), n_eval_episodes=512)
     assert mean > 0.3  # chance is 0.1
 
 
@@ -125,6 +136,76 @@ def test_the_monitor_sees_returns_and_lengths():
     assert [info["episode"]["l"] for info in infos] == [5] * 8
 
 
+def test_statistics_are_those_of_the_monitor_without_one():
+    """The same episodes, of one batch and of single environments that each have Stable-Baselines3's `Monitor`."""
+    ours = make_sb3(SYMBOL, 3, length=5)
+    theirs = DummyVecEnv([lambda: Monitor(gymnasium.make(SYMBOL, length=5))] * 3)
+    for env in (ours, theirs):
+        env.seed(9)
+        env.reset()
+    ends = 0
+    for count in range(17):
+        actions = np.array([count % 4, 1, 2])
+        mine, other = ours.step(actions)[3], theirs.step(actions)[3]
+        for info, expected in zip(mine, other, strict=True):
+            assert ("episode" in info) == ("episode" in expected)
+            if "episode" in info:
+                ends += 1
+                assert info["episode"]["r"] == pytest.approx(expected["episode"]["r"], abs=1e-6)
+                assert info["episode"]["l"] == expected["episode"]["l"] == 5
+                assert 0 <= info["episode"]["t"] < 60
+    assert ends == 9
+
+
+def test_a_reset_in_mid_episode_starts_the_statistics_anew():
+    env = make_sb3(SYMBOL, 2, length=3)
+    env.reset()
+    env.step(np.zeros(2, int))
+    env.reset()
+    for _ in range(3):
+        *_, infos = env.step(np.zeros(2, int))
+    assert [info["episode"]["l"] for info in infos] == [3, 3]
+
+
+def test_evaluation_and_training_see_the_statistics():
+    model = PPO("MlpPolicy", make_sb3(SYMBOL, 4, seed=0, length=5), n_steps=10, batch_size=40, n_epochs=1, device="cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.learn(40)
+        mean, _ = evaluate_policy(model, make_sb3(SYMBOL, 4, seed=1, length=5), n_eval_episodes=4)
+    assert [episode["l"] for episode in model.ep_info_buffer] == [5] * 8
+    theirs = DummyVecEnv([lambda: Monitor(gymnasium.make(SYMBOL, length=5))] * 4)
+    theirs.seed(1)
+    assert mean == pytest.approx(evaluate_policy(model, theirs, n_eval_episodes=4)[0])
+
+
+def test_videos_have_the_speed_that_the_metadata_say(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "moviepy", types.ModuleType("moviepy"))  # which writes the file, not asked here
+    recorder = VecVideoRecorder(make_sb3(REPEAT, 2), str(tmp_path), lambda step: False)
+    assert recorder.frames_per_sec == gymnasium.make(REPEAT).metadata["render_fps"] == 4
+
+
+def test_a_bridge_keeps_its_environment_s_metadata():
+    bridge = GymnasiumBridge("CartPole-v1", 2, render_mode="rgb_array")
+    env = SB3VecEnv(bridge)
+    assert env.metadata["render_fps"] == 50
+    env.reset()
+    assert env.step(np.zeros(2, int))[0].shape == (2, 4)
+
+
+def test_other_wrappers_of_stable_baselines_work():
+    digits = "palaestra/DigitBandit-v0"
+    checked = VecCheckNan(VecFrameStack(make_sb3(digits, 3, seed=2), 2), raise_exception=True)
+    plain = make_sb3(digits, 3, seed=2)
+    stacked, image = checked.reset(), plain.reset()
+    np.testing.assert_equal(stacked[:, -1:], image)
+    assert stacked.shape == (3, 2, 8, 8)
+    stacked, image = checked.step(np.zeros(3, int))[0], plain.step(np.zeros(3, int))[0]
+    np.testing.assert_equal(stacked[:, -1:], image)
+    evade = [make_sb3(EVADE, 2, seed=1) for _ in range(2)]
+    np.testing.assert_equal(VecExtractDictObs(evade[0], "image").reset(), evade[1].reset()["image"])
+
+
 def test_normalising_wrappers_leave_the_environment_alone():
     plain, wrapped = make_sb3("palaestra/TabularBandit-v0", 4), VecNormalize(make_sb3("palaestra/TabularBandit-v0", 4))
     plain.reset()
@@ -156,6 +237,7 @@ def test_attributes_and_methods_are_those_of_the_batch():
     assert not env.has_attr("nothing")
     assert torch.equal(env.env_method("expert_action", indices=1)[0], env.batch.expert_action())
     assert env.env_is_wrapped(gymnasium.Wrapper) == [False] * 3
+    assert env.env_is_wrapped(Monitor) == [True] * 3  # whose statistics it gives
     with pytest.raises(InvalidInput, match="'horizon' cannot be set"):
         env.set_attr("horizon", 3)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.wrappers import RecordEpisodeStatistics
 
 from palaestra.envs import NoExpert, SingleEnv, make_batched
+from palaestra.envs.adapters import screen
 
 DIGITS, REPEAT, SYMBOL, ARMS = (
     f"palaestra/{name}-v0" for name in ("DigitBandit", "RepeatPrevious", "NextSymbol", "BernoulliBandit")
@@ -96,7 +100,7 @@ def test_it_draws_to_an_array_or_to_a_window():
     window.reset(seed=0)
     window.step(1)
     assert window.render() is None
-    assert window.unwrapped.canvas.window
+    assert window.unwrapped.screen.canvas.window
     window.close()
     window.close()
     silent = gymnasium.make(DIGITS).unwrapped
@@ -109,3 +113,67 @@ def test_the_specification_makes_the_environment_again():
     again = gymnasium.make(env.spec)
     assert again.observation_space == env.observation_space
     assert again.reset(seed=0)[0] == env.reset(seed=0)[0]
+
+
+class Clock:
+    """A clock that only sleeping moves, and that notes when the window was shown."""
+
+    def __init__(self):
+        self.now, self.shown = 100.0, []
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.mark.parametrize("frames_per_second", [4, 10])
+def test_a_window_shows_as_many_frames_a_second_as_the_metadata_say(frames_per_second, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(screen, "time", clock)
+    env = gymnasium.make(REPEAT, render_mode="human").unwrapped
+    assert env.metadata["render_fps"] == 4
+    env.metadata = env.metadata | {"render_fps": frames_per_second}
+    monkeypatch.setattr(env.screen.canvas, "show", lambda: clock.shown.append(clock.now))
+    env.reset(seed=0)
+    for _ in range(8):
+        env.step(0)
+    np.testing.assert_allclose(np.diff(clock.shown), 1 / frames_per_second)
+    clock.now += 5  # a slow agent is not waited for in addition
+    env.step(0)
+    assert clock.shown[-1] == pytest.approx(clock.shown[-2] + 5)
+    env.close()
+
+
+def test_nothing_is_waited_for_without_a_window(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(screen, "time", clock)
+    env = gymnasium.make(REPEAT, render_mode="rgb_array")
+    env.reset(seed=0)
+    env.step(0)
+    env.render()
+    assert clock.now == 100.0
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_copy_of_an_environment_that_was_drawn_goes_on_alike(case, again):
+    id, options = case
+    env = gymnasium.make(id, render_mode="rgb_array", **options)
+    env.reset(seed=3)
+    env.render()
+    other = again(env)
+    env.action_space.seed(0)
+    action = env.action_space.sample()
+    assert env.step(action)[1:4] == other.step(action)[1:4]
+    np.testing.assert_array_equal(env.render(), other.render())
+
+
+def test_a_fresh_seed_is_told_and_plays_the_same_again():
+    env = gymnasium.make(DIGITS)
+    first = env.reset()[0]
+    seed = env.np_random_seed
+    images = [first, *(env.reset()[0] for _ in range(3))]
+    assert env.np_random_seed == seed
+    again = gymnasium.make(DIGITS)
+    np.testing.assert_equal([again.reset(seed=seed)[0], *(again.reset()[0] for _ in range(3))], images)
