@@ -36,7 +36,7 @@ class PalaestraParallelEnv(ParallelEnv):
 
     def __init__(self, game: Game[Any], render_mode: str | None = None) -> None:
         self.screen, self.render_mode = Screen(game, render_mode), render_mode
-        self.metadata = {
+        self.metadata: dict[str, Any] = {
             "name": game.name, "render_modes": list(RENDER_MODES), "render_fps": FRAMES_PER_SECOND,
             "is_parallelizable": True,
         }  # fmt: skip

@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers.vector import (
     RecordEpisodeStatistics,
@@ -97,6 +98,70 @@ def test_seeds_of_a_partial_reset_go_to_their_own_rows(walk, mode):
         assert_same(ours.step(actions), theirs.step(actions))
 
 
+@MODES
+@pytest.mark.parametrize("first", [[4, 5, 6, 7], 3])
+def test_none_among_the_seeds_lets_its_row_go_on(walk, mode, first):
+    ours = PalaestraVectorEnv(walk, 4, autoreset_mode=mode)
+    theirs = SyncVectorEnv([lambda: SingleEnv(walk)] * 4, autoreset_mode=mode)
+    mask = np.array([True, True, False, False])
+    for seed in (first, [1, None, None, 2], [None] * 4, None, [None, 9, None, 9]):
+        assert_same(ours.reset(seed=seed), theirs.reset(seed=seed))
+        actions = np.full((4, 2), 0.1, np.float32)
+        assert_same(ours.step(actions), theirs.step(actions))
+        assert_same(
+            ours.reset(seed=[None, 5, 6, None], options={"reset_mask": mask}),
+            theirs.reset(seed=[None, 5, 6, None], options={"reset_mask": mask}),
+        )
+
+
+def test_the_first_reset_takes_none_among_its_seeds():
+    (seeded, other), _ = gymnasium.make_vec(DIGITS, 2).reset(seed=[1, None])
+    assert np.array_equal(seeded, gymnasium.make(DIGITS).reset(seed=1)[0])
+    others = {gymnasium.make_vec(DIGITS, 2).reset(seed=[1, None])[0][1].tobytes() for _ in range(4)}
+    assert len(others | {other.tobytes()}) > 1
+
+
+def test_a_fresh_seed_is_told_and_plays_the_same_again():
+    envs, again = gymnasium.make_vec(DIGITS, 3), gymnasium.make_vec(DIGITS, 3)
+    first, second = envs.reset()[0], envs.reset()[0]
+    np.testing.assert_equal(again.reset(seed=envs.np_random_seed)[0], first)
+    np.testing.assert_equal(again.reset()[0], second)
+
+
+@pytest.mark.parametrize("limit", [4, -1, 10**6])
+def test_a_time_limit_is_that_of_gymnasium_s_own_vector(limit):
+    ours = gymnasium.make_vec("palaestra/Copy-v0", 3, max_episode_steps=limit, length=3)
+    theirs = gymnasium.make_vec("palaestra/Copy-v0", 3, vectorization_mode="sync", max_episode_steps=limit, length=3)
+    assert_same(ours.reset(seed=2), theirs.reset(seed=2))
+    truncations = 0
+    for count in range(25):
+        mine = ours.step(np.full(3, count % 4))
+        assert_same(mine, theirs.step(np.full(3, count % 4)))
+        truncations += mine[3].sum()
+    assert (truncations > 0) == (limit == 4)
+
+
+def test_a_time_limit_leaves_the_rules_alone():
+    envs = gymnasium.make_vec(DIGITS, 4, max_episode_steps=3, render_mode="rgb_array")
+    envs.reset(seed=0)
+    assert envs.step(envs.unwrapped.expert_action())[1].tolist() == [1.0] * 4
+    assert len(envs.render()) == 4
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, "SameStep"])
+def test_the_specification_survives_json_and_makes_the_environments_again(mode):
+    envs = gymnasium.make_vec(
+        SYMBOL, 3, autoreset_mode=mode, array="torch", device=torch.device("cpu"), length=6, max_episode_steps=4
+    )
+    again = gymnasium.make_vec(EnvSpec.from_json(envs.spec.to_json()))
+    assert again.spec == envs.spec
+    assert again.metadata == envs.metadata
+    assert torch.equal(again.reset(seed=1)[0], envs.reset(seed=1)[0])
+    for _ in range(5):
+        for a, b in zip(again.step([0, 1, 2])[:4], envs.step([0, 1, 2])[:4], strict=True):
+            assert torch.equal(a, b)
+
+
 def test_an_unseeded_vector_starts_anywhere():
     first, second = (gymnasium.make_vec(DIGITS, 8).reset()[0] for _ in range(2))
     assert not np.array_equal(first, second)
@@ -165,9 +230,12 @@ def test_tensors_say_what_arrays_say(walk, mode):
             tensors.reset(options={"reset_mask": done})
 
 
-def test_tensors_stay_on_their_device():
+def test_tensors_stay_on_their_device(monkeypatch):
+    """On the device without values, which stands for a GPU, and which users are refused."""
+    monkeypatch.setattr("palaestra.envs.adapters.batched.torch_device", lambda what, device: torch.device(device))
     envs = gymnasium.make_vec(SYMBOL, 3, array="torch", device="meta")
     assert isinstance(envs, VectorEnv)
+    envs.unwrapped.batch.check_action = lambda action: action
     observation, _ = envs.reset(seed=0)
     step = envs.step(torch.zeros(3, dtype=torch.int64, device="meta"))
     assert {tensor.device.type for tensor in (observation, *step[:4], envs.expert_action())} == {"meta"}
