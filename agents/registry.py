@@ -99,8 +99,11 @@ def make(name: str, env: BatchedEnvironment, *, seed: int = 0, execution: str = 
     Raises:
         InvalidInput: an unknown name or setting (with the nearest right one), or a value that is not allowed.
     """
+    from .core.sizes import require_room_for
+
     cls = agent_class(name)
     settings = cls.Config(**config)
+    require_room_for(cls.name, settings, env)
     agent = cls(env.observation_space, env.action_space, settings, device=env.device, seed=seed, execution=execution)
     agent.attach(env)
     return agent

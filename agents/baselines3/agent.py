@@ -135,7 +135,7 @@ class SB3Agent(Learner):
         are those of the last update. It goes on in the environments as they stand; those that were never reset are.
         With another number of environments than before, replay starts empty.
         """
-        self.enter(env)
+        self.enter(env, steps)
         assert self.statistics is not None
         if self.model.n_envs != env.num_envs:
             self._remake(env.num_envs, learned_state(self.model))

@@ -24,9 +24,9 @@ class Expert(Agent):
     action_spaces: ClassVar = (spaces.Space,)
     env: BatchedEnvironment | None = None
 
-    def attach(self, env: BatchedEnvironment) -> None:
+    def attach(self, env: BatchedEnvironment, steps: int | None = None) -> None:
         """Acts in these environments from now on."""
-        super().attach(env)
+        super().attach(env, steps)
         self.env = env
 
     def act(

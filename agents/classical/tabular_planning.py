@@ -30,7 +30,7 @@ class TabularPlannerConfig(AgentConfig):
             `TabularMDP` draws from 1.
     """
 
-    length: int = Field(10, ge=1)
+    length: int = Field(10, ge=1, le=10_000)
     prior_mean: float = 0.0
 
 

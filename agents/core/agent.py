@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ...envs.core.execution import resolved
+from ...envs.core.options import LARGEST_SEED, MOST_STEPS, integer, torch_device
 from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.task import Observation
 from ...envs.core.tree import leaves
@@ -75,7 +76,8 @@ class Agent(ABC):
                 raise InvalidInput(f"{self.name}: {kind} space must be {served(self, kind)}; got {_one_line(space)}")
         self.observation_space, self.action_space = observation_space, action_space
         self.config: Any = self.Config() if config is None else config
-        self.device = torch.device(device)
+        self.device = torch_device(f"{self.name}: device", device)
+        seed = integer(f"{self.name}: seed", seed, -LARGEST_SEED, LARGEST_SEED)
         self.execution = resolved(f"{self.name}: execution", execution, self.device)
         self.randomness = Randomness(seed, self.device)
         self.steps = 0
@@ -117,12 +119,14 @@ class Agent(ABC):
         """Learns until it has taken `steps` environment steps in all; yields one report per iteration."""
         return iter(())
 
-    def attach(self, env: BatchedEnvironment) -> None:
-        """Tells the agent which environments it is about to act in.
+    def attach(self, env: BatchedEnvironment, steps: int | None = None) -> None:
+        """Tells the agent which environments it is about to act in, and how many steps it is to have taken then in all.
 
         Raises:
-            InvalidInput: environments of other spaces, or on another device.
+            InvalidInput: environments of other spaces, or on another device; steps that are no whole number.
         """
+        if steps is not None:
+            integer(f"{self.name}: steps", steps, 0, MOST_STEPS)
         for kind in ("observation_space", "action_space"):
             wanted, found = getattr(self, kind), getattr(env, kind)
             if found != wanted:

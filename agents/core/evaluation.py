@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...envs.core.options import LARGEST_SEED, MOST_EPISODES, integer
 from ...envs.core.protocol import BatchedEnvironment
-from ...neural_blocks.errors import InvalidInput
 from .agent import Agent
 
 
@@ -40,8 +40,9 @@ def evaluate(
     Raises:
         InvalidInput: fewer episodes than 1, or environments that the agent is not for.
     """
-    if episodes < 1:
-        raise InvalidInput(f"evaluate: episodes must be at least 1; got {episodes}")
+    episodes = integer("evaluate: episodes", episodes, 1, MOST_EPISODES)
+    if seed is not None:
+        seed = integer("evaluate: seed", seed, -LARGEST_SEED, LARGEST_SEED)
     agent.attach(env)
     with agent.apart(seed):
         return _play(agent, env, episodes, seed, greedy)

@@ -32,13 +32,17 @@ class Learner(Agent):
     _env: BatchedEnvironment | None = None
     _iterations: Iterations | None = None
 
-    def enter(self, env: BatchedEnvironment) -> bool:
+    def enter(self, env: BatchedEnvironment, steps: int) -> bool:
         """Goes on learning in these environments as they stand; those that were never reset are.
+
+        Args:
+            env: the environments.
+            steps: that it is to have taken then in all.
 
         Returns:
             Whether they are others than before, or other in number: what the agent remembers of them is void.
         """
-        self.attach(env)
+        self.attach(env, steps)
         before, self.statistics = self.statistics, continued_statistics(self.statistics, env)
         if env is not self._env:
             self._env, self._iterations = env, None

@@ -53,7 +53,7 @@ class NetworkConfig(AgentConfig):
     """
 
     encoder: EncoderChoice = "auto"
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: tuple[int, ...] = Field((64, 64), max_length=64)
     activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
 
     def network(self) -> dict[str, Any]:
@@ -80,8 +80,8 @@ class MemoryConfig(NetworkConfig):
     """
 
     memory: MemoryChoice | None = None
-    memory_size: int = Field(64, ge=1)
-    memory_layers: int = Field(1, ge=1)
+    memory_size: int = Field(64, ge=1, le=65_536)
+    memory_layers: int = Field(1, ge=1, le=64)
     memory_span: int | None = Field(None, ge=2)
     rollout_steps: int = Field(32, ge=1)
     sequence_length: int | None = Field(None, ge=1)

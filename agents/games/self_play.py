@@ -39,7 +39,7 @@ class SelfPlayConfig(PPOConfig):
     """
 
     turn: int = Field(4, ge=1)
-    pool: int = Field(8, ge=1)
+    pool: int = Field(8, ge=1, le=1000)
     initial_deviation: float = Field(0.6, gt=0)
     memory: None = None
     rival: dict[str, Any] = Field(default_factory=dict)
@@ -90,13 +90,13 @@ class SelfPlay(Agent):
             torch.nn.init.constant_(learner.policy.log_std, math.log(config.initial_deviation))
         return learner
 
-    def attach(self, env: BatchedEnvironment) -> None:
+    def attach(self, env: BatchedEnvironment, steps: int | None = None) -> None:
         """Plays this player of this game from now on.
 
         Raises:
             InvalidInput: environments that the agent is not for, or that are no game of two.
         """
-        super().attach(env)
+        super().attach(env, steps)
         task = getattr(env, "task", None)
         if not isinstance(task, Versus) or len(task.game.players) != 2:
             raise InvalidInput(f"{self.name}: environment must be one player's view of a game of two; got {env.name}")
@@ -132,7 +132,7 @@ class SelfPlay(Agent):
 
         They play in environments of their own, as many each as `env` has; `env` itself stands still.
         """
-        self.attach(env)
+        self.attach(env, steps)
         if not env.started:
             env.reset()
         assert self.rival is not None

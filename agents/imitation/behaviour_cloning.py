@@ -37,7 +37,7 @@ class BehaviourCloning(ImitationAgent):
         if self.demonstration is None:
             yield from super().learn(env, steps)
             return
-        self.attach(env)
+        self.attach(env, steps)
         while self.steps < steps:
             for report in self.fit(self.demonstration, 1):
                 self.steps += self.demonstration.start.numel()

@@ -95,7 +95,7 @@ class GAIL(PPO):
         Raises:
             NoExpert: the task has no expert and no demonstration was set.
         """
-        self.attach(env)
+        self.attach(env, steps)
         if self.demonstration is None:
             self.demonstration = self._record(env)
             self.steps += self.demonstration.start.numel()

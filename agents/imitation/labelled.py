@@ -46,7 +46,7 @@ class ImitationConfig(MemoryConfig):
     anneal: bool = False
     updates: int = Field(8, ge=1)
     minibatch_size: int = Field(1024, ge=1)
-    capacity: int = Field(100_000, ge=1)
+    capacity: int = Field(100_000, ge=1, le=10**9)
     max_grad_norm: float = Field(1.0, gt=0)
 
 
@@ -109,7 +109,7 @@ class ImitationAgent(PolicyAgent):
         Raises:
             NoExpert: the task has no expert and no other was set.
         """
-        if self.enter(env):
+        if self.enter(env, steps):
             self.memory, self.expert_memory = self.initial_memory(env.num_envs), ()
         if isinstance(self.expert, Agent):
             self.expert.attach(env)

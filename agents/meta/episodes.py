@@ -77,7 +77,7 @@ class EpisodeLearner(Learner):
         Raises:
             InvalidInput: episodes that do not all end after `rollout_steps` steps.
         """
-        self.enter(env)
+        self.enter(env, steps)
         if not bool(env.episode_start.all()):
             env.reset()
             self.statistics = continued_statistics(self.statistics, env)

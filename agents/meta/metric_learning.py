@@ -31,7 +31,7 @@ class MetricLearnerConfig(EpisodeLearnerConfig):
         encoder: of images, see `network.make_encoder`: "auto", "cnn", ..., or "module:Class".
     """
 
-    embedding: int = Field(64, ge=1)
+    embedding: int = Field(64, ge=1, le=65_536)
     encoder: EncoderName = "auto"
 
 

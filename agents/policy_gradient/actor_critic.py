@@ -76,7 +76,7 @@ class ActorCriticAgent(PolicyAgent):
 
         It goes on in the environments as they stand; those that were never reset are.
         """
-        if self.enter(env):
+        if self.enter(env, steps):
             self.memory = self.initial_memory(env.num_envs)
         while self.steps < steps:
             if self.config.anneal:

@@ -46,7 +46,7 @@ class OffPolicyConfig(NetworkConfig):
     updates: int = Field(1, ge=1)
     batch_size: int = Field(256, ge=1)
     warmup_steps: int = Field(1000, ge=0)
-    capacity: int = Field(100_000, ge=1)
+    capacity: int = Field(100_000, ge=1, le=10**9)
     gamma: float = Field(0.99, ge=0, le=1)
     target_rate: float = Field(0.005, gt=0, le=1)
     target_every: int = Field(1, ge=1)
@@ -152,7 +152,7 @@ class OffPolicyAgent(Learner):
         It goes on in the environments as they stand; those that were never reset are. With another number of
         environments than before, replay starts empty.
         """
-        self.enter(env)
+        self.enter(env, steps)
         if self.replay is None or self.replay.num_envs != env.num_envs:
             self.replay = Replay(self.config.capacity, env.num_envs, self.device, self.chunk)
             self.memory = self.initial_memory(env.num_envs)

@@ -79,7 +79,7 @@ class QTable(Learner):
 
         It goes on in the environments as they stand; those that were never reset are.
         """
-        self.enter(env)
+        self.enter(env, steps)
         while self.steps < steps:
             self.progress.fill_(self.steps / steps)
             numbers = self.run(self._iterate)

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import gymnasium.spaces as spaces
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from palaestra import agents
 from palaestra.agents import PPO, A2CConfig, Expert, PPOConfig, Random
 from palaestra.agents.core.checkpoint import read_checkpoint, write_checkpoint
 from palaestra.envs import make_batched
+from palaestra.envs.core import room
 from palaestra.neural_blocks.errors import InvalidInput
 
 
@@ -79,6 +81,62 @@ def test_a_wrong_value_is_refused_by_name(setting, value, uneven):
     refused(lambda: agents.make("ppo", uneven(2), **{setting: value}), shown)
 
 
+@pytest.mark.parametrize("name", agents.names())
+def test_truth_values_and_huge_numbers_are_refused_in_every_setting_that_is_a_number(name, uneven):
+    config = agents.agent_class(name).Config
+    for key, field in config.model_fields.items():
+        if "bool" not in str(field.annotation):
+            refused(lambda key=key: config(**{key: True}), key)
+        if "int" in str(field.annotation) and "float" not in str(field.annotation):
+            for value in (10**9 + 1, 10**30, 10**4400, 1e30):
+                refused(lambda key=key, value=value: config(**{key: value}), key)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "told"),
+    [
+        ("ppo", {"hidden": (10**6, 10**6)}, "ppo: a network of widths 1000000, 1000000 needs about"),
+        ("ppo", {"rollout_steps": 10**6}, "ppo: rollout_steps 1000000 needs about"),
+        ("ppo", {"memory": "gru", "memory_size": 65_536}, "needs about"),
+        ("dqn", {"capacity": 10**9}, "dqn: capacity 1000000000 needs about"),
+        ("dagger", {"capacity": 10**9}, "dagger: capacity 1000000000 needs about"),
+    ],
+)
+def test_more_than_memory_holds_is_refused_before_it_is_taken(name, setting, told, uneven, monkeypatch):
+    monkeypatch.setattr(room, "free_memory", lambda device: 2.0**25)
+    agents.make(name, uneven(2), **({"capacity": 1000} if name in ("dqn", "dagger") else {}))
+    refused(lambda: agents.make(name, uneven(2), **setting), told, "32.0 MiB are free on cpu")
+
+
+@pytest.mark.parametrize("steps", [float("inf"), float("nan"), "x", -1, 1e3, True, [1], 10**30])
+@pytest.mark.parametrize(
+    "name", ["ppo", "dqn", "reinforce", "dagger", "behaviour_cloning", "gail", "sb3:PPO", "sb3:DQN"]
+)
+def test_steps_that_are_no_whole_number_are_refused(name, steps, uneven):
+    refused(lambda: list(agents.make(name, uneven(2)).learn(uneven(2), steps)), f"{name}: steps must be a whole number")
+
+
+@pytest.mark.parametrize("wrong", [1.5, "x", None, True, [0], 2**62 + 1, 10**4400], ids=range(7))
+def test_seeds_and_episodes_that_are_no_whole_number_are_refused(wrong, uneven):
+    refused(lambda: agents.make("random", uneven(2), seed=wrong), "random: seed must be a whole number")
+    agent = agents.make("random", uneven(2))
+    refused(lambda: agents.evaluate(agent, uneven(2), wrong), "evaluate: episodes must be a whole number")
+    if wrong is not None:
+        refused(lambda: agents.evaluate(agent, uneven(2), 1, seed=wrong), "evaluate: seed must be a whole number")
+
+
+def test_numbers_of_numpy_are_numbers(uneven):
+    agent = agents.make("ppo", uneven(2), seed=np.int64(3), rollout_steps=np.int64(4), hidden=(np.int64(8),))
+    assert len(list(agent.learn(uneven(2), np.int32(16)))) == 2
+    assert len(agents.evaluate(agent, uneven(2), np.int64(4), seed=np.uint8(1)).returns) == 4
+
+
+@pytest.mark.parametrize("device", ["meta", "x", 3, None])
+def test_a_device_that_cannot_hold_values_is_refused(device):
+    box = spaces.Box(0, 1, (2,))
+    refused(lambda: PPO(box, spaces.Discrete(2), device=device), "ppo: device must be 'cpu' or one that PyTorch finds")
+
+
 def test_a_config_is_frozen():
     with pytest.raises(ValueError, match="frozen"):
         PPOConfig().gamma = 0.5
@@ -112,7 +170,11 @@ def test_an_expert_that_is_attached_to_nothing_says_so():
 
 
 def test_an_evaluation_of_no_episodes_is_refused(uneven):
-    refused(lambda: agents.evaluate(agents.make("random", uneven(2)), uneven(2), 0), "episodes must be at least 1", "0")
+    refused(
+        lambda: agents.evaluate(agents.make("random", uneven(2)), uneven(2), 0),
+        "episodes must be a whole number from 1",
+        "0",
+    )
 
 
 def test_a_missing_checkpoint_is_refused(saved):
