@@ -12,7 +12,7 @@ configuration (`PPOConfig`, ...); `register` adds somebody else's. Classes are i
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .registry import agent_class, homes, make, names, register, summaries
+from .registry import agent_class, homes, load, make, names, register, summaries
 
 if TYPE_CHECKING:
     from .core.agent import Agent
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     __all__ = [
         "Agent", "Demonstration", "Evaluation", "ImitationConfig",
-        "agent_class", "evaluate", "make", "names", "register", "summaries", "td_evaluation",
+        "agent_class", "evaluate", "load", "make", "names", "register", "summaries", "td_evaluation",
     ]  # fmt: skip
 
 _BESIDE = {  # what is public and no agent, nor its configuration in the same file
@@ -38,7 +38,7 @@ _BESIDE = {  # what is public and no agent, nor its configuration in the same fi
 
 def __getattr__(name: str) -> Any:
     if name == "__all__":
-        return sorted([*_BESIDE, *homes(), "agent_class", "make", "names", "register", "summaries"])
+        return sorted([*_BESIDE, *homes(), "agent_class", "load", "make", "names", "register", "summaries"])
     home = _BESIDE.get(name) or (None if name.startswith("_") else homes().get(name))
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

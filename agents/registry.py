@@ -109,6 +109,27 @@ def make(name: str, env: BatchedEnvironment, *, seed: int = 0, execution: str = 
     return agent
 
 
+def load(path: str | Path, *, agent: str | None = None, device: str = "cpu", **settings: Any) -> Agent:
+    """The agent in a checkpoint, with the spaces and the configuration it was saved with.
+
+    Args:
+        path: the file that `Agent.save` wrote.
+        agent: its name, or "module:Class", where the file's own name is not registered.
+        device: where it is to live.
+        settings: of the configuration, where a checkpoint cannot hold them: blocks that were passed as modules.
+
+    Raises:
+        InvalidInput: the file is missing, damaged, or of an unknown agent.
+    """
+    from .core.checkpoint import read_checkpoint
+    from .core.described_spaces import space_of
+
+    checkpoint = read_checkpoint(path)
+    described = checkpoint.get("described", {})
+    seen, acted = (space_of(described.get(kind, {})) for kind in ("observation", "action"))
+    return agent_class(agent or checkpoint["agent"]).load(path, seen, acted, device=device, **settings)
+
+
 @cache
 def homes() -> dict[str, str]:
     """The module, below `palaestra.agents`, of every agent's class and of every configuration beside one."""

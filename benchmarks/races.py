@@ -60,7 +60,7 @@ def ppo(goal: Goal, rate: float) -> Race:
     def ours(num_envs: int, rollout: int, minibatch: int) -> Run:
         return partial(
             palaestra, goal, "ppo", num_envs, ENDLESS, learning_rate=rate, rollout_steps=rollout,
-            minibatch_size=minibatch, epochs=4, entropy_coefficient=0.01, activation="relu",
+            minibatches=num_envs * rollout // minibatch, epochs=4, entropy_coefficient=0.01, activation="relu",
         )  # fmt: skip
 
     def theirs(num_envs: int, rollout: int, minibatch: int, adapter: bool = False) -> Run:
@@ -81,7 +81,7 @@ def zoo_ppo() -> Race:
     """RL-Zoo's setting of CartPole on both sides, but for the clip range, which only the other side lets fall."""
     num_envs, rollout, steps, shared = 8, 32, 100_000, {"gamma": 0.98, "gae_lambda": 0.8}
     ours = partial(
-        palaestra, CARTPOLE, "ppo", num_envs, steps, rollout_steps=rollout, minibatch_size=256, epochs=20,
+        palaestra, CARTPOLE, "ppo", num_envs, steps, rollout_steps=rollout, minibatches=1, epochs=20,
         learning_rate=1e-3, anneal=True, entropy_coefficient=0.0, activation="tanh", **shared,
     )  # fmt: skip
     theirs = partial(
@@ -143,7 +143,8 @@ def recurrent_ppo(goal: Goal, rollout: int, policy: str, **shared: Any) -> Race:
     def ours(num_envs: int, rollout: int, minibatch: int) -> Run:
         return partial(
             palaestra, goal, "ppo", num_envs, ENDLESS, memory="lstm", memory_size=64, hidden=(64,), activation="relu",
-            rollout_steps=rollout, minibatch_size=minibatch, epochs=4, entropy_coefficient=0.01, **shared,
+            rollout_steps=rollout, minibatches=num_envs * rollout // minibatch, epochs=4, entropy_coefficient=0.01,
+            **shared,
         )  # fmt: skip
 
     def theirs(num_envs: int, rollout: int, minibatch: int, adapter: bool = False) -> Run:

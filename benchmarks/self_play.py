@@ -33,7 +33,7 @@ HELD_OUT, EPISODES = 2**42, 1024  # seeds that no training starts from
 RESPONSE_STEPS, ATTACKER_STEPS = 1_000_000, 2_000_000  # of a fresh best response, and of a fresh attacker
 Row = dict[str, Any]
 Network = Callable[[torch.Tensor], torch.Tensor]  # from images (B, 1, 8, 8) in [0, 1] to logits
-LEARNING: Row = {"hidden": (128,), "rollout_steps": 9, "minibatch_size": 2304, "learning_rate": 1e-3, "gamma": 0.7}
+LEARNING: Row = {"hidden": (128,), "rollout_steps": 9, "minibatches": 4, "learning_rate": 1e-3, "gamma": 0.7}
 RESPONSE = PPOConfig(**LEARNING)
 
 

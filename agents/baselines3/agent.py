@@ -81,6 +81,7 @@ class SB3Agent(Learner):
     """
 
     algorithm: ClassVar[type[BaseAlgorithm]]
+    for_learning = ("replay",)
 
     def build(self) -> None:
         """The algorithm, for one environment until it learns in more."""
@@ -217,7 +218,7 @@ class SB3Agent(Learner):
         """Continues exactly where a saved agent stood."""
         super().load_state_dict(state)
         self._remake(state["num_envs"], state["learned"])
-        if state["replay"] is not None:
+        if state.get("replay") is not None:
             load_replay_state(self.model.replay_buffer, state["replay"])
         self.foreign.load_state_dict(state["foreign"])
         self._actions.np_random.bit_generator.state = state["actions"]

@@ -9,8 +9,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import Field, create_model
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from ..core.config import AgentConfig
-from ..core.network_config import EncoderName
+from ..core.network_config import EncoderConfig
 
 NOT_SETTINGS = (
     "policy", "env", "seed", "device", "verbose", "tensorboard_log", "stats_window_size", "optimize_memory_usage",
@@ -29,7 +28,7 @@ LIMITS = {
 }
 
 
-class SB3Config(AgentConfig):
+class SB3Config(EncoderConfig):
     """Settings of the agent beside those of its algorithm, which have Stable-Baselines3's own names.
 
     Attributes:
@@ -37,7 +36,6 @@ class SB3Config(AgentConfig):
         anneal: let the learning rate fall linearly to 0 over the run.
     """
 
-    encoder: EncoderName = "auto"
     anneal: bool = False
 
     @property

@@ -16,11 +16,12 @@ from ...envs.core.execution import resolved
 from ...envs.core.options import LARGEST_SEED, MOST_STEPS, integer, torch_device
 from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.task import Observation
-from ...envs.core.tree import leaves
+from ...envs.core.tree import leaves, tree_map
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.registry import refuse_imports
 from .checkpoint import fingerprint, not_finite, read_checkpoint, require_dtypes, write_checkpoint
 from .config import AgentConfig
+from .described_spaces import describe, tensors_of
 from .randomness import Randomness
 
 Memory = tuple[Tensor, ...]
@@ -46,12 +47,14 @@ class Agent(ABC):
         name: what the registry and the leaderboard call it.
         observation_spaces: the kinds it can see; `Space` stands for all of them.
         action_spaces: the kinds it can act in.
+        for_learning: parts of its state that only learning needs.
         steps: environment steps learned from so far.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[AgentConfig]] = AgentConfig
     backend: ClassVar[str] = "inductor"  # of torch.compile
+    for_learning: ClassVar[tuple[str, ...]] = ()
     observation_spaces: ClassVar[tuple[type[spaces.Space[Any]], ...]] = (
         spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Dict,
     )  # fmt: skip
@@ -115,9 +118,38 @@ class Agent(ABC):
             Actions (B, ...) of the action space, and the memory for the next call.
         """
 
+    def predict(
+        self, observation: Any, memory: Memory = (), start: bool = False, *, greedy: bool = True
+    ) -> tuple[Any, Memory]:
+        """The action for one observation of one environment, as NumPy has them.
+
+        Args:
+            observation: of the observation space, without a batch axis.
+            memory: what the last call returned; empty at the first.
+            start: an episode starts with this observation, so the memory is wiped.
+            greedy: the most probable action instead of a random one.
+
+        Returns:
+            An action of the action space, and the memory for the next call.
+        """
+        seen = tree_map(lambda part: part.to(self.device), tensors_of(self.observation_space, observation))
+        action, memory = self.act(seen, memory, torch.tensor([start], device=self.device), greedy=greedy)
+        one = action[0].cpu().numpy()
+        return (one[()] if isinstance(self.action_space, spaces.Discrete) else one), memory
+
     def learn(self, env: BatchedEnvironment, steps: int) -> Iterator[Report]:
-        """Learns until it has taken `steps` environment steps in all; yields one report per iteration."""
+        """Learns until it has taken `steps` environment steps in all; yields one report per iteration.
+
+        It is a generator: nothing happens until it is looped over. `train` does that, for so many steps more.
+        """
         return iter(())
+
+    def train(self, env: BatchedEnvironment, steps: int) -> Report:
+        """Learns for `steps` environment steps more, to the end; gives the last report, empty if nothing is learned."""
+        report: Report = {}
+        for report in self.learn(env, self.steps + steps):  # noqa: B007
+            pass
+        return report
 
     def attach(self, env: BatchedEnvironment, steps: int | None = None) -> None:
         """Tells the agent which environments it is about to act in, and how many steps it is to have taken then in all.
@@ -161,18 +193,21 @@ class Agent(ABC):
         finally:
             self.randomness = own
 
-    def save(self, path: str | Path, **extra: Any) -> None:
+    def save(self, path: str | Path, *, whole: bool = True, **extra: Any) -> None:
         """Writes a checkpoint; the old file stays whole until the new one is, and links are replaced, not followed.
 
         Args:
             path: the file.
+            whole: with what learning goes on from; else without `for_learning` (a replay, say), for acting.
             extra: further tensors and plain values to keep beside the agent (the environment's state, say).
         """
+        state = self.state_dict()
         content = {
             "agent": self.name,
             "config": self.config.model_dump(mode="json"),
             "spaces": self._spaces(),
-            "state": self.state_dict(),
+            "described": {"observation": describe(self.observation_space), "action": describe(self.action_space)},
+            "state": {name: part for name, part in state.items() if whole or name not in self.for_learning},
             "extra": extra,
         }
         write_checkpoint(path, content)

@@ -41,28 +41,36 @@ EncoderChoice = Annotated[str | nn.Module, BlockChoice(ENCODERS, nn.Module)]
 MemoryChoice = Annotated[str | Memory, BlockChoice(MEMORIES, Memory)]
 
 
-class NetworkConfig(AgentConfig):
-    """Settings of an encoder and the perceptrons after it.
+class EncoderConfig(AgentConfig):
+    """The setting of an encoder.
 
     Attributes:
         encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "lenet", "residual" or "vit", a name that
             was registered, or "module:Class"; or a module from whole observations (N, ...) to (N, output_size), of
             which every network gets a copy.
+    """
+
+    encoder: EncoderChoice = "auto"
+
+    @field_serializer("encoder", "memory", when_used="json", check_fields=False)
+    def _name_of_a_module(self, block: str | nn.Module | None) -> str | None:
+        return type(block).__name__ if isinstance(block, nn.Module) else block
+
+
+class NetworkConfig(EncoderConfig):
+    """Settings of an encoder and the perceptrons after it.
+
+    Attributes:
         hidden: widths of each perceptron's hidden layers.
         activation: "tanh", "relu", "silu" or "gelu".
     """
 
-    encoder: EncoderChoice = "auto"
     hidden: tuple[int, ...] = Field((64, 64), max_length=64)
     activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
 
     def network(self) -> dict[str, Any]:
         """The settings as `network.Trunk` takes them."""
         return {"encoder": self.encoder, "hidden": self.hidden, "activation": self.activation}
-
-    @field_serializer("encoder", "memory", when_used="json", check_fields=False)
-    def _name_of_a_module(self, block: str | nn.Module | None) -> str | None:
-        return type(block).__name__ if isinstance(block, nn.Module) else block
 
 
 class MemoryConfig(NetworkConfig):

@@ -205,11 +205,25 @@ class Replay:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """The filled part of the ring, and where it stands."""
+        """The filled part of the ring, and where it stands.
+
+        Within an episode what a step led to is what the next one acted on: it is kept where an episode ended, and for
+        the newest step.
+        """
+        state = {"num_envs": self.num_envs, "written": self.written.clone(), "steps": None, "memories": []}
         kept = int(self._kept())
-        steps = None if self._steps is None else tree_map(lambda tensor: tensor[:kept].clone(), vars(self._steps))
-        memories = [part[: kept // self.chunk].clone() for part in self._memories]
-        return {"num_envs": self.num_envs, "written": self.written.clone(), "steps": steps, "memories": memories}
+        if self._steps is None:
+            return state
+        steps = tree_map(lambda tensor: tensor[:kept].clone(), vars(self._steps))
+        final = self._final(steps["terminated"] | steps["truncated"])
+        steps["next_observation"] = tree_map(lambda part: part[final], steps["next_observation"])
+        return state | {"steps": steps, "memories": [part[: kept // self.chunk].clone() for part in self._memories]}
+
+    def _final(self, done: Tensor) -> Tensor:
+        """(K, B) bool of the kept steps: no kept step acts on what this one led to."""
+        final = done.clone()
+        final[(int(self.written) - 1) % self.length] = True
+        return final
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues exactly where a saved ring of the same capacity and number of environments stood."""
@@ -226,5 +240,11 @@ class Replay:
 
             return whole
 
-        self._steps = Transition(**tree_map(fill(self.length), state["steps"]))
+        steps = dict(state["steps"])
+        final = self._final((steps["terminated"] | steps["truncated"]).to(self.device))
+        following: Any = tree_map(lambda part: part.to(self.device).roll(-1, 0), steps["observation"])
+        for whole_part, ends in zip(leaves(following), leaves(steps["next_observation"]), strict=True):
+            whole_part[final] = ends.to(self.device)
+        steps["next_observation"] = following
+        self._steps = Transition(**tree_map(fill(self.length), steps))
         self._memories = tuple(map(fill(self.length // self.chunk), state["memories"]))

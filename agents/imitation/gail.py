@@ -75,6 +75,7 @@ class GAIL(PPO):
 
     name = "gail"
     Config = GAILConfig
+    for_learning = ("demonstration",)
 
     def build(self) -> None:
         """PPO's parts, and the discriminator with its optimiser."""
@@ -173,7 +174,7 @@ class GAIL(PPO):
         self.discriminator.load_state_dict(state["discriminator"])
         optimisers.restore(self.discriminator_optimiser, state["discriminator_optimiser"])
         self.demonstration = None
-        if state["demonstration"] is not None:
+        if state.get("demonstration") is not None:
             self.demonstration = tree_map(lambda part: part.to(self.device), Demonstration(**state["demonstration"]))
 
 

@@ -85,6 +85,7 @@ class ImitationAgent(PolicyAgent):
 
     Config: ClassVar[type[AgentConfig]] = ImitationConfig
     expert: Agent | Callable[[BatchedEnvironment], Tensor]
+    for_learning = ("aggregate",)
 
     def build(self) -> None:
         """Network, distribution, optimiser and an empty data set."""
@@ -260,6 +261,7 @@ class ImitationAgent(PolicyAgent):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues exactly where a saved agent stood; an expert other than the task's own is set anew before."""
         super().load_state_dict(state)
-        self.aggregate.load_state_dict(state["aggregate"])
+        if "aggregate" in state:
+            self.aggregate.load_state_dict(state["aggregate"])
         self.queries, self.iterations = state["queries"], state["iterations"]
         self.expert_memory = tuple(part.to(self.device) for part in state["expert_memory"])

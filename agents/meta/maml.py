@@ -19,7 +19,7 @@ from ...neural_blocks.perception.mlp import MLP
 from ..core.agent import Memory
 from ..core.execution import Interaction
 from ..core.network import make_encoder
-from ..core.network_config import EncoderName
+from ..core.network_config import EncoderConfig
 from ..core.randomness import ACT
 from ..core.rollout import stacked, without_observations
 from .episodes import EpisodeLearner, EpisodeLearnerConfig
@@ -28,7 +28,7 @@ from .inner_loss import Block, Lesson, PolicyGradient, Supervised
 Weights = dict[str, Tensor]
 
 
-class MAMLConfig(EpisodeLearnerConfig):
+class MAMLConfig(EpisodeLearnerConfig, EncoderConfig):
     """Settings of MAML beside those of every learner from whole episodes. The defaults are for the paper's sine waves.
 
     Attributes:
@@ -52,7 +52,6 @@ class MAMLConfig(EpisodeLearnerConfig):
     support_steps: int = Field(10, ge=1)
     rollout_steps: int = Field(20, ge=1)
     gamma: float = Field(0.99, ge=0, le=1)
-    encoder: EncoderName = "auto"
     hidden: tuple[int, ...] = (40, 40)
     activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
 

@@ -17,13 +17,13 @@ from ...neural_blocks.perception.mlp import MLP
 from ...neural_blocks.representation.metric import FewShotNetwork, MatchingNetwork, PrototypicalNetwork
 from ..core.agent import Memory
 from ..core.network import make_encoder
-from ..core.network_config import EncoderName
+from ..core.network_config import EncoderConfig
 from ..core.rollout import stacked, without_observations
 from .answers import Labels, answers
 from .episodes import EpisodeLearner, EpisodeLearnerConfig
 
 
-class MetricLearnerConfig(EpisodeLearnerConfig):
+class MetricLearnerConfig(EpisodeLearnerConfig, EncoderConfig):
     """Settings of the metric learners beside those of every learner from whole episodes; T examples are remembered.
 
     Attributes:
@@ -32,7 +32,6 @@ class MetricLearnerConfig(EpisodeLearnerConfig):
     """
 
     embedding: int = Field(64, ge=1, le=65_536)
-    encoder: EncoderName = "auto"
 
 
 class Examples(NamedTuple):

@@ -21,13 +21,14 @@ class PPOConfig(ActorCriticConfig):
 
     Attributes:
         epochs: passes over each rollout.
-        minibatch_size: steps in a minibatch; with a memory, whole sequences of about as many steps.
+        minibatches: parts of about the same size that each pass cuts the rollout into, of two steps at the least; with
+            a memory, of two whole sequences.
         clip: how far the probability ratio may move before its gradient stops.
         normalise_advantage: zero mean and unit deviation within a minibatch.
     """
 
     epochs: int = Field(4, ge=1)
-    minibatch_size: int = Field(1024, ge=1)
+    minibatches: int = Field(4, ge=1)
     clip: float = Field(0.2, gt=0)
     normalise_advantage: bool = True
 
@@ -54,10 +55,10 @@ class PPO(ActorCriticAgent):
         batch: tuple[Any, Any, Any, Any, Any, Any] = sequences(steps, self.chunk)  # each (L, N, ...)
         memory = tuple(part.flatten(0, 1) for part in rollout.memory)  # each (N, H)
         count = batch[1].shape[1]
-        size = max(1, self.config.minibatch_size // self.chunk)
+        parts = max(1, min(self.config.minibatches, count // 2))
         losses = []
         for order in self.randomness.permutations(ORDER, self.config.epochs, count):
-            for rows in order.split(size):
+            for rows in order.tensor_split(parts):
                 part = tree_map(lambda tensor, rows=rows: tensor.index_select(1, rows), batch)
                 loss, numbers = self.run_loss(*part, tuple(piece[rows] for piece in memory))
                 losses.append(torch.cat([numbers, self.minimise(loss).reshape(1)]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -9,6 +10,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ...envs.core.protocol import BatchedEnvironment
+from ...envs.core.tree import tree_map
+from ..core.agent import Report
+from ..core.learner import Learner
 from ..core.optimisers import adam
 from ..core.rollout import Rollout, generalised_advantage, sequences
 from .actor_critic import ActorCriticAgent, ActorCriticConfig
@@ -18,7 +23,9 @@ class REINFORCEConfig(ActorCriticConfig):
     """Settings of REINFORCE beside those of every actor-critic.
 
     Attributes:
-        rollout_steps: T; several times the length of an episode, because only whole episodes count.
+        rollout_steps: T.
+        carry: earlier rollouts that are kept, so that an episode which crosses the edge of one counts when it has
+            ended: one of up to `carry` T steps always does.
         gamma: discount, from the episode's start on.
         gae_lambda: 1; no return is bootstrapped.
         credit: what an action is praised for: the whole "return" of its episode, or the "reward_to_go" from it on.
@@ -28,6 +35,7 @@ class REINFORCEConfig(ActorCriticConfig):
 
     learning_rate: float = Field(3e-3, gt=0)
     rollout_steps: int = Field(128, ge=1)
+    carry: int = Field(1, ge=0, le=64)
     gamma: float = Field(1.0, ge=0, le=1)
     gae_lambda: float = Field(1.0, ge=1, le=1)
     credit: Literal["return", "reward_to_go"] = "reward_to_go"
@@ -35,11 +43,12 @@ class REINFORCEConfig(ActorCriticConfig):
 
 
 class REINFORCE(ActorCriticAgent):
-    """Monte-Carlo policy gradient: one step on the whole episodes of each rollout.
+    """Monte-Carlo policy gradient: one step on the whole episodes that ended in each rollout.
 
-    Only the steps of episodes that begin and end within the rollout count; the others are masked. Where episodes differ
-    in length, short ones are whole more often and weigh more, the less so the longer the rollout. The report's
-    `counted` is the share of the steps that count; at 0 nothing is learned and `rollout_steps` must grow.
+    An episode counts once, all of it, in the rollout in which it ends; the others are masked. What of it lies in
+    earlier rollouts was done by policies a few steps older. Episodes too long for `carry` and `rollout_steps` never
+    count: were they the good ones, a policy would learn from its failures alone. The report's `counted` is the share
+    that counts of the steps looked at; at 0 nothing is learned and one of the two must grow.
 
     An episode that time cuts off ends there, as one that terminates does. Where all episodes are of one length, every
     choice of credit and baseline has the same expected gradient, that of the discounted return over the length: so a
@@ -48,25 +57,57 @@ class REINFORCE(ActorCriticAgent):
 
     name = "reinforce"
     Config = REINFORCEConfig
+    for_learning = ("earlier",)
 
     def build(self) -> None:
         """Beside the actor-critic's parts, the constant baseline: a scalar, 0 before the first rollout."""
         super().build()
         self.run_loss = self.compiled(self.loss)
         self.mean_credit = torch.zeros((), device=self.device)
+        self.earlier: tuple[Rollout, ...] = ()
 
     def make_optimiser(self) -> torch.optim.Optimizer:
         """Adam."""
         return adam(self.parameters, self.config.learning_rate, eps=1e-5)
 
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
-        """One gradient step on the whole episodes; `advantage`, which is bootstrapped, is not used."""
+        """One gradient step on the episodes that ended; `advantage`, which is bootstrapped, is not used."""
+        rollout, ended_before = self._with_earlier(rollout)
         credit, weight, counted = self.credit(rollout)
+        counted = counted & ~ended_before
         loss, numbers = self.run_loss(rollout, credit, weight, counted)
         norm = self.minimise(loss)
         mean = (credit * counted).sum() / counted.sum().clamp(min=1)
         self.mean_credit.copy_(torch.where(counted.any(), mean, self.mean_credit))
         return numbers | {"gradient_norm": norm}
+
+    def _with_earlier(self, rollout: Rollout) -> tuple[Rollout, Tensor]:
+        """The rollout after those before it, and which steps' episodes ended in those, (T, B) bool of all of them."""
+        if not self.earlier and self.config.carry:
+            self.earlier = (tree_map(torch.zeros_like, rollout),) * self.config.carry  # where nothing began
+        *before, last = self.earlier = (*self.earlier, rollout)[-self.config.carry - 1 :]
+        self.earlier = self.earlier[1:]
+        whole: Rollout = tree_map(lambda *parts: torch.cat(parts), *before, last)
+        value = torch.cat([*(one.value[:-1] for one in before), last.value])
+        steps, ended = len(last.reward), whole.done.clone()
+        ended[-steps:] = False
+        return replace(whole, value=value), ended.flip(0).cumsum(0).flip(0) > 0
+
+    def learn(self, env: BatchedEnvironment, steps: int) -> Iterator[Report]:
+        """Learns until it has taken `steps` environment steps in all; see `ActorCriticAgent.learn`."""
+        if self.earlier and self.earlier[0].reward.shape[1] != env.num_envs:
+            self.earlier = ()
+        return super().learn(env, steps)
+
+    @property
+    def moving(self) -> Any:
+        """The earlier rollouts beside the actor-critic's tree."""
+        return super().moving, self.earlier
+
+    @moving.setter
+    def moving(self, tree: Any) -> None:
+        base, self.earlier = tree
+        Learner.moving.__set__(self, base)  # type: ignore[attr-defined]
 
     def credit(self, rollout: Rollout) -> tuple[Tensor, Tensor, Tensor]:
         """Each step's credit, the weight of its advantage, and whether it lies in a whole episode: (T, B) each."""
@@ -122,10 +163,14 @@ class REINFORCE(ActorCriticAgent):
         return [*super().changing(), self.mean_credit]
 
     def state_dict(self) -> dict[str, Any]:
-        """The constant baseline beside the actor-critic's state."""
-        return super().state_dict() | {"mean_credit": self.mean_credit.clone()}
+        """The constant baseline and the earlier rollouts beside the actor-critic's state."""
+        earlier = [tree_map(torch.clone, vars(rollout)) for rollout in self.earlier]
+        return super().state_dict() | {"mean_credit": self.mean_credit.clone(), "earlier": earlier}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues exactly where a saved agent stood."""
         super().load_state_dict(state)
         self.mean_credit.copy_(state["mean_credit"])
+        self.earlier = tuple(
+            Rollout(**tree_map(lambda part: part.to(self.device), rollout)) for rollout in state.get("earlier", ())
+        )

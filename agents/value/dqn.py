@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import gymnasium.spaces as spaces
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ...envs.core.task import Observation
@@ -29,7 +29,7 @@ class DQNConfig(OffPolicyConfig, MemoryConfig, ExplorationConfig):
         double: the network chooses the next action and the target network values it (van Hasselt et al., 2016).
         dueling: separate heads for the state's value and the actions' advantages (Wang et al., 2016).
         n_step: rewards summed before the value that stands for the rest.
-        rollout_steps: T, steps of every environment between two rounds of updates.
+        rollout_steps: T, steps of every environment between two rounds of updates; with a memory, one sequence's.
         sequence_length: steps of a replayed sequence, from its stored memory (Kapturowski et al., 2019); without a
             memory it is 1.
     """
@@ -39,6 +39,14 @@ class DQNConfig(OffPolicyConfig, MemoryConfig, ExplorationConfig):
     n_step: int = Field(1, ge=1)
     rollout_steps: int = Field(1, ge=1)
     sequence_length: int | None = Field(16, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sequences_between_updates(cls, values: Any) -> Any:
+        """With a memory, replay holds whole sequences: unless something else is said, one between two updates."""
+        if isinstance(values, dict) and values.get("memory") is not None and "rollout_steps" not in values:
+            return {**values, "rollout_steps": values.get("sequence_length") or 16}
+        return values
 
 
 class DQN(OffPolicyAgent):

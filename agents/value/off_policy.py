@@ -84,6 +84,7 @@ class OffPolicyAgent(Learner):
     target_pairs: list[tuple[nn.Module, nn.Module]]
     noise: int
     chunk = 1
+    for_learning = ("replay",)
 
     def build(self) -> None:
         """Everything but the networks and their optimisers."""
@@ -257,6 +258,6 @@ class OffPolicyAgent(Learner):
         self.memory = tuple(part.to(self.device) for part in state["memory"])
         self.progress.fill_(state["progress"])
         self.updates, self.replay = state["updates"], None
-        if state["replay"] is not None:
+        if state.get("replay") is not None:
             self.replay = Replay(self.config.capacity, state["replay"]["num_envs"], self.device, self.chunk)
             self.replay.load_state_dict(state["replay"])

@@ -10,7 +10,7 @@ from palaestra.envs import GymnasiumBridge, make_batched
 @pytest.mark.parametrize(
     ("name", "config", "steps"),
     [
-        ("ppo", {"rollout_steps": 16, "minibatch_size": 256, "learning_rate": 3e-3}, 12_000),
+        ("ppo", {"rollout_steps": 16, "minibatches": 4, "learning_rate": 3e-3}, 12_000),
         ("a2c", {"learning_rate": 7e-3}, 20_000),
     ],
 )
@@ -72,6 +72,6 @@ def test_ppo_learns_to_learn_in_trials_of_a_bandit():
 
 def test_ppo_learns_in_gymnasiums_cartpole():
     env = GymnasiumBridge("CartPole-v1", 4)
-    agent = agents.make("ppo", env, rollout_steps=64, minibatch_size=64, learning_rate=3e-3)
+    agent = agents.make("ppo", env, rollout_steps=64, minibatches=8, learning_rate=3e-3)
     list(agent.learn(env, 8_000))
     assert agents.evaluate(agent, env, 12, seed=9).returns.mean() > 80  # random actions earn 22

@@ -15,7 +15,7 @@ options: {split: train}
 evaluation: {options: {split: test}, episodes: 32, num_envs: 16}
 num_envs: 16
 steps: 2048
-agents: {ppo: {rollout_steps: 8, minibatch_size: 64, hidden: [16]}}
+agents: {ppo: {rollout_steps: 8, minibatches: 2, hidden: [16]}}
 """
 TINY_MEMORY = """
 name: tiny-memory
@@ -26,7 +26,7 @@ options: {symbols: 2, delay: 1, length: 7}
 evaluation: {episodes: 32, num_envs: 16}
 num_envs: 16
 steps: 2048
-agents: {ppo: {rollout_steps: 8, minibatch_size: 64, hidden: [16], memory: gru, memory_size: 8}}
+agents: {ppo: {rollout_steps: 8, minibatches: 2, hidden: [16], memory: gru, memory_size: 8}}
 """
 
 

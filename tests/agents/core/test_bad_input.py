@@ -50,7 +50,7 @@ def test_an_unknown_agent_is_refused_with_the_nearest_name(uneven):
 @pytest.mark.parametrize("name", agents.names())
 def test_an_unknown_setting_is_refused_with_the_nearest_name(name, uneven):
     refused(lambda: agents.make(name, uneven(2), learning_rat=1), "'learning_rat'")
-    refused(lambda: agents.make("ppo", uneven(2), minibatch=1), "'minibatch'", "did you mean 'minibatch_size'")
+    refused(lambda: agents.make("ppo", uneven(2), minibatch=1), "'minibatch'", "did you mean 'minibatches'")
     refused(lambda: PPOConfig(epoch=3), "PPOConfig", "'epoch'", "did you mean 'epochs'")
 
 
@@ -71,7 +71,7 @@ def test_an_unknown_setting_is_refused_with_the_nearest_name(name, uneven):
         ("hidden", "wide"),
         ("hidden", (8, 0)),
         ("max_grad_norm", -1),
-        ("minibatch_size", 0),
+        ("minibatches", 0),
         ("clip", 0),
         ("epochs", None),
     ],

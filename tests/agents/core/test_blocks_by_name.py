@@ -20,7 +20,7 @@ from palaestra.neural_blocks.sequence.recurrent import GRU, LSTM
 
 def learned(id: str, options: dict, **config: object) -> tuple[agents.Agent, envs.BatchedEnv]:
     env = envs.make_batched(id, 8, **options)
-    agent = agents.make("ppo", env, rollout_steps=8, minibatch_size=32, hidden=(16,), **config)
+    agent = agents.make("ppo", env, rollout_steps=8, minibatches=2, hidden=(16,), **config)
     before = [parameter.clone() for parameter in agent.parameters]
     reports = list(agent.learn(env, 128))
     assert all(math.isfinite(value) for report in reports for value in report.values())

@@ -33,7 +33,7 @@ OPTIONS = {"BernoulliBandit": {"arms": 3, "episodes": 6}, "TabularMDP": {}, "Few
 
 ROLLOUT = {"rollout_steps": 4, "hidden": (4,)}
 IMITATION = {**ROLLOUT, "updates": 2, "minibatch_size": 8}
-EPOCHS = {**ROLLOUT, "minibatch_size": 8, "epochs": 2}
+EPOCHS = {**ROLLOUT, "minibatches": 2, "epochs": 2}
 REPLAY = {**ROLLOUT, "warmup_steps": 16, "batch_size": 8}
 FOREIGN = {"policy_kwargs": {"net_arch": [4]}}
 FOREIGN_REPLAY = {**FOREIGN, "gradient_steps": 1, "batch_size": 8, "learning_starts": 16, "buffer_size": 100}

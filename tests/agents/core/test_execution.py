@@ -15,10 +15,10 @@ OWN = [name for name in LEARNERS if not name.startswith("sb3:")]  # foreign code
 ITERATIONS = 20
 
 
-def learned(name, execution, monkeypatch, iterations=ITERATIONS, seen_acted=None, **further):
+def learned(name, execution, iterations=ITERATIONS, **further):
     """Reports and state after so many iterations, run that way; captured by the stand-in for a graph on the CPU."""
-    seen, acted = seen_acted or next(iter(claims(name)))
-    env = make_env(name, seen, acted)
+    seen, acted = next(iter(claims(name)))
+    env = make_batched("palaestra/RepeatPrevious-v0", 4) if name == "q_table" else make_env(name, seen, acted)
     config = {**settings(name, seen), **further}
     agent = agents.make(name, env, seed=3, execution="compiled" if execution == "compiled" else "eager", **config)
     if execution == "captured":
@@ -62,8 +62,8 @@ def close(one, other, path="state"):
 @pytest.mark.parametrize("name", OWN)
 def test_compiled_learning_equals_eager_learning(name, monkeypatch):
     monkeypatch.setattr(Learner, "backend", "aot_eager")  # traced as for the compiler, and run as it was traced
-    eager, env, reports = learned(name, "eager", monkeypatch)
-    compiled, other_env, other_reports = learned(name, "compiled", monkeypatch)
+    eager, env, reports = learned(name, "eager")
+    compiled, other_env, other_reports = learned(name, "compiled")
     close(other_reports, reports)
     close(compiled.state_dict(), eager.state_dict())
     close(other_env.state_dict(), env.state_dict())
@@ -72,9 +72,9 @@ def test_compiled_learning_equals_eager_learning(name, monkeypatch):
 @pytest.mark.parametrize("name", [name for name in OWN if name != "self_play"])
 def test_captured_learning_equals_eager_learning_from_one_graph_of_each_kind(name, monkeypatch):
     monkeypatch.setattr(Learner, "recorder", Tape)
-    eager, env, reports = learned(name, "eager", monkeypatch)
+    eager, env, reports = learned(name, "eager")
     made = Tape.made
-    graphs, other_env, other_reports = learned(name, "captured", monkeypatch)
+    graphs, other_env, other_reports = learned(name, "captured")
     kinds = len(graphs._iterations._graphs)
     assert Tape.made - made == kinds <= 4
     close(other_reports, reports)
@@ -85,16 +85,16 @@ def test_captured_learning_equals_eager_learning_from_one_graph_of_each_kind(nam
 @pytest.mark.parametrize(("name", "memory"), [("ppo", "gru"), ("rl2", "fast_weights"), ("rl2", "transformer")])
 def test_memories_are_captured_too(name, memory, monkeypatch):
     monkeypatch.setattr(Learner, "recorder", Tape)
-    eager, env, reports = learned(name, "eager", monkeypatch, 6, memory=memory, memory_size=4)
-    graphs, other_env, other_reports = learned(name, "captured", monkeypatch, 6, memory=memory, memory_size=4)
+    eager, env, reports = learned(name, "eager", 6, memory=memory, memory_size=4)
+    graphs, other_env, other_reports = learned(name, "captured", 6, memory=memory, memory_size=4)
     close(other_reports, reports)
     close(graphs.state_dict(), eager.state_dict())
     close(other_env.state_dict(), env.state_dict())
 
 
 def test_what_the_compiler_makes_of_ppo_learns_as_ppo_does(monkeypatch):
-    eager, _, reports = learned("ppo", "eager", monkeypatch, 3)
-    compiled, _, other_reports = learned("ppo", "compiled", monkeypatch, 3)
+    eager, _, reports = learned("ppo", "eager", 3)
+    compiled, _, other_reports = learned("ppo", "compiled", 3)
     close(other_reports, reports)
     close(compiled.state_dict(), eager.state_dict())
 
@@ -103,7 +103,7 @@ def test_replayed_actions_are_as_many_of_each_kind_as_eager_ones(monkeypatch):
     """A number baked into a graph would draw the same actions again and again."""
     monkeypatch.setattr(Learner, "recorder", Tape)
     env = make_batched("palaestra/DigitBandit-v0", 16)
-    agent = agents.make("ppo", env, rollout_steps=2, minibatch_size=32, learning_rate=1e-9, hidden=(4,))
+    agent = agents.make("ppo", env, rollout_steps=2, minibatches=1, learning_rate=1e-9, hidden=(4,))
     captured(agent)
     seen = []
     collect = agent.__class__.update
@@ -129,8 +129,8 @@ def test_environments_that_only_step_by_themselves_have_the_choice_compiled(monk
     monkeypatch.setattr(Learner, "backend", "aot_eager")
     states = []
     for execution in ("eager", "compiled"):
-        env = GymnasiumBridge("CartPole-v1", 2)
-        agent = agents.make("ppo", env, seed=1, execution=execution, rollout_steps=8, hidden=(4,), minibatch_size=8)
+        env = GymnasiumBridge("CartPole-v1", 2, seed=5)
+        agent = agents.make("ppo", env, seed=1, execution=execution, rollout_steps=8, hidden=(4,), minibatches=2)
         list(agent.learn(env, 64))
         states.append(agent.state_dict())
     close(*states)

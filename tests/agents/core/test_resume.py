@@ -55,7 +55,7 @@ def check_resume(name, make_env, steps, **config):
 @pytest.mark.parametrize("memory", [None, "gru", "lstm"])
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
 def test_a_resumed_run_equals_the_run_that_was_not_stopped(name, memory, uneven):
-    extra = {"minibatch_size": 24, "epochs": 2} if name == "ppo" else {}
+    extra = {"minibatches": 3, "epochs": 2} if name == "ppo" else {}
     check_resume(
         name, lambda: uneven(5), 5 * 12 * 4, memory=memory, rollout_steps=12, sequence_length=4, hidden=(8,), **extra
     )
@@ -69,14 +69,14 @@ def test_a_resumed_run_on_a_gymnasium_environment_equals_the_one_that_was_not_st
         3 * 32 * 4,
         memory=memory,
         rollout_steps=32,
-        minibatch_size=48,
+        minibatches=2,
         epochs=2,
         hidden=(8,),
     )
 
 
 def test_a_continuous_policy_resumes_with_its_deviation(acting):
-    check_resume("ppo", lambda: acting(8, spaces.Box(-1, 1, (2,))), 8 * 4 * 4, rollout_steps=4, minibatch_size=16)
+    check_resume("ppo", lambda: acting(8, spaces.Box(-1, 1, (2,))), 8 * 4 * 4, rollout_steps=4, minibatches=2)
 
 
 def test_a_run_stopped_before_its_first_step_and_one_stopped_at_its_end_resume(uneven):

@@ -70,7 +70,7 @@ def pennies(num_envs, player="even", other="odd"):
     return BatchedEnv(Versus(Pennies(), player, {other: Mixed(0.4)}), num_envs)
 
 
-SMALL = {"hidden": (8,), "rollout_steps": 4, "minibatch_size": 64, "turn": 1, "pool": 3}
+SMALL = {"hidden": (8,), "rollout_steps": 4, "minibatches": 4, "turn": 1, "pool": 3}
 
 
 def heads(agent):
@@ -157,7 +157,7 @@ def test_self_play_finds_a_saddle_point():
             self.payoff = torch.tensor([[-1.0, 0.0], [0.5, 2.0]])
 
     env = BatchedEnv(Versus(Saddle(), "even", {"odd": Mixed(0.9)}), 64)
-    agent = agents.make("self_play", env, seed=2, learning_rate=0.05, **(SMALL | {"minibatch_size": 128}))
+    agent = agents.make("self_play", env, seed=2, learning_rate=0.05, **(SMALL | {"minibatches": 2}))
     *_, report = agent.learn(env, 8_000)
     assert heads(agent.own) > 0.9
     assert heads(agent.rival) < 0.1
@@ -167,7 +167,7 @@ def test_self_play_finds_a_saddle_point():
 
 def test_exploitability_is_that_of_the_payoff_table():
     """Against heads always, `even` answers heads for 2; against tails always, `odd` answers heads for 1."""
-    config = PPOConfig(hidden=(8,), rollout_steps=4, minibatch_size=128, learning_rate=0.05)
+    config = PPOConfig(hidden=(8,), rollout_steps=4, minibatches=2, learning_rate=0.05)
     found = exploitability(Pennies(), {"even": Mixed(0.0), "odd": Mixed(1.0)}, config, steps=3_000, num_envs=64)
     assert found == pytest.approx({"even": 2, "odd": 1, "exploitability": 3})
     found = exploitability(Pennies(), {"even": Mixed(0.4), "odd": Mixed(0.4)}, config, steps=2_000, num_envs=64)

@@ -135,7 +135,7 @@ def test_without_an_expert_or_a_demonstration_it_says_so(uneven):
 def test_it_imitates_an_expert_on_irises_that_it_never_saw_against_the_environment_s_reward():
     following = lambda env: (env.expert_action() + 1) % 3  # noqa: E731, never the right species
     env = make_batched("palaestra/TabularBandit-v0", 64)
-    agent = agents.make("gail", env, rollout_steps=16, minibatch_size=256, learning_rate=3e-3, gamma=0, hidden=(32,))
+    agent = agents.make("gail", env, rollout_steps=16, minibatches=4, learning_rate=3e-3, gamma=0, hidden=(32,))
     agent.demonstration = showing(following, env, 8)
     list(agent.learn(env, 40_000))
     test = make_batched("palaestra/TabularBandit-v0", 50, split="test")
@@ -148,7 +148,7 @@ def test_it_imitates_an_expert_on_irises_that_it_never_saw_against_the_environme
 def test_a_resumed_run_equals_the_run_that_was_not_stopped(memory):
     make_env = lambda: make_batched("palaestra/RepeatPrevious-v0", 5, symbols=2, delay=1, length=8)  # noqa: E731
     check_resume("gail", make_env, 5 * 20 + 5 * 12 * 4, memory=memory, memory_size=8, rollout_steps=12, hidden=(8,),
-                 sequence_length=4, minibatch_size=20, epochs=2, demonstration_steps=20, discriminator_hidden=(8,),
+                 sequence_length=4, minibatches=3, epochs=2, demonstration_steps=20, discriminator_hidden=(8,),
                  discriminator_batch=30)  # fmt: skip
 
 

@@ -13,9 +13,7 @@ from palaestra.neural_blocks.errors import InvalidInput
 def trained():
     """An agent for two arms and ten pulls, and environments with other problems."""
     env = make_batched("palaestra/BernoulliBandit-v0", 256, arms=2, episodes=10)
-    agent = agents.make(
-        "rl2", env, memory_size=24, hidden=(24,), rollout_steps=20, minibatch_size=1280, learning_rate=1e-2
-    )
+    agent = agents.make("rl2", env, memory_size=24, hidden=(24,), rollout_steps=20, minibatches=4, learning_rate=1e-2)
     for _ in agent.learn(env, 150_000):
         pass
     return agent, make_batched("palaestra/BernoulliBandit-v0", 512, seed=2**41, arms=2, episodes=10)

@@ -165,9 +165,7 @@ def test_a2c_loss_and_gradient_are_those_of_the_paper(monkeypatch):
 
 
 def test_a_ppo_update_moves_the_parameters_as_adam_does():
-    config = PPOConfig(
-        hidden=(4,), activation="tanh", epochs=3, minibatch_size=T * B, max_grad_norm=0.1, learning_rate=0.01
-    )
+    config = PPOConfig(hidden=(4,), activation="tanh", epochs=3, minibatches=1, max_grad_norm=0.1, learning_rate=0.01)
     agent = make(PPO, config)
     rollout = make_rollout(agent, RATIOS)
     twin = copy.deepcopy(agent)
@@ -189,7 +187,7 @@ def test_a_ppo_update_moves_the_parameters_as_adam_does():
 
 
 def test_an_epoch_uses_every_step_once(monkeypatch):
-    agent = make(PPO, PPOConfig(hidden=(4,), activation="tanh", epochs=2, minibatch_size=5))
+    agent = make(PPO, PPOConfig(hidden=(4,), activation="tanh", epochs=2, minibatches=4))
     rollout = make_rollout(agent)
     seen, original = [], agent.loss
 
@@ -200,7 +198,7 @@ def test_an_epoch_uses_every_step_once(monkeypatch):
     monkeypatch.setattr(agent, "run_loss", loss)
     agent.update(rollout, ADVANTAGE)
     sizes = [len(part) for part in seen]
-    assert sizes == [5, 5, 5, 3] * 2
+    assert sizes == [5, 5, 4, 4] * 2
     for epoch in (seen[:4], seen[4:]):
         assert torch.equal(torch.cat(epoch).sort().values, ADVANTAGE.flatten().sort().values)
     assert not torch.equal(torch.cat(seen[:4]), torch.cat(seen[4:]))
