@@ -19,6 +19,7 @@ from ...neural_blocks.perception.encoders import Flat
 from ...neural_blocks.perception.mlp import MLP
 from ...neural_blocks.sequence.memory import Memory as MemoryBlock
 from ...neural_blocks.sequence.recurrent import memory as make_memory
+from .normalisation import ObservationNormaliser
 
 Memory = tuple[Tensor, ...]
 
@@ -114,6 +115,7 @@ class Trunk(nn.Module):
         memory_span: steps that a named block remembers from the start; None for its own number.
         hidden: widths of each head's hidden layers.
         activation: of each head.
+        normalise: observations by their running statistics, which the learner updates.
     """
 
     def __init__(
@@ -127,8 +129,10 @@ class Trunk(nn.Module):
         memory_span: int | None = None,
         hidden: Sequence[int] = (64, 64),
         activation: str = "relu",
+        normalise: bool = False,
     ) -> None:
         super().__init__()
+        self.normaliser = ObservationNormaliser(observation_space) if normalise else None
         self.encoder = make_encoder(observation_space, encoder)
         features = int(self.encoder.output_size)
         if isinstance(memory, str):
@@ -151,6 +155,7 @@ class Trunk(nn.Module):
         """What the heads see: observations (T, B, ...), memory before them, starts (T, B), to (T, B, F) and memory."""
         lead = start.shape
         flat = tree_map(lambda part: part.flatten(0, 1), observation)
+        flat = flat if self.normaliser is None else self.normaliser(flat)
         encoded = self.encoder(flat).view(*lead, -1)  # (T, B, F)
         return (encoded, memory) if self.memory is None else self.memory(encoded, memory, start)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -14,9 +14,10 @@ from torch import Tensor
 from ...envs.core.protocol import BatchedEnvironment
 from ..core.agent import Report
 from ..core.config import AgentConfig
-from ..core.learner import training
+from ..core.learner import Learner, training
 from ..core.network import ActorCritic
 from ..core.network_config import MemoryConfig
+from ..core.normalisation import RewardNormaliser
 from ..core.optimisers import set_rate
 from ..core.policy_agent import PolicyAgent
 from ..core.randomness import ACT
@@ -36,6 +37,8 @@ class ActorCriticConfig(MemoryConfig):
         value_coefficient: weight of the value's loss.
         entropy_coefficient: weight of the policy's entropy.
         max_grad_norm: gradients are scaled down to this norm.
+        normalise_observation: by the mean and deviation of all observations so far, which are saved with the agent.
+        normalise_reward: divide rewards by the deviation of the discounted return so far.
     """
 
     learning_rate: float = Field(3e-4, gt=0)
@@ -46,6 +49,12 @@ class ActorCriticConfig(MemoryConfig):
     value_coefficient: float = Field(0.5, ge=0)
     entropy_coefficient: float = Field(0.01, ge=0)
     max_grad_norm: float = Field(0.5, gt=0)
+    normalise_observation: bool = False
+    normalise_reward: bool = False
+
+    def network(self) -> dict[str, Any]:
+        """The settings as `network.Trunk` takes them."""
+        return super().network() | {"normalise": self.normalise_observation}
 
 
 class ActorCriticAgent(PolicyAgent):
@@ -57,6 +66,8 @@ class ActorCriticAgent(PolicyAgent):
     def build(self) -> None:
         """Network, distribution and optimiser."""
         self.make_network(ActorCritic)
+        normalised = self.config.normalise_reward
+        self.reward_normaliser = RewardNormaliser(self.config.gamma).to(self.device) if normalised else None
         self.optimiser = self.make_optimiser()
 
     @abstractmethod
@@ -78,6 +89,8 @@ class ActorCriticAgent(PolicyAgent):
         """
         if self.enter(env, steps):
             self.memory = self.initial_memory(env.num_envs)
+            if self.reward_normaliser is not None:
+                self.reward_normaliser.running = None
         while self.steps < steps:
             if self.config.anneal:
                 set_rate(self.optimiser, self.config.learning_rate * (1 - self.steps / steps))
@@ -90,8 +103,46 @@ class ActorCriticAgent(PolicyAgent):
         config, collector = self.config, self.collector
         noise = self.randomness.steps(ACT, config.rollout_steps, collector.env.num_envs, self.policy.noise)
         rollout, self.memory = collector.collect(self.memory, noise, self.chunk)
-        scaled = replace(rollout, reward=rollout.reward * config.reward_scale)
+        reward = rollout.reward * config.reward_scale
+        if self.reward_normaliser is not None:
+            reward = self.reward_normaliser(reward, rollout.done)
+        scaled = replace(rollout, reward=reward)
         with training(self.network):
             losses = self.update(scaled, generalised_advantage(scaled, config.gamma, config.gae_lambda))
+        if self.network.normaliser is not None:  # only now, so that acting and learning normalise alike
+            self.network.normaliser.update(rollout.observation)
         assert self.statistics is not None
         return self.statistics.gather(rollout, losses)
+
+    @property
+    def moving(self) -> Any:
+        """The discounted returns that run, beside the base's tree."""
+        return super().moving, None if self.reward_normaliser is None else self.reward_normaliser.running
+
+    @moving.setter
+    def moving(self, tree: Any) -> None:
+        base, running = tree
+        Learner.moving.__set__(self, base)  # type: ignore[attr-defined]
+        if self.reward_normaliser is not None:
+            self.reward_normaliser.running = running
+
+    def changing(self) -> list[Tensor]:
+        """The reward's statistics beside the policy's tensors."""
+        own = [] if self.reward_normaliser is None else list(self.reward_normaliser.buffers())
+        return [*super().changing(), *own]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The reward's statistics beside the policy's state."""
+        state = super().state_dict()
+        if self.reward_normaliser is not None:
+            running = self.reward_normaliser.running
+            state["reward"] = self.reward_normaliser.state_dict(), None if running is None else running.clone()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues exactly where a saved agent stood."""
+        super().load_state_dict(state)
+        if self.reward_normaliser is not None:
+            statistics, running = state["reward"]
+            self.reward_normaliser.load_state_dict(statistics)
+            self.reward_normaliser.running = None if running is None else running.to(self.device)

@@ -13,7 +13,6 @@ from torch import Tensor
 from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.tree import tree_map
 from ..core.agent import Report
-from ..core.learner import Learner
 from ..core.optimisers import adam
 from ..core.rollout import Rollout, generalised_advantage, sequences
 from .actor_critic import ActorCriticAgent, ActorCriticConfig
@@ -107,7 +106,7 @@ class REINFORCE(ActorCriticAgent):
     @moving.setter
     def moving(self, tree: Any) -> None:
         base, self.earlier = tree
-        Learner.moving.__set__(self, base)  # type: ignore[attr-defined]
+        ActorCriticAgent.moving.__set__(self, base)  # type: ignore[attr-defined]
 
     def credit(self, rollout: Rollout) -> tuple[Tensor, Tensor, Tensor]:
         """Each step's credit, the weight of its advantage, and whether it lies in a whole episode: (T, B) each."""

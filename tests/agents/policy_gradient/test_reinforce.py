@@ -289,3 +289,16 @@ def test_a_resumed_run_equals_the_run_that_was_not_stopped(memory, baseline, une
 def test_a_wrong_setting_is_refused_by_name(setting, value):
     with pytest.raises(InvalidInput, match=f"REINFORCEConfig: {setting}.*got {value!r}"):
         agents.REINFORCEConfig(**{setting: value})
+
+
+@pytest.mark.parametrize(("carry", "whole"), [(2, True), (0, False)])
+def test_an_episode_across_the_edges_of_rollouts_counts_once_and_whole(carry, whole, uneven):
+    """Episodes last up to 5 steps: in rollouts of 3 most of them cross an edge."""
+    env = uneven(6)
+    agent = agents.make("reinforce", env, rollout_steps=3, carry=carry, hidden=(4,))
+    run, counts = agent.run_loss, []
+    agent.run_loss = lambda *parts: counts.append(int(parts[3].sum())) or run(*parts)
+    reports = list(agent.learn(env, 6 * 3 * 20))
+    ended = sum(report["length"] * report["episodes"] for report in reports if report["episodes"])
+    assert (sum(counts) == pytest.approx(ended)) is whole
+    assert sum(counts) <= ended
