@@ -46,8 +46,8 @@ class REINFORCE(ActorCriticAgent):
 
     An episode counts once, all of it, in the rollout in which it ends; the others are masked. What of it lies in
     earlier rollouts was done by policies a few steps older. Episodes too long for `carry` and `rollout_steps` never
-    count: were they the good ones, a policy would learn from its failures alone. The report's `counted` is the share
-    that counts of the steps looked at; at 0 nothing is learned and one of the two must grow.
+    count: were they the good ones, a policy would learn from its failures alone. The report's `counted` is the number
+    of steps that count as a share of a rollout's; at 0 nothing is learned and one of the two must grow.
 
     An episode that time cuts off ends there, as one that terminates does. Where all episodes are of one length, every
     choice of credit and baseline has the same expected gradient, that of the discounted return over the length: so a
@@ -78,7 +78,8 @@ class REINFORCE(ActorCriticAgent):
         norm = self.minimise(loss)
         mean = (credit * counted).sum() / counted.sum().clamp(min=1)
         self.mean_credit.copy_(torch.where(counted.any(), mean, self.mean_credit))
-        return numbers | {"gradient_norm": norm}
+        share = counted.sum() / advantage.numel()
+        return numbers | {"gradient_norm": norm, "counted": share}
 
     def _with_earlier(self, rollout: Rollout) -> tuple[Rollout, Tensor]:
         """The rollout after those before it, and which steps' episodes ended in those, (T, B) bool of all of them."""
@@ -150,7 +151,7 @@ class REINFORCE(ActorCriticAgent):
         policy_loss = -(share * self.policy.log_prob(parameters, action) * advantage).sum()
         entropy = (share * self.policy.entropy(parameters)).sum()
         loss = policy_loss - config.entropy_coefficient * entropy
-        numbers = {"policy_loss": policy_loss.detach(), "entropy": entropy.detach(), "counted": counted.float().mean()}
+        numbers = {"policy_loss": policy_loss.detach(), "entropy": entropy.detach()}
         if config.baseline == "state":
             value_loss = 0.5 * (share * (value - target).square()).sum()
             loss = loss + config.value_coefficient * value_loss

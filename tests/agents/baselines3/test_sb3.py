@@ -43,7 +43,7 @@ def test_the_losses_have_the_names_of_the_other_agents(uneven):
         return list(agents.make(name, env, **(small(name) if ":" in name else {})).learn(env, 200))[-1]
 
     assert {"policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "late"} <= set(last("sb3:PPO"))
-    assert set(last("a2c")) <= set(last("sb3:A2C"))
+    assert set(last("a2c")) - {"gradient_norm"} <= set(last("sb3:A2C"))
     assert "value_loss" in last("sb3:DQN")
     assert 0 < last("sb3:A2C")["entropy"] <= math.log(3) + 1e-6
 
