@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput
 from ..perception.mlp import MLP
-from ..sequence.attention import positions
+from ..sequence.positions import positions
 from ..sequence.transformer import Encoder
 from .pixels import check_shape
 

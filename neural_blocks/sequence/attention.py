@@ -1,8 +1,10 @@
-"""Attention: positions, multi-head self- and cross-attention with masks, Luong's attention, hard attention."""
+"""Attention: multi-head self- and cross-attention with masks and a cache, Luong's attention, hard attention."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,51 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import InvalidInput, unknown_name
+from ..noise import at_least_float32, categorical
+from .positions import positions as positions
+from .positions import sinusoidal as sinusoidal
 
-POSITIONS = ("sinusoidal", "learned")
 SCORES = ("dot", "general", "concat")
-
-
-def sinusoidal(positions: Tensor, size: int) -> Tensor:
-    """Sines and cosines of wavelengths from 2π to 10,000 · 2π, side by side in pairs (Vaswani et al., 2017).
-
-    Args:
-        positions: (...) of any real dtype: a place in a sequence, or a diffusion step.
-        size: features out, even.
-
-    Returns:
-        (..., size) float32.
-
-    Raises:
-        InvalidInput: an odd size.
-    """
-    if size < 2 or size % 2:
-        raise InvalidInput(f"sinusoidal: size must be even and at least 2; got {size}")
-    exponent = torch.arange(0, size, 2, device=positions.device, dtype=torch.float32) / size
-    angle = positions.float().unsqueeze(-1) * torch.exp(-math.log(10_000.0) * exponent)  # (..., size / 2)
-    return torch.stack([angle.sin(), angle.cos()], -1).flatten(-2)
-
-
-def positions(kind: str, length: int, size: int) -> nn.Embedding:
-    """A table of positions: places (...) int64 below `length` to (..., size), fixed sinusoids or learned vectors.
-
-    Args:
-        kind: "sinusoidal" (Vaswani et al., 2017) or "learned" (Gehring et al., 2017).
-        length: places in the table.
-        size: features of each.
-
-    Raises:
-        InvalidInput: an unknown kind, a length below 1 or an odd sinusoidal size.
-    """
-    if kind not in POSITIONS:
-        raise unknown_name("positions", kind, POSITIONS)
-    if min(length, size) < 1:
-        raise InvalidInput(f"positions: length and size must be at least 1; got {length} and {size}")
-    if kind == "sinusoidal":
-        return nn.Embedding.from_pretrained(sinusoidal(torch.arange(length), size))
-    table = nn.Embedding(length, size)
-    nn.init.normal_(table.weight, std=0.02)
-    return table
 
 
 def causal_mask(length: int, device: Any = None) -> Tensor:
@@ -67,36 +29,150 @@ def padding_mask(lengths: Tensor, length: int) -> Tensor:
     return (torch.arange(length, device=lengths.device) < lengths.unsqueeze(-1)).unsqueeze(1)
 
 
+def attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, bias: Tensor | None = None
+) -> Tensor:
+    """softmax(Q Kᵀ / √d + bias) V, the scaled-dot-product attention (Vaswani et al., 2017).
+
+    Args:
+        query: Q (..., T, d).
+        key: K (..., S, d).
+        value: V (..., S, D).
+        mask: (..., T, S) bool, True where a query may look; None for everywhere. What is masked counts for nothing,
+            even NaN or infinity, and a query that may look nowhere finds zeros.
+        bias: (..., T, S), added to the scores.
+
+    Returns:
+        (..., T, D).
+    """
+    return attention_weights(query, key, mask, bias) @ value
+
+
+def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    """softmax(Q Kᵀ / √d + bias) (..., T, S), whose rows sum to 1; arguments as of `attention`."""
+    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+    return masked_softmax(scores if bias is None else scores + bias, mask)
+
+
+def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Softmax over the places of the last axis where the mask (bool) is True; zeros where it is nowhere."""
+    if mask is None:
+        return scores.softmax(-1)
+    nowhere = ~mask.any(-1, keepdim=True)  # a softmax over nothing is NaN, and so is its gradient
+    return scores.masked_fill(~mask, -torch.inf).masked_fill(nowhere, 0.0).softmax(-1).masked_fill(nowhere, 0.0)
+
+
+def hide_unseen(mask: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
+    """Keeps NaN and infinity of masked places out of sums, where times 0 would let them through.
+
+    Args:
+        mask: (..., T, S) bool, True where a query may look.
+        parts: (..., S, D) each, such as keys and values.
+
+    Returns:
+        The parts with zeros in the places that are not finite, and (..., T, 1) bool, where a query may look at such a
+        place: what it finds is NaN.
+    """
+    broken = torch.stack([~part.isfinite().all(-1) for part in parts]).any(0)  # (..., S)
+    hidden = tuple(part.masked_fill(broken.unsqueeze(-1), 0) for part in parts)
+    return *hidden, (mask & broken.unsqueeze(-2)).any(-1, keepdim=True)
+
+
+class ScaledDotProduct(nn.Module):
+    """`attention` of a block's heads; a module of its own so that hooks see what goes in and comes out."""
+
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, bias: Tensor | None = None
+    ) -> Tensor:
+        """Queries (B, h, T, d), keys and values (B, h, S, d), mask bool and bias to (B, h, T, d)."""
+        lost = None
+        if mask is not None:
+            key, value, lost = hide_unseen(mask, key, value)
+        if bias is None:
+            found = functional.scaled_dot_product_attention(query, key, value, mask)  # `attention`, fused
+        else:  # the fused one has no gradient for a bias and would hold a copy of it for each row
+            found = attention(query, key, value, mask, bias)
+        return found if lost is None else found.masked_fill(lost, torch.nan)
+
+
+@contextmanager
+def recorded_attention(module: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
+    """Inside it, the attention weights of every `MultiHeadAttention` in the module are kept.
+
+    Yields:
+        By the block's name in the module, one tensor (B, h, T, S) for each of its calls.
+    """
+    weights: dict[str, list[Tensor]] = {}
+    hooks = []
+    for name, block in module.named_modules():
+        if isinstance(block, MultiHeadAttention):
+            calls = weights.setdefault(name, [])
+
+            def keep(_: Any, given: tuple[Any, ...], __: Any, calls: list[Tensor] = calls) -> None:
+                query, key, _value, *rest = given
+                calls.append(attention_weights(query, key, *rest).detach())
+
+            hooks.append(block.product.register_forward_hook(keep))
+    try:
+        yield weights
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class Cache:
+    """Keys and values of the places read before, (B, h, t, d) each; it grows by what is read."""
+
+    def __init__(self, key: Tensor, value: Tensor) -> None:
+        self.key, self.value = key, value
+
+    def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Takes further places (B, h, T, d) in and gives all of them, (B, h, t + T, d) each."""
+        self.key, self.value = torch.cat([self.key, key], 2), torch.cat([self.value, value], 2)
+        return self.key, self.value
+
+
 class MultiHeadAttention(nn.Module):
     """Scaled-dot-product attention in several heads (Vaswani et al., 2017), of a sequence to itself or to another.
 
     Args:
-        size: C, features in and out; a multiple of `heads`.
-        heads: h, each of C / h features.
-        context_size: features of the sequence looked at; None for C.
+        d_model: C, features in and out; a multiple of `n_head`.
+        n_head: h, heads of d = C / h features each.
+        d_context: features of the sequence looked at; None for C.
 
     Raises:
-        InvalidInput: a size that is not a multiple of heads.
+        InvalidInput: a d_model that is not a multiple of n_head.
     """
 
-    def __init__(self, size: int, heads: int, context_size: int | None = None) -> None:
+    def __init__(self, d_model: int, n_head: int, d_context: int | None = None) -> None:
         super().__init__()
-        if heads < 1 or size < 1 or size % heads:
-            raise InvalidInput(f"MultiHeadAttention: size must be a multiple of heads; got {size} and {heads}")
-        self.size, self.heads, self.context_size = size, heads, context_size or size
-        self.query = nn.Linear(size, size)
-        self.key_value = nn.Linear(self.context_size, 2 * size)
-        self.output = nn.Linear(size, size)
+        if n_head < 1 or d_model < 1 or d_model % n_head:
+            raise InvalidInput(f"MultiHeadAttention: d_model must be a multiple of n_head; got {d_model} and {n_head}")
+        self.d_model, self.n_head, self.d_context = d_model, n_head, d_context or d_model
+        self.query = nn.Linear(d_model, d_model)
+        self.key_value = nn.Linear(self.d_context, 2 * d_model)
+        self.product = ScaledDotProduct()
+        self.output = nn.Linear(d_model, d_model)
 
-    def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        context: Tensor | tuple[Tensor, Tensor] | None = None,
+        mask: Tensor | None = None,
+        *,
+        cache: Cache | None = None,
+        bias: Tensor | None = None,
+    ) -> Tensor:
         """What each place of x finds in the context.
 
         Args:
             x: (B, T, C) queries.
-            context: (B, S, context_size), looked at; None for x itself.
+            context: (B, S, d_context), looked at, or what `keys_values` made of it; None for x itself.
             mask: bool, True where a query may look, or float, added to the scores; (B, h, T, S) or what broadcasts
                 to it, the heads' axis being left out of one with three axes. `causal_mask` and `padding_mask` fit
                 and are joined by &. A query that may look nowhere finds zeros.
+            cache: places that were read before, which are looked at too, and to which this context's are added.
+            bias: learned (h, T, S), added to the scores.
 
         Returns:
             (B, T, C).
@@ -104,46 +180,42 @@ class MultiHeadAttention(nn.Module):
         Raises:
             InvalidInput: shapes that do not fit each other.
         """
-        return self.attend(x, *self.keys_values(x if context is None else context), mask)
+        if context is None:
+            context = x
+        key, value = context if isinstance(context, tuple) else self.keys_values(context)
+        if cache is not None:
+            key, value = cache.extend(key, value)
+        if x.dim() != 3 or x.shape[2] != self.d_model or x.shape[0] != key.shape[0]:
+            wanted = f"({key.shape[0]}, T, {self.d_model})"
+            raise InvalidInput(f"MultiHeadAttention: input must have shape {wanted}; got {tuple(x.shape)}")
+        query = self.query(x).unflatten(-1, (self.n_head, -1)).transpose(1, 2)  # (B, h, T, d)
+        if mask is not None:
+            mask = fitting_mask(mask, (x.shape[0], self.n_head, x.shape[1], key.shape[2]))
+            if mask.is_floating_point():
+                mask, bias = mask > -torch.inf, mask if bias is None else mask + bias
+        found = self.product(query, key, value, mask, bias)  # (B, h, T, d)
+        return self.output(found.transpose(1, 2).flatten(2))
 
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of a context (B, S, context_size), each (B, h, S, C / h): what a cache keeps."""
-        if context.dim() != 3 or context.shape[2] != self.context_size:
-            wanted = f"(B, S, {self.context_size})"
+        """Keys and values of a context (B, S, d_context), each (B, h, S, d)."""
+        if context.dim() != 3 or context.shape[2] != self.d_context:
+            wanted = f"(B, S, {self.d_context})"
             raise InvalidInput(f"MultiHeadAttention: context must have shape {wanted}; got {tuple(context.shape)}")
-        key, value = self.key_value(context).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+        key, value = self.key_value(context).unflatten(-1, (2, self.n_head, -1)).permute(2, 0, 3, 1, 4).unbind()
         return key, value
-
-    def attend(
-        self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, bias: Tensor | None = None
-    ) -> Tensor:
-        """Like `forward`, with the context's keys and values (B, h, S, C / h) at hand.
-
-        A learned bias (h, T, S) is added to the scores; every query must then be allowed to look somewhere.
-        """
-        if x.dim() != 3 or x.shape[2] != self.size or x.shape[0] != key.shape[0]:
-            wanted = f"({key.shape[0]}, T, {self.size})"
-            raise InvalidInput(f"MultiHeadAttention: input must have shape {wanted}; got {tuple(x.shape)}")
-        query = self.query(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, h, T, C / h)
-        if mask is not None:
-            mask = fitting_mask(mask, (x.shape[0], self.heads, x.shape[1], key.shape[2]))
-        if bias is None:
-            found = functional.scaled_dot_product_attention(query, key, value, mask)  # (B, h, T, C / h)
-        else:  # the fused one has no gradient for a bias and would hold a copy of it for each row
-            scores = ((query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)).add_(bias)  # (B, h, T, S)
-            found = (scores if mask is None else scores.masked_fill_(~mask, -torch.inf)).softmax(-1) @ value
-        return self.output(found.transpose(1, 2).flatten(2))
 
 
 def fitting_mask(mask: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
     """The mask with four axes, if it broadcasts to (B, h, T, S). Raises `InvalidInput` if it does not."""
+    if mask.dtype != torch.bool and not mask.is_floating_point():
+        raise InvalidInput(f"attention: mask must be bool or floating-point; got {mask.dtype}")
     full = mask.unsqueeze(1) if mask.dim() == 3 else mask
     fits = 2 <= full.dim() <= 4 and all(
         size in (1, wanted) for size, wanted in zip(reversed(full.shape), reversed(shape), strict=False)
     )
     if not fits:
-        raise InvalidInput(f"attention: mask must broadcast to (B, heads, T, S) = {shape}; got {tuple(mask.shape)}")
-    return full
+        raise InvalidInput(f"attention: mask must broadcast to (B, n_head, T, S) = {shape}; got {tuple(mask.shape)}")
+    return full[(None,) * (4 - full.dim())]
 
 
 class LuongAttention(nn.Module):
@@ -189,7 +261,8 @@ class LuongAttention(nn.Module):
             mask: bool, True where a state may look, broadcasting to (B, T, S).
 
         Returns:
-            Attentional states (B, T, C) and alignment (B, T, S), whose rows sum to 1.
+            Attentional states (B, T, C) and alignment (B, T, S), whose rows sum to 1; both of a state that may look
+            nowhere know of no source: its alignment and context are zeros.
 
         Raises:
             InvalidInput: shapes that do not fit each other.
@@ -199,11 +272,12 @@ class LuongAttention(nn.Module):
             wanted = f"(B, T, {self.size}) and (B, S, {self.source_size})"
             shapes = f"{tuple(state.shape)} and {tuple(source.shape)}"
             raise InvalidInput(f"LuongAttention: state and source must have shapes {wanted}; got {shapes}")
-        scores = self.scores(state, source)
-        if mask is not None:
-            shape = (scores.shape[0], 1, scores.shape[1], scores.shape[2])
-            scores = scores.masked_fill(~fitting_mask(mask, shape).view(-1, *mask.shape[-2:]), -torch.inf)
-        alignment = scores.softmax(-1)
+        if mask is None:
+            alignment = self.scores(state, source).softmax(-1)
+        else:
+            mask = fitting_mask(mask, (state.shape[0], 1, state.shape[1], source.shape[1])).squeeze(1)
+            source, lost = hide_unseen(mask, source)
+            alignment = masked_softmax(self.scores(state, source), mask).masked_fill(lost, torch.nan)
         return torch.tanh(self.output(torch.cat([alignment @ source, state], -1))), alignment
 
 
@@ -232,34 +306,40 @@ class HardAttention(nn.Module):
             mask: (B, S) bool, True where one may look; None for everywhere.
 
         Returns:
-            The place's features (B, D), its index (B,) int64, its log-probability (B,), and the entropy (B,) in nats.
+            The place's features (B, D), its index (B,) int64, its log-probability (B,), and the entropy (B,) in nats,
+            all of the query's dtype. A row that may look nowhere finds zeros, at place 0, of log-probability 0.
 
         Raises:
             InvalidInput: shapes that do not fit each other.
         """
-        fits = query.dim() == 2 and source.dim() == 3 and len(query) == len(source)
+        batch = query.shape[0]
+        fits = query.dim() == 2 and source.dim() == 3 and batch == source.shape[0]
         if not fits or query.shape[1] != self.size or source.shape[2] != self.source_size:
             wanted = f"(B, {self.size}) and (B, S, {self.source_size})"
             shapes = f"{tuple(query.shape)} and {tuple(source.shape)}"
             raise InvalidInput(f"HardAttention: query and source must have shapes {wanted}; got {shapes}")
-        scores = (source @ self.score(query).unsqueeze(-1)).squeeze(-1).float() / math.sqrt(self.source_size)  # (B, S)
-        if mask is not None:
-            if mask.shape != scores.shape:
-                shapes = f"{tuple(scores.shape)}; got {tuple(mask.shape)}"
-                raise InvalidInput(f"HardAttention: mask must have the shape (B, S) = {shapes}")
-            scores = scores.masked_fill(~mask, -torch.inf)
-        log_probabilities = scores.log_softmax(-1)
-        probabilities = log_probabilities.exp()
         if noise is not None and noise.shape != query.shape[:1]:
-            raise InvalidInput(f"HardAttention: noise must have shape ({len(query)},); got {tuple(noise.shape)}")
-        if noise is None:
-            index = scores.argmax(-1)
-        else:  # dividing by the last sum keeps the draw off masked places behind it
-            reached = probabilities.cumsum(-1)
-            index = (reached / reached[:, -1:] <= noise.unsqueeze(-1)).sum(-1)
-        rows = torch.arange(len(query), device=query.device)
+            raise InvalidInput(f"HardAttention: noise must have shape ({batch},); got {tuple(noise.shape)}")
+        if mask is None:
+            mask = torch.ones(source.shape[:2], dtype=torch.bool, device=source.device)
+        if mask.shape != source.shape[:2]:
+            shapes = f"{tuple(source.shape[:2])}; got {tuple(mask.shape)}"
+            raise InvalidInput(f"HardAttention: mask must have the shape (B, S) = {shapes}")
+        source = source.masked_fill(~mask.unsqueeze(-1), 0)  # NaN times 0 would reach the other places' gradients
+        scores = (source @ self.score(query).unsqueeze(-1)).squeeze(-1)  # (B, S)
+        scores = at_least_float32(scores) / math.sqrt(self.source_size)
+        nowhere = ~mask.any(-1)  # (B,)
+        scores = scores.masked_fill(~mask, -torch.inf).masked_fill(nowhere.unsqueeze(-1), 0.0)
+        log_probabilities = scores.log_softmax(-1)
+        probabilities = log_probabilities.exp().masked_fill(~mask, 0)
+        index = scores.argmax(-1) if noise is None else categorical(probabilities, noise)
+        index = index.masked_fill(nowhere, 0)
+        place = index.unsqueeze(-1)  # (B, 1)
+        found = source.gather(1, place.unsqueeze(-1).expand(-1, -1, self.source_size)).squeeze(1)
+        log_probability = log_probabilities.gather(1, place).squeeze(1).masked_fill(nowhere, 0)
         entropy = -(probabilities * log_probabilities.masked_fill(probabilities == 0, 0)).sum(-1)
-        return source[rows, index], index, log_probabilities[rows, index], entropy
+        dtype = query.dtype
+        return found.masked_fill(nowhere.unsqueeze(-1), 0), index, log_probability.to(dtype), entropy.to(dtype)
 
 
 def reinforce_loss(log_probability: Tensor, reward: Tensor, baseline: Tensor | float = 0.0) -> Tensor:

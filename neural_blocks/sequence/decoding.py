@@ -1,7 +1,7 @@
 """Decoding: a sequence from a model's step form, greedily, by beam search or by drawing.
 
 A step takes the last tokens (B,) int64 and a memory (a tuple of tensors whose first axis is the row) and gives the next
-tokens' logits (B, V) and the memory after; `transformer.LanguageModel.step` is one.
+tokens' logits (B, V) and the memory after; `language_model.LanguageModel.step` is one. No gradient flows through decoding.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInput
+from ..noise import Draws, Seed, at_least_float32, categorical
 
 Step = Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, tuple[Tensor, ...]]]
 
@@ -42,16 +43,18 @@ def ancestral(
     length: int,
     *,
     end: int | None = None,
-    generator: torch.Generator | None = None,
+    seed: Seed = None,
 ) -> Tensor:
-    """A token drawn from the model's probabilities at each step; arguments, result and errors as in `greedy`."""
+    """A token drawn from the model's probabilities at each step, all draws hashed from the seed; else as `greedy`."""
+    draws = Draws(seed, start.device)
 
     def draw(logits: Tensor) -> Tensor:
-        return torch.multinomial(logits.float().softmax(-1), 1, generator=generator).squeeze(-1)
+        return categorical(at_least_float32(logits).softmax(-1), draws.uniform(start.shape[0]))
 
     return _decode(step, memory, start, length, end, draw)
 
 
+@torch.no_grad()
 def _decode(
     step: Step,
     memory: tuple[Tensor, ...],
@@ -72,6 +75,7 @@ def _decode(
     return torch.stack(tokens, 1)
 
 
+@torch.no_grad()
 def beam(
     step: Step,
     memory: tuple[Tensor, ...],
@@ -97,29 +101,30 @@ def beam(
         normalisation: 0 compares log-probabilities, 1 their mean over tokens.
 
     Returns:
-        Sequences (B, W, L) int64, the best first, and their scores (B, W) float32; -inf where there are fewer than W.
+        Sequences (B, W, L) int64, the best first, and their scores (B, W), of the logits' dtype but at least float32;
+        -inf where there are fewer than W.
 
     Raises:
         InvalidInput: a length or width below 1.
     """
     if min(length, width) < 1:
         raise InvalidInput(f"decoding: length and width must be at least 1; got {length} and {width}")
-    rows, device = len(start), start.device
+    rows, device = start.shape[0], start.device
     memory = tuple(part.repeat_interleave(width, 0) for part in memory)  # (B W, ...)
     token = start.repeat_interleave(width)
     tokens = torch.full((rows, width, length), -1, device=device)
     over = torch.zeros(rows, width, dtype=torch.bool, device=device)
-    size = torch.zeros(rows, width, device=device)  # tokens of each sequence
-    total = torch.full((rows, width), -torch.inf, device=device)  # log-probability of each sequence
-    total[:, 0] = 0
+    size = torch.zeros(rows, width, dtype=torch.int64, device=device)  # tokens of each sequence
+    first = (torch.arange(width, device=device) > 0).expand(rows, -1)  # the rest of the beam is empty at first
+    total = torch.zeros(rows, width, device=device, dtype=torch.float32).masked_fill(first, -torch.inf)  # log p
     for time in range(length):
         logits, memory = step(token, memory)
         vocabulary = logits.shape[-1]
-        each = logits.float().log_softmax(-1).view(rows, width, vocabulary)
-        stay = torch.full((vocabulary,), -torch.inf, device=device)
+        each = at_least_float32(logits).log_softmax(-1).view(rows, width, vocabulary)
+        stay = torch.full((vocabulary,), -torch.inf, dtype=each.dtype, device=device)
         stay[end] = 0  # a finished sequence goes on in one way, at no cost
         candidates = total.unsqueeze(-1) + torch.where(over.unsqueeze(-1), stay, each)  # (B, W, V)
-        sizes = size + (~over).float()
+        sizes = size + (~over).long()
         scores = candidates / sizes.unsqueeze(-1) ** normalisation
         best, place = scores.flatten(1).topk(width, 1)  # (B, W)
         parent, token = place // vocabulary, place % vocabulary

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
-from .attention import positions
+from ..noise import Seed
+from .positions import positions
 from .decoding import ancestral
 from .text import token_loss
 from .transformer import Decoder
@@ -18,19 +19,19 @@ class TokenEmbedding(nn.Module):
     Args:
         vocabulary: V.
         length: L, the most places.
-        size: C.
-        position: "sinusoidal" or "learned", see `attention.positions`.
+        d_model: C.
+        position: "sinusoidal" or "learned", see `positions.positions`.
 
     Raises:
         InvalidInput: a vocabulary or length below 1, an unknown position, or an odd size for sinusoids.
     """
 
-    def __init__(self, vocabulary: int, length: int, size: int, position: str = "sinusoidal") -> None:
+    def __init__(self, vocabulary: int, length: int, d_model: int, position: str = "sinusoidal") -> None:
         super().__init__()
         if vocabulary < 1:
             raise InvalidInput(f"TokenEmbedding: vocabulary must be at least 1; got {vocabulary}")
-        self.tokens = nn.Embedding(vocabulary, size)
-        self.positions = positions(position, length, size)
+        self.tokens = nn.Embedding(vocabulary, d_model)
+        self.positions = positions(position, length, d_model)
 
     def forward(self, tokens: Tensor, time: Tensor | None = None) -> Tensor:
         """Tokens (B, T) at the times (T,) or (B, T) int64, by default 0 to T - 1, to (B, T, C).
@@ -55,12 +56,13 @@ class LanguageModel(nn.Module):
     Args:
         vocabulary: V.
         length: L, the longest sequence.
-        size: C.
-        heads: h of each layer.
+        d_model: C.
+        n_head: h of each layer.
         layers: how many.
+        d_ff: width of each layer's perceptron; None for 4 C.
         norm: "pre" or "post", see `TransformerLayer`.
         position: "sinusoidal" or "learned".
-        context_size: features of the sequence cross-attended to, such as an `Encoder`'s output; None for none.
+        d_context: features of the sequence cross-attended to, such as an `Encoder`'s output; None for none.
 
     Raises:
         InvalidInput: what its parts refuse.
@@ -70,19 +72,20 @@ class LanguageModel(nn.Module):
         self,
         vocabulary: int,
         length: int,
-        size: int = 64,
-        heads: int = 4,
+        d_model: int = 64,
+        n_head: int = 4,
         layers: int = 2,
+        d_ff: int | None = None,
         *,
         norm: str = "pre",
         position: str = "sinusoidal",
-        context_size: int | None = None,
+        d_context: int | None = None,
     ) -> None:
         super().__init__()
         self.start, self.length = vocabulary, length
-        self.embedding = TokenEmbedding(vocabulary + 1, length, size, position)
-        self.decoder = Decoder(size, heads, layers, length, norm, context_size)
-        self.head = nn.Linear(size, vocabulary)
+        self.embedding = TokenEmbedding(vocabulary + 1, length, d_model, position)
+        self.decoder = Decoder(d_model, n_head, layers, length, d_ff, norm=norm, d_context=d_context)
+        self.head = nn.Linear(d_model, vocabulary)
 
     def forward(self, tokens: Tensor, context: Tensor | None = None, context_mask: Tensor | None = None) -> Tensor:
         """Logits of each token given those before it.
@@ -106,8 +109,13 @@ class LanguageModel(nn.Module):
         return self.decoder.initial_memory(batch, context, context_mask)
 
     def step(self, token: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The last token (B,), `start` at first, and memory, to the next one's logits (B, V) and memory."""
-        x, memory = self.decoder.step(self.embedding(token.unsqueeze(1), memory[2].unsqueeze(1)).squeeze(1), memory)
+        """The last token (B,), `start` at first, and memory, to the next one's logits (B, V) and memory.
+
+        Raises:
+            InvalidInput: a memory that holds L places already.
+        """
+        time = torch.full_like(token, self.decoder.next_place(memory)).unsqueeze(1)  # (B, 1)
+        x, memory = self.decoder.step(self.embedding(token.unsqueeze(1), time).squeeze(1), memory)
         return self.head(x), memory
 
     def log_prob(self, tokens: Tensor, context: Tensor | None = None, context_mask: Tensor | None = None) -> Tensor:
@@ -127,13 +135,16 @@ class LanguageModel(nn.Module):
         """Mean cross-entropy of a token in nats, a scalar; see `text.token_loss`."""
         return token_loss(self(tokens, context, context_mask), tokens, smoothing)
 
+    @torch.no_grad()
     def sample(
         self,
         n: int,
-        generator: torch.Generator | None = None,
         context: Tensor | None = None,
         context_mask: Tensor | None = None,
+        *,
+        seed: Seed = None,
     ) -> Tensor:
-        """(n, L) int64 drawn from the model, with a context (n, S, D) if it has one."""
+        """(n, L) int64 drawn from the model, with a context (n, S, D) if it has one; see `noise` for the seed."""
         memory = self.initial_memory(n, context, context_mask)
-        return ancestral(self.step, memory, torch.full_like(memory[2], self.start), self.length, generator=generator)
+        start = torch.full((n,), self.start, device=memory[0].device)
+        return ancestral(self.step, memory, start, self.length, seed=seed)

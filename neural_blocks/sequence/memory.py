@@ -68,11 +68,14 @@ class CellMemory(Memory):
             InvalidInput: shapes that do not fit each other.
         """
         self.check(x, memory, start)
-        keep = None if start is None else (~start).to(x.dtype).unsqueeze(-1)  # (T, B, 1)
+        starts = None if start is None else start.unbind()
         outputs: list[Tensor] = []
         for time, row in enumerate(self.prepare(x).unbind()):
-            if keep is not None:
-                memory = tuple(part * keep[time] for part in memory)
-            output, memory = self.cell(row, memory)
+            output, memory = self.cell(row, memory if starts is None else wiped(memory, starts[time]))
             outputs.append(output)
         return torch.stack(outputs), memory
+
+
+def wiped(memory: State, start: Tensor) -> State:
+    """The memory (B, ...) with zeros where start (B,) is True, whatever it held: NaN times 0 would be NaN."""
+    return tuple(part.masked_fill(start.view(-1, *(1,) * (part.dim() - 1)), 0) for part in memory)

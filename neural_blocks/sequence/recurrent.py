@@ -91,7 +91,7 @@ class OneGateGRU(Recurrent):
         """h' = (1 - z) n + z h with n = tanh(Wx + Uh)."""
         update, candidate = (gates + self.memory_gates(memory[0])).chunk(2, 1)
         candidate = torch.tanh(candidate)
-        return (candidate + torch.sigmoid(update) * (memory[0] - candidate),)
+        return (torch.addcmul(candidate, torch.sigmoid(update), memory[0] - candidate),)
 
 
 class GRU(Recurrent):
@@ -102,11 +102,11 @@ class GRU(Recurrent):
     def remember(self, gates: Tensor, memory: State) -> State:
         """h' = (1 - z) n + z h with n = tanh(Wx + r Uh)."""
         (hidden,) = memory
-        reset, update, candidate = gates.chunk(3, 1)  # each (B, H)
-        own_reset, own_update, own_candidate = self.memory_gates(hidden).chunk(3, 1)
-        update = torch.sigmoid(update + own_update)
-        candidate = torch.tanh(candidate + torch.sigmoid(reset + own_reset) * own_candidate)
-        return (candidate + update * (hidden - candidate),)
+        size = self.hidden_size
+        own = self.memory_gates(hidden)  # (B, 3 H)
+        reset, update = torch.sigmoid(gates[:, : 2 * size] + own[:, : 2 * size]).chunk(2, 1)  # each (B, H)
+        candidate = torch.tanh(torch.addcmul(gates[:, 2 * size :], reset, own[:, 2 * size :]))
+        return (torch.addcmul(candidate, update, hidden - candidate),)
 
 
 class LSTM(Recurrent):
@@ -122,9 +122,12 @@ class LSTM(Recurrent):
     def remember(self, gates: Tensor, memory: State) -> State:
         """c' = f c + i g, h' = o tanh(c')."""
         hidden, cell = memory
-        input_gate, forget, candidate, output = (gates + self.memory_gates(hidden)).chunk(4, 1)
-        cell = torch.sigmoid(forget) * cell + torch.sigmoid(input_gate) * torch.tanh(candidate)
-        return torch.sigmoid(output) * torch.tanh(cell), cell
+        size = self.hidden_size
+        gates = gates + self.memory_gates(hidden)  # (B, 4 H)
+        input_gate, forget, _, output = torch.sigmoid(gates).chunk(4, 1)  # one call for all costs less than three
+        candidate = torch.tanh(gates[:, 2 * size : 3 * size])
+        cell = torch.addcmul(forget * cell, input_gate, candidate)
+        return output * torch.tanh(cell), cell
 
 
 def memory(name: str, input_size: int, hidden_size: int, layers: int = 1, span: int | None = None) -> Memory:

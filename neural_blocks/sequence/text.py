@@ -93,6 +93,8 @@ def perplexity(logits: Tensor, tokens: Tensor) -> Tensor:
 def sentence_bleu(hypotheses: Tensor, references: Tensor, max_n: int = 4, smoothing: str = "none") -> Tensor:
     """BLEU of each sentence (Papineni et al., 2002): geometric mean of n-gram precisions times the brevity penalty.
 
+    A sentence shorter than n counts as one with one n-gram, unmatched, as NLTK has it: it is not perfect.
+
     Args:
         hypotheses: (B, T) int64, padded behind with negative tokens.
         references: (B, R, S) int64, padded likewise; a reference that is all padding does not count.
@@ -106,13 +108,15 @@ def sentence_bleu(hypotheses: Tensor, references: Tensor, max_n: int = 4, smooth
     Raises:
         InvalidInput: shapes that do not fit each other, max_n below 1, or an unknown smoothing.
     """
-    return _bleu(*_bleu_counts(hypotheses, references, max_n, smoothing), smoothing)
+    matches, totals, length, nearest = _bleu_counts(hypotheses, references, max_n, smoothing)
+    return _bleu(matches, totals.clamp(min=1), length, nearest, smoothing)
 
 
 def corpus_bleu(hypotheses: Tensor, references: Tensor, max_n: int = 4, smoothing: str = "none") -> Tensor:
     """BLEU of a corpus (Papineni et al., 2002): matches, n-grams and lengths are summed over its sentences first.
 
-    Arguments and errors are those of `sentence_bleu`; the result is a scalar.
+    A sentence shorter than n adds no n-gram, as in sacreBLEU (Post, 2018); a corpus without any n-gram of some n scores
+    0 unless smoothing gives it one. Arguments and errors are those of `sentence_bleu`; the result is a scalar.
     """
     matches, totals, length, nearest = (
         count.sum(0, keepdim=True) for count in _bleu_counts(hypotheses, references, max_n, smoothing)
@@ -144,7 +148,7 @@ def _bleu_counts(
         occurrences = same.sum(2)  # (B, T - n + 1): of each n-gram in its own sentence, 0 where it is padded
         allowed = torch.minimum(occurrences, found.sum(3).amax(1))
         matches.append((allowed / occurrences.clamp(min=1)).sum(1).round())
-        totals.append((length - n + 1).clamp(min=1).float())
+        totals.append((length - n + 1).clamp(min=0).float())
     difference = (reference_length - length[:, None]).abs()
     far = references.shape[2] + hypotheses.shape[1] + 1
     rank = torch.where(reference_length > 0, difference * far + reference_length, far * far)  # a tie: the shorter
@@ -156,11 +160,12 @@ def _bleu(matches: Tensor, totals: Tensor, length: Tensor, nearest: Tensor, smoo
     """BLEU of each row of counts, (B,)."""
     some = (matches[:, 0] > 0) & (length > 0)
     if smoothing == "epsilon":
-        matches = torch.where(matches == 0, 0.1, matches)
+        matches = torch.where((matches == 0) & (totals > 0), 0.1, matches)
     elif smoothing == "add_one":
         more = (torch.arange(matches.shape[1], device=matches.device) > 0).float()  # all but single tokens
         matches, totals = matches + more, totals + more
-    precision = (matches / totals).log().mean(1).exp()  # (B,); log 0 = -inf makes it 0
+    ratio = torch.where(totals > 0, matches / totals.clamp(min=1), 0)
+    precision = ratio.log().mean(1).exp()  # (B,); log 0 = -inf makes it 0
     brevity = (1 - nearest / length.clamp(min=1)).clamp(max=0).exp()
     return torch.where(some, precision * brevity, 0)
 

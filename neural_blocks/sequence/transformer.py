@@ -9,81 +9,98 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput, unknown_name
 from ..perception.mlp import MLP
-from .attention import MultiHeadAttention, causal_mask
+from .attention import Cache, MultiHeadAttention, causal_mask
 
 NORMS = ("pre", "post")
 
 
 class TransformerLayer(nn.Module):
-    """Self-attention, cross-attention if there is a context, and a perceptron of width 4 C, each with a residual.
+    """Self-attention, cross-attention if there is a context, and a perceptron of width d_ff, each with a residual.
 
     Args:
-        size: C.
-        heads: h, of the attentions.
+        d_model: C.
+        n_head: h, of the attentions.
+        d_ff: width of the perceptron's hidden layer; None for 4 C.
         norm: "pre", x + f(norm(x)) (Xiong et al., 2020), or "post", norm(x + f(x)) (Vaswani et al., 2017).
-        context_size: features of the context; None for none.
+        d_context: features of the context; None for none.
 
     Raises:
-        InvalidInput: an unknown norm, or a size that is not a multiple of heads.
+        InvalidInput: an unknown norm, or a d_model that is not a multiple of n_head.
     """
 
-    def __init__(self, size: int, heads: int, norm: str = "pre", context_size: int | None = None) -> None:
+    def __init__(
+        self, d_model: int, n_head: int, d_ff: int | None = None, *, norm: str = "pre", d_context: int | None = None
+    ) -> None:
         super().__init__()
         if norm not in NORMS:
             raise unknown_name("TransformerLayer: norm", norm, NORMS)
         self.pre = norm == "pre"
-        self.attention = MultiHeadAttention(size, heads)
-        self.cross = None if context_size is None else MultiHeadAttention(size, heads, context_size)
-        self.perceptron = MLP(size, (4 * size,), size, activation="gelu")
-        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2 if context_size is None else 3))
-
-    def before(self, which: int, x: Tensor) -> Tensor:
-        """What the sub-layer sees."""
-        return self.norms[which](x) if self.pre else x
-
-    def after(self, which: int, x: Tensor, change: Tensor) -> Tensor:
-        """What the sub-layer passes on."""
-        return x + change if self.pre else self.norms[which](x + change)
+        self.attention = MultiHeadAttention(d_model, n_head)
+        self.cross = None if d_context is None else MultiHeadAttention(d_model, n_head, d_context)
+        self.perceptron = MLP(d_model, (4 * d_model if d_ff is None else d_ff,), d_model, activation="gelu")
+        self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in range(2 if d_context is None else 3))
 
     def forward(
-        self, x: Tensor, mask: Tensor | None = None, context: Tensor | None = None, context_mask: Tensor | None = None
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        context: Tensor | tuple[Tensor, Tensor] | None = None,
+        context_mask: Tensor | None = None,
+        *,
+        cache: Cache | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
-        """(B, T, C), with a mask and a context (B, S, D) with its mask as in `MultiHeadAttention`, to (B, T, C).
+        """A sequence, or what follows the places in a cache.
+
+        Args:
+            x: (B, T, C).
+            mask: of self-attention, as in `MultiHeadAttention`; T x (t + T) if the cache holds t places.
+            context: (B, S, d_context), or the keys and values that `cross.keys_values` made of it.
+            context_mask: of cross-attention.
+            cache: places before x that self-attention looks at too, and to which x's are added.
+            bias: of self-attention.
+
+        Returns:
+            (B, T, C).
 
         Raises:
             InvalidInput: a context where none is wanted, none where one is, or shapes that do not fit each other.
         """
         if (self.cross is None) != (context is None):
-            wanted = "no context" if self.cross is None else f"a context of {self.cross.context_size} features"
+            wanted = "no context" if self.cross is None else f"a context of {self.cross.d_context} features"
             raise InvalidInput(f"TransformerLayer: wants {wanted}; got {'none' if context is None else 'one'}")
-        x = self.after(0, x, self.attention(self.before(0, x), mask=mask))
-        keys_values = None if self.cross is None or context is None else self.cross.keys_values(context)
-        return self.rest(x, keys_values, context_mask)
+        x = self._after(0, x, self.attention(self._before(0, x), mask=mask, cache=cache, bias=bias))
+        if self.cross is not None:
+            x = self._after(1, x, self.cross(self._before(1, x), context, context_mask))
+        return self._after(-1, x, self.perceptron(self._before(-1, x)))
 
-    def rest(self, x: Tensor, context: tuple[Tensor, Tensor] | None, context_mask: Tensor | None) -> Tensor:
-        """What follows self-attention, with the context's keys and values (B, h, S, C / h), if any, at hand."""
-        if self.cross is not None and context is not None:
-            x = self.after(1, x, self.cross.attend(self.before(1, x), *context, context_mask))
-        return self.after(-1, x, self.perceptron(self.before(-1, x)))
+    def _before(self, which: int, x: Tensor) -> Tensor:
+        """What a sub-layer sees."""
+        return self.norms[which](x) if self.pre else x
+
+    def _after(self, which: int, x: Tensor, change: Tensor) -> Tensor:
+        """What a sub-layer passes on."""
+        return x + change if self.pre else self.norms[which](x + change)
 
 
 class Encoder(nn.Module):
     """Transformer layers over a whole sequence (Vaswani et al., 2017): (B, T, C) to (B, T, C).
 
     Args:
-        size: C.
-        heads: h of each layer.
+        d_model: C.
+        n_head: h of each layer.
         layers: how many.
+        d_ff: width of each layer's perceptron; None for 4 C.
         norm: "pre" or "post", see `TransformerLayer`.
 
     Raises:
-        InvalidInput: layers below 1, an unknown norm, or a size that is not a multiple of heads.
+        InvalidInput: layers below 1, an unknown norm, or a d_model that is not a multiple of n_head.
     """
 
-    def __init__(self, size: int, heads: int, layers: int, norm: str = "pre") -> None:
+    def __init__(self, d_model: int, n_head: int, layers: int, d_ff: int | None = None, *, norm: str = "pre") -> None:
         super().__init__()
-        self.layers = _layers(size, heads, layers, norm, None)
-        self.norm = nn.LayerNorm(size) if norm == "pre" else nn.Identity()
+        self.layers = _layers(layers, d_model, n_head, d_ff, norm=norm)
+        self.norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, T, C) with positions added, and a mask as in `MultiHeadAttention`, to (B, T, C)."""
@@ -98,26 +115,35 @@ class Decoder(nn.Module):
     The step form keeps each layer's keys and values, so that a step costs attention to the past and no more.
 
     Args:
-        size: C.
-        heads: h of each layer.
+        d_model: C.
+        n_head: h of each layer.
         layers: N.
-        length: L, the most steps a memory holds.
+        length: L, the most places a memory holds.
+        d_ff: width of each layer's perceptron; None for 4 C.
         norm: "pre" or "post", see `TransformerLayer`.
-        context_size: features of the sequence cross-attended to; None for none.
+        d_context: features of the sequence cross-attended to; None for none.
 
     Raises:
-        InvalidInput: layers or length below 1, an unknown norm, or a size that is not a multiple of heads.
+        InvalidInput: layers or length below 1, an unknown norm, or a d_model that is not a multiple of n_head.
     """
 
     def __init__(
-        self, size: int, heads: int, layers: int, length: int, norm: str = "pre", context_size: int | None = None
+        self,
+        d_model: int,
+        n_head: int,
+        layers: int,
+        length: int,
+        d_ff: int | None = None,
+        *,
+        norm: str = "pre",
+        d_context: int | None = None,
     ) -> None:
         super().__init__()
         if length < 1:
             raise InvalidInput(f"Decoder: length must be at least 1; got {length}")
-        self.size, self.heads, self.length = size, heads, length
-        self.layers = _layers(size, heads, layers, norm, context_size)
-        self.norm = nn.LayerNorm(size) if norm == "pre" else nn.Identity()
+        self.d_model, self.n_head, self.length, self.d_context = d_model, n_head, length, d_context
+        self.layers = _layers(layers, d_model, n_head, d_ff, norm=norm, d_context=d_context)
+        self.norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
 
     def forward(self, x: Tensor, context: Tensor | None = None, context_mask: Tensor | None = None) -> Tensor:
         """(B, T, C), and a context (B, S, D) with a mask (B, S) bool, True where there is something, to (B, T, C)."""
@@ -130,53 +156,63 @@ class Decoder(nn.Module):
     def initial_memory(
         self, batch: int, context: Tensor | None = None, context_mask: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        """Empty keys and values (B, N, h, L, C / h) and the time (B,) int64; then the context's, if there is one.
+        """The memory before the first place.
+
+        Returns:
+            Keys and values of each layer in turn, (B, h, t, C / h), t = 0 places at first; then, if there is a context,
+            its keys and values for each layer, (B, h, S, C / h), and where it is something, (B, S) bool.
 
         Raises:
             InvalidInput: a context where none is wanted or none where one is, or another number of rows than `batch`.
         """
         some = self.layers[0].perceptron.layers[0].weight
-        shape = (batch, len(self.layers), self.heads, self.length, self.size // self.heads)
-        memory = (some.new_zeros(shape), some.new_zeros(shape), some.new_zeros(batch, dtype=torch.int64))
-        if (context is None) != (self.layers[0].cross is None) or (context is not None and len(context) != batch):
-            rows = "no context" if context is None else f"one of {len(context)} rows"
-            wanted = "no context" if self.layers[0].cross is None else f"one of {batch} rows"
+        memory = tuple(
+            some.new_zeros(batch, self.n_head, 0, self.d_model // self.n_head) for _ in range(2 * len(self.layers))
+        )
+        fits = self.d_context is None if context is None else self.d_context is not None and context.shape[0] == batch
+        if not fits:
+            rows = "no context" if context is None else f"one of {context.shape[0]} rows"
+            wanted = "no context" if self.d_context is None else f"one of {batch} rows"
             raise InvalidInput(f"Decoder: memory needs {wanted}; got {rows}")
         if context is None:
             return memory
-        keys, values = zip(*(layer.cross.keys_values(context) for layer in self.layers), strict=True)
-        present = _across(context, context_mask).squeeze(1)  # (B, S)
-        return (*memory, torch.stack(keys, 1), torch.stack(values, 1), present)
+        across = [part for layer in self.layers for part in layer.cross.keys_values(context)]
+        return (*memory, *across, _across(context, context_mask).squeeze(1))
+
+    def next_place(self, memory: tuple[Tensor, ...]) -> int:
+        """t, how many places a memory holds. Raises `InvalidInput` where it holds L already."""
+        place = memory[0].shape[2]
+        if place >= self.length:
+            raise InvalidInput(f"Decoder: a memory holds at most {self.length} places; got one step more")
+        return place
 
     def step(self, x: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One step: input (B, C) and memory to output (B, C) and memory; at most L of them."""
-        if x.dim() != 2 or memory[0].shape[0] != x.shape[0] or x.shape[1] != self.size:
-            wanted = f"({memory[0].shape[0]}, {self.size})"
+        """One step: input (B, C) and memory to output (B, C) and memory, which is one place longer.
+
+        Raises:
+            InvalidInput: shapes that do not fit each other, or a memory that holds L places already.
+        """
+        if x.dim() != 2 or memory[0].shape[0] != x.shape[0] or x.shape[1] != self.d_model:
+            wanted = f"({memory[0].shape[0]}, {self.d_model})"
             raise InvalidInput(f"Decoder: input of a step must have shape {wanted}; got {tuple(x.shape)}")
-        keys, values, time = memory[:3]
-        places = torch.arange(self.length, device=x.device)
-        here = (places == time.unsqueeze(1))[:, None, :, None]  # (B, 1, L, 1)
-        past = (places <= time.unsqueeze(1)).unsqueeze(1)  # (B, 1, L)
+        self.next_place(memory)
+        count = 2 * len(self.layers)
+        own, across = memory[:count], memory[count:]
+        mask = across[-1].unsqueeze(1) if across else None  # (B, 1, S)
         x = x.unsqueeze(1)  # (B, 1, C)
-        all_keys, all_values = [], []
+        after: list[Tensor] = []
         for index, layer in enumerate(self.layers):
-            seen = layer.before(0, x)
-            key, value = layer.attention.keys_values(seen)  # (B, h, 1, C / h)
-            all_keys.append(torch.where(here, key, keys[:, index]))
-            all_values.append(torch.where(here, value, values[:, index]))
-            x = layer.after(0, x, layer.attention.attend(seen, all_keys[-1], all_values[-1], past))
-            if len(memory) > 3:
-                x = layer.rest(x, (memory[3][:, index], memory[4][:, index]), memory[5].unsqueeze(1))
-            else:
-                x = layer.rest(x, None, None)
-        memory = (torch.stack(all_keys, 1), torch.stack(all_values, 1), time + 1, *memory[3:])
-        return self.norm(x).squeeze(1), memory
+            cache = Cache(own[2 * index], own[2 * index + 1])
+            context = (across[2 * index], across[2 * index + 1]) if across else None
+            x = layer(x, None, context, mask, cache=cache)
+            after += [cache.key, cache.value]
+        return self.norm(x).squeeze(1), (*after, *across)
 
 
-def _layers(size: int, heads: int, layers: int, norm: str, context_size: int | None) -> Any:
-    if layers < 1:
-        raise InvalidInput(f"transformer: layers must be at least 1; got {layers}")
-    return nn.ModuleList(TransformerLayer(size, heads, norm, context_size) for _ in range(layers))
+def _layers(count: int, *sizes: Any, **settings: Any) -> Any:
+    if count < 1:
+        raise InvalidInput(f"transformer: layers must be at least 1; got {count}")
+    return nn.ModuleList(TransformerLayer(*sizes, **settings) for _ in range(count))
 
 
 def _across(context: Tensor, mask: Tensor | None) -> Tensor:

@@ -8,8 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
+from .attention import Cache
 from .memory import Memory, State
 from .transformer import TransformerLayer
+
+PIECE = 32  # steps that are read at once, at least
 
 
 class TransformerMemory(Memory):
@@ -23,27 +26,36 @@ class TransformerMemory(Memory):
 
     Args:
         input_size: features in.
-        hidden_size: H, features out; a multiple of heads.
+        hidden_size: H, features out and of each layer; a multiple of n_head.
         window: W, steps an attention sees, the present one among them.
-        heads: h of each layer.
+        n_head: h of each layer.
         layers: N.
+        d_ff: width of each layer's perceptron; None for 4 H.
 
     Raises:
-        InvalidInput: a size, window or number of layers below 1, or a hidden size that is not a multiple of heads.
+        InvalidInput: a size, window or number of layers below 1, or a hidden size that is not a multiple of n_head.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, window: int = 32, heads: int = 4, layers: int = 1) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        window: int = 32,
+        n_head: int = 4,
+        layers: int = 1,
+        d_ff: int | None = None,
+    ) -> None:
         super().__init__()
         if min(input_size, hidden_size, window, layers) < 1:
             sizes = f"{input_size}, {hidden_size}, {window} and {layers}"
             raise InvalidInput(f"TransformerMemory: sizes, window and layers must be at least 1; got {sizes}")
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
-        self.window, self.heads = window, heads
-        kept = (heads, window - 1, hidden_size // heads)
+        self.window, self.n_head = window, n_head
+        kept = (n_head, window - 1, hidden_size // n_head)
         self.shapes = [kept] * (2 * layers) + [(window - 1,)]
         self.input = nn.Linear(input_size, hidden_size)
-        self.layers: Any = nn.ModuleList(TransformerLayer(hidden_size, heads) for _ in range(layers))
-        slopes = -torch.outer(0.25 ** torch.arange(heads), torch.arange(window))  # (h, W)
+        self.layers: Any = nn.ModuleList(TransformerLayer(hidden_size, n_head, d_ff) for _ in range(layers))
+        slopes = -torch.outer(0.25 ** torch.arange(n_head), torch.arange(window))  # (h, W)
         self.bias = nn.Parameter(slopes.repeat(layers, 1, 1))  # (N, h, W) of each distance back, 0 to W - 1
         self.norm = nn.LayerNorm(hidden_size)
 
@@ -63,32 +75,25 @@ class TransformerMemory(Memory):
         """
         self.check(x, memory, start)
         *kept, known = memory
-        before, steps, device = self.window - 1, x.shape[0], x.device
-        ahead = torch.arange(steps, device=device)
-        # (B, T), 0 for the episode that the memory is of
-        episode = ahead.new_zeros(x.shape[1], steps) if start is None else start.T.cumsum(1)
+        before, steps = self.window - 1, x.shape[0]
+        starts = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device) if start is None else start
+        episode = starts.T.cumsum(1)  # (B, T), 0 for the episode that the memory is of
         of = torch.cat([torch.where(known, 0, -1), episode], 1)  # (B, W - 1 + T), -1 for no episode at all
-        distance = ahead.unsqueeze(1) + before - torch.arange(before + steps, device=device)  # (T, W - 1 + T)
-        near = (distance >= 0) & (distance <= before)
-        seen = (near & (episode.unsqueeze(2) == of.unsqueeze(1))).unsqueeze(1)  # (B, 1, T, W - 1 + T)
-        bias = self.bias[:, :, distance.clamp(0, before)]  # (N, h, T, W - 1 + T)
-        # A sequence that starts afresh sees nothing before it; asking a GPU whether it does would take longer.
-        afresh = device.type == "cpu" and not torch.compiler.is_compiling() and not bool(known.any())
-        first = before if afresh else 0
-        seen, bias = seen[..., first:], bias[..., first:]
         x = self.input(x).transpose(0, 1)  # (B, T, H)
-        later: list[Tensor] = []
-        for index, layer in enumerate(self.layers):
-            y = layer.before(0, x)
-            old = kept[2 * index : 2 * index + 2]  # keys and values (B, h, W - 1, H / h)
-            new = layer.attention.keys_values(y)  # and those of this sequence (B, h, T, H / h)
-            key, value = (torch.cat([past[:, :, first:], now], 2) for past, now in zip(old, new, strict=True))
-            x = layer.rest(layer.after(0, x, layer.attention.attend(y, key, value, seen, bias[index])), None, None)
-            later += [_last(before, past, whole) for past, whole in zip(old, (key, value), strict=True)]
-        return self.norm(x).transpose(0, 1), (*later, of[:, steps:] == episode[:, -1:])
-
-
-def _last(count: int, past: Tensor, whole: Tensor) -> Tensor:
-    """The last places of (B, h, S, H / h); where there are too few, what fills them up is not known anyway."""
-    length = whole.shape[2]
-    return whole[:, :, length - count :] if length >= count else torch.cat([past[:, :, length:], whole], 2)
+        outputs: list[Tensor] = []
+        for begin in range(0, steps, max(self.window, PIECE)):  # pieces, which see the window before them and no more
+            piece = x[:, begin : begin + max(self.window, PIECE)]  # (B, t, H)
+            length = piece.shape[1]
+            places = torch.arange(before + length, device=x.device)
+            distance = places[before:].unsqueeze(1) - places  # (t, W - 1 + t)
+            near = (distance >= 0) & (distance <= before)
+            own, all_of = of[:, begin + before :][:, :length], of[:, begin:][:, : before + length]
+            seen = (near & (own.unsqueeze(2) == all_of.unsqueeze(1))).unsqueeze(1)  # (B, 1, t, W - 1 + t)
+            bias = self.bias[:, :, distance.clamp(0, before)]  # (N, h, t, W - 1 + t)
+            for index, layer in enumerate(self.layers):
+                cache = Cache(kept[2 * index], kept[2 * index + 1])  # (B, h, W - 1, H / h)
+                piece = layer(piece, seen, cache=cache, bias=bias[index])
+                kept[2 * index], kept[2 * index + 1] = cache.key[:, :, length:], cache.value[:, :, length:]
+            outputs.append(piece)
+        output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
+        return self.norm(output).transpose(0, 1), (*kept, of[:, steps:] == episode[:, -1:])

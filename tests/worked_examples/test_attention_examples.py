@@ -12,7 +12,7 @@ from palaestra.neural_blocks.sequence.text import perplexity, sentence_bleu, tok
 
 def identity(block):
     """Projections that leave everything as it is."""
-    size = torch.eye(block.size)
+    size = torch.eye(block.d_model)
     for layer, weight in [(block.query, size), (block.key_value, torch.cat([size, size])), (block.output, size)]:
         layer.weight.data = weight.clone()
         layer.bias.data.zero_()

@@ -78,7 +78,7 @@ def test_a_bidirectional_network_that_reads_rows(digits):
 
 
 def test_a_small_vision_transformer(digits):
-    assert accuracy(lambda: VisionTransformer((1, 8, 8), 10, size=32), digits, 20, 4e-3, 0.0, 64) >= 0.95
+    assert accuracy(lambda: VisionTransformer((1, 8, 8), 10, d_model=32), digits, 20, 4e-3, 0.0, 64) >= 0.95
 
 
 def test_a_residual_net(digits):

@@ -24,10 +24,10 @@ B, T, S, C, D = 3, 5, 7, 8, 6
 def torch_twin(block):
     """PyTorch's multi-head attention with the same weights."""
     twin = nn.MultiheadAttention(
-        block.size, block.heads, kdim=block.context_size, vdim=block.context_size, batch_first=True
+        block.d_model, block.n_head, kdim=block.d_context, vdim=block.d_context, batch_first=True
     )
     key, value = block.key_value.weight.data.chunk(2)
-    if block.context_size == block.size:
+    if block.d_context == block.d_model:
         twin.in_proj_weight.data = torch.cat([block.query.weight.data, key, value])
     else:
         twin.q_proj_weight.data, twin.k_proj_weight.data, twin.v_proj_weight.data = block.query.weight.data, key, value
@@ -190,7 +190,7 @@ def test_bad_input_is_named():
     x, context = torch.randn(B, T, C), torch.randn(B, S, D)
     block = MultiHeadAttention(C, 2, D)
     refusals = [
-        (lambda: MultiHeadAttention(8, 3), "multiple of heads; got 8 and 3"),
+        (lambda: MultiHeadAttention(8, 3), "multiple of n_head; got 8 and 3"),
         (lambda: block(x), r"context must have shape \(B, S, 6\); got \(3, 5, 8\)"),
         (lambda: block(x[:2], context), r"input must have shape \(3, T, 8\); got \(2, 5, 8\)"),
         (lambda: block(x, context, causal_mask(T)), r"\(3, 2, 5, 7\); got \(5, 5\)"),

@@ -87,7 +87,7 @@ def test_a_beam_of_one_is_greedy():
 def test_a_finished_sequence_is_followed_by_padding():
     step, memory, start = markov(6)
     rows = (memory[0][:1].expand(500, -1, -1, -1), memory[1][:1].expand(500))
-    drawn = ancestral(step, rows, start[:1].expand(500), L, end=END, generator=torch.Generator().manual_seed(0))
+    drawn = ancestral(step, rows, start[:1].expand(500), L, end=END, seed=0)
     ended = (drawn == END).cumsum(1) - (drawn == END).long() > 0
     assert ended.any()
     assert torch.equal(drawn == -1, ended)

@@ -13,7 +13,7 @@ T, B, D, H = 11, 3, 5, 7
 
 def make():
     torch.manual_seed(0)
-    block = FastWeights(D, H, heads=2, key_size=3)
+    block = FastWeights(D, H, n_head=2, key_size=3)
     for parameter in block.parameters():
         nn.init.normal_(parameter, std=0.7)
     return block
@@ -98,7 +98,7 @@ def test_gradients_are_exact():
 @torch.no_grad()
 def test_what_followed_is_found_again_by_likeness():
     """Symbols as one-hot vectors: shown a, 1, b, 2, ..., then a, the block reads out the 1 that followed it."""
-    block = FastWeights(6, 6, heads=1, key_size=6)
+    block = FastWeights(6, 6, n_head=1, key_size=6)
     block.keep.fill_(30)  # nothing fades
     block.key.weight.copy_(torch.eye(6))
     for layer in (block.value[0], block.value[2]):
@@ -133,8 +133,8 @@ def test_it_compiles_to_one_graph_runs_in_bfloat16_and_stands_in_layers():
 def test_bad_input_is_named():
     block = make()
     x, start = inputs()
-    with pytest.raises(InvalidInput, match="sizes and heads must be at least 1; got 5, 7, 0, 16"):
-        FastWeights(D, H, heads=0)
+    with pytest.raises(InvalidInput, match="sizes and n_head must be at least 1; got 5, 7, 0, 16"):
+        FastWeights(D, H, n_head=0)
     with pytest.raises(InvalidInput, match=r"FastWeights: input must have shape \(T, B, 5\); got \(11, 3, 4\)"):
         block(x[..., :4], block.initial_memory(B), start)
     with pytest.raises(InvalidInput, match=r"memory must have shapes \[\(3, 2, 3, 3\), \(3, 2, 3\)\]"):

@@ -65,20 +65,40 @@ def test_sentence_bleu_is_nltks(smoothing, max_n):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("smoothing", NLTK_SMOOTHING)
 def test_corpus_bleu_is_nltks(smoothing):
-    for seed, count in [(1, 1), (2, 3), (3, 200)]:
-        hypotheses, references = sentences(count, seed)
+    for seed, count in [(1, 1), (2, 5), (3, 200)]:
+        # which counts one n-gram in a hypothesis shorter than n
+        pairs = [pair for pair in zip(*sentences(count, seed), strict=True) if len(pair[0]) >= 4]
+        hypotheses, references = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         mine = corpus_bleu(*padded(hypotheses, references), smoothing=smoothing)
         theirs = bleu_score.corpus_bleu(references, hypotheses, smoothing_function=NLTK_SMOOTHING[smoothing])
         assert mine.item() == pytest.approx(theirs, abs=1e-6)
 
 
-def test_corpus_bleu_is_torchmetrics():
-    # which counts no n-grams in shorter hypotheses, where NLTK counts one, and breaks ties between references otherwise
-    pairs = [pair for pair in zip(*sentences(100, 4), strict=True) if len(pair[0]) >= 4]
+@pytest.mark.parametrize("max_n", [2, 4])
+def test_corpus_bleu_is_torchmetrics_short_hypotheses_included(max_n):
+    # with one reference each: it breaks ties between references otherwise
+    pairs = [pair for pair in zip(*sentences(100, 4), strict=True) if pair[0]]
+    assert sum(len(pair[0]) < 4 for pair in pairs) > 10
     hypotheses, references = [pair[0] for pair in pairs], [pair[1][:1] for pair in pairs]
     words = [" ".join(map(str, row)) for row in hypotheses]
-    theirs = BLEUScore()(words, [[" ".join(map(str, row)) for row in group] for group in references])
-    assert corpus_bleu(*padded(hypotheses, references)).item() == pytest.approx(theirs.item(), abs=1e-6)
+    theirs = BLEUScore(max_n)(words, [[" ".join(map(str, row)) for row in group] for group in references])
+    assert corpus_bleu(*padded(hypotheses, references), max_n).item() == pytest.approx(theirs.item(), abs=1e-6)
+
+
+def test_a_perfect_corpus_scores_one_however_short_some_of_its_sentences_are():
+    hypotheses = [[1, 2, 3, 4, 5], [1, 2], [3]]
+    assert corpus_bleu(*padded(hypotheses, [[row] for row in hypotheses])).item() == pytest.approx(1)
+    # 5 + 2 + 1 tokens, 4 + 1 pairs and 3 triples, of which "9" and the pair that ends in it are wrong: 7/8, 4/5, 1
+    hypotheses, references = [[1, 2, 3, 4, 5], [1, 9], [3]], [[[1, 2, 3, 4, 5]], [[1, 2]], [[3]]]
+    wanted = (7 / 8 * 4 / 5) ** (1 / 3)
+    assert corpus_bleu(*padded(hypotheses, references), 3).item() == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_corpus_without_any_ngram_of_some_length_scores_zero():
+    rows = padded([[1, 2], [3]], [[[1, 2]], [[3]]])
+    assert corpus_bleu(*rows).item() == 0
+    assert corpus_bleu(*rows, smoothing="epsilon").item() == 0
+    assert corpus_bleu(*rows, smoothing="add_one").item() == pytest.approx(1)  # one match of one n-gram is added
 
 
 def test_bleu_compiles_to_one_graph():

@@ -16,7 +16,7 @@ T, B, D, H, W = 11, 4, 3, 8, 4
 def make(layers=2, window=W):
     """A block whose biases and distances matter, too."""
     torch.manual_seed(0)
-    block = TransformerMemory(D, H, window, heads=2, layers=layers)
+    block = TransformerMemory(D, H, window, n_head=2, layers=layers)
     for parameter in block.parameters():
         nn.init.normal_(parameter, std=0.5)
     return block
@@ -122,7 +122,7 @@ def test_the_block_compiles_runs_in_bfloat16_and_comes_back_from_a_file():
     compiled = torch.compile(block, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(x, block.initial_memory(B), start), wanted)
     torch.save(block.state_dict(), "block.pt")
-    other = TransformerMemory(D, H, W, heads=2, layers=2)
+    other = TransformerMemory(D, H, W, n_head=2, layers=2)
     other.load_state_dict(torch.load("block.pt", weights_only=True))
     torch.testing.assert_close(other(x, other.initial_memory(B), start), wanted)
     half = block.bfloat16()
@@ -142,7 +142,7 @@ def test_bad_input_is_named():
     x, start = inputs()
     state = block.initial_memory(B)
     refusals = [
-        (lambda: TransformerMemory(D, 8, heads=3), "multiple of heads; got 8 and 3"),
+        (lambda: TransformerMemory(D, 8, n_head=3), "multiple of n_head; got 8 and 3"),
         (lambda: TransformerMemory(D, 8, 0), "at least 1; got 3, 8, 0 and 1"),
         (lambda: block(x[..., :2], state), r"\(T, B, 3\); got \(11, 4, 2\)"),
         (lambda: block(x, state, start[:, :2]), r"\(11, 4\); got \(11, 2\)"),
