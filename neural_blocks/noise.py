@@ -1,6 +1,6 @@
 """Counter-based randomness: every uniform is a hash of (seed, stream, counter, position), the same on every device.
 
-A block's loss or sample takes a `seed` and hashes all its draws from it, so it compiles to one graph for any batch size,
+A block's loss or sample takes a `seed` and hashes all its draws from it: it compiles to one graph for any batch size,
 repeats itself with the same seed, and row i of its draws is the same whatever the number of rows. The hash is
 SplitMix64 (Steele, Lea and Flood, 2014); the counter is its Weyl sequence.
 """
@@ -91,7 +91,7 @@ class Draws:
     """
 
     def __init__(self, seed: Seed, device: torch.device) -> None:
-        self._seed, self._count = _seed(seed, device), 0
+        self._seed, self._count = as_seed(seed, device), 0
 
     def part(self) -> Tensor:
         """A seed for a part that draws for itself, () int64."""
@@ -108,7 +108,8 @@ class Draws:
         return normal(self.uniform(*shape)).to(dtype)
 
 
-def _seed(seed: Seed, device: torch.device) -> Tensor:
+def as_seed(seed: Seed, device: torch.device) -> Tensor:
+    """A seed as an int64 tensor of no dimensions on the device; arguments and errors as of `Draws`."""
     if seed is None:
         return torch.randint(-(2**63), 2**63 - 1, (), device=device)
     if isinstance(seed, Tensor) and seed.dtype == torch.int64 and seed.dim() == 0:

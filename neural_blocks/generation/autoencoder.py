@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
+from ..noise import Draws, Seed
 from ..perception.mlp import MLP
 from ..sequence.positions import positions
 from ..sequence.transformer import Encoder
@@ -41,8 +42,7 @@ class Autoencoder(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """x (B, *shape) to its code (B, code_size) in (0, 1)."""
-        check_shape(type(self).__name__, x, self.shape)
-        return torch.sigmoid(self.encoder(x.flatten(1)))
+        return torch.sigmoid(self._code_logits(x))
 
     def decode(self, code: Tensor) -> Tensor:
         """A code (B, code_size) to x (B, *shape) in (0, 1)."""
@@ -52,9 +52,13 @@ class Autoencoder(nn.Module):
         """x (B, *shape) to its reconstruction, of x's shape."""
         return self.decode(self.encode(x))
 
-    def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def loss(self, x: Tensor, seed: Seed = None) -> Tensor:
         """Mean cross-entropy of x (B, *shape) in [0, 1] and its reconstruction, nats per dimension."""
         return self._reconstruction_loss(x, self.encode(x))
+
+    def _code_logits(self, x: Tensor) -> Tensor:
+        check_shape(type(self).__name__, x, self.shape)
+        return self.encoder(x.flatten(1))
 
     def _logits(self, code: Tensor) -> Tensor:
         check_shape(f"{type(self).__name__}.decode", code, (self.code_size,))
@@ -109,13 +113,13 @@ class DenoisingAutoencoder(Autoencoder):
         super().__init__(shape, code_size, hidden)
         self.share = share
 
-    def corrupt(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def corrupt(self, x: Tensor, seed: Seed = None) -> Tensor:
         """x with each dimension set to zero with probability `share`."""
-        return x * (torch.rand(x.shape, generator=generator, device=x.device) >= self.share)
+        return x.masked_fill(Draws(seed, x.device).uniform(*x.shape) < self.share, 0)
 
-    def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def loss(self, x: Tensor, seed: Seed = None) -> Tensor:
         """Mean cross-entropy of the clean x (B, *shape) and the reconstruction of the corrupted, nats per dimension."""
-        return self._reconstruction_loss(x, self.encode(self.corrupt(x, generator)))
+        return self._reconstruction_loss(x, self.encode(self.corrupt(x, seed)))
 
 
 class SparseAutoencoder(Autoencoder):
@@ -146,15 +150,35 @@ class SparseAutoencoder(Autoencoder):
         self.target, self.weight = target, weight
 
     def sparsity(self, code: Tensor) -> Tensor:
-        """Sum over units of KL(target || mean activation), nats, of codes (B, code_size) in (0, 1)."""
-        mean, target = code.mean(0), self.target
-        inactive = (1 - target) * (math.log(1 - target) - torch.log1p(-mean))
-        return (target * (math.log(target) - mean.log()) + inactive).sum()
+        """Sum over units of KL(target || mean activation), nats, of codes (B, code_size) in [0, 1].
 
-    def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Mean cross-entropy of x (B, *shape) and its reconstruction plus the weighted sparsity."""
-        code = self.encode(x)
-        return self._reconstruction_loss(x, code) + self.weight * self.sparsity(code)
+        A unit whose mean is 0 or 1 counts as one that lies as near as the dtype can tell, so the sum is finite.
+        """
+        limits = torch.finfo(code.dtype)
+        mean = code.mean(0)
+        return self._divergence(mean.clamp(min=limits.tiny).log(), (1 - mean).clamp(min=limits.eps / 2).log())
+
+    def _divergence(self, log_mean: Tensor, log_rest: Tensor) -> Tensor:
+        """The sum of `sparsity` from the logarithms of the mean activation and of 1 less it, (code_size,) each."""
+        target = self.target
+        inactive = (1 - target) * (math.log(1 - target) - log_rest)
+        return (target * (math.log(target) - log_mean) + inactive).sum()
+
+    def loss(self, x: Tensor, seed: Seed = None) -> Tensor:
+        """Mean cross-entropy of x (B, *shape) and its reconstruction plus the weighted sparsity.
+
+        The means are taken in logarithms, so that a saturated unit has a finite price and a gradient that frees it.
+        """
+        logits = self._code_logits(x)  # (B, code_size)
+        log_mean, log_rest = (_log_mean_exp(F.logsigmoid(part)) for part in (logits, -logits))
+        reconstruction = self._reconstruction_loss(x, torch.sigmoid(logits))
+        return reconstruction + self.weight * self._divergence(log_mean, log_rest)
+
+
+def _log_mean_exp(x: Tensor) -> Tensor:
+    """ln of the mean of exp x over rows, (B, D) to (D,)."""
+    largest = x.detach().amax(0)
+    return (x - largest).exp().mean(0).log() + largest
 
 
 class MaskedAutoencoder(nn.Module):
@@ -166,13 +190,13 @@ class MaskedAutoencoder(nn.Module):
     Args:
         shape: (C, H, W) of an image.
         patch: side of a patch, which divides H and W.
-        width: features of the encoder, a multiple of `heads`; the decoder has half of them.
-        heads: attention heads.
+        d_model: features of the encoder, a multiple of 2 `n_head`; the decoder has half of them.
+        n_head: attention heads.
         layers: layers of the encoder; the decoder has one.
         share: share of the patches that is hidden.
 
     Raises:
-        InvalidInput: a patch that does not divide the image, a width that heads do not divide, a share that hides no
+        InvalidInput: a patch that does not divide the image, a d_model that heads do not divide, a share that hides no
             patch or all, or images of another shape.
     """
 
@@ -180,40 +204,39 @@ class MaskedAutoencoder(nn.Module):
         self,
         shape: Sequence[int] = (1, 8, 8),
         patch: int = 2,
-        width: int = 64,
-        heads: int = 4,
+        d_model: int = 64,
+        n_head: int = 4,
         layers: int = 2,
         share: float = 0.75,
     ) -> None:
         super().__init__()
         if len(shape) != 3 or shape[1] % patch or shape[2] % patch:
             raise InvalidInput(f"MaskedAutoencoder: patch {patch} must divide H and W; got shape {tuple(shape)}")
-        if width % (2 * heads):
-            raise InvalidInput(f"MaskedAutoencoder: width must be a multiple of 2 * {heads} heads; got {width}")
+        if d_model % (2 * n_head):
+            raise InvalidInput(f"MaskedAutoencoder: d_model must be a multiple of 2 * {n_head} heads; got {d_model}")
         self.shape, self.patch = tuple(shape), patch
         size, count = shape[0] * patch**2, shape[1] * shape[2] // patch**2
         self.hidden = round(share * count)
         if not 0 < self.hidden < count:
             raise InvalidInput(f"MaskedAutoencoder: share must hide some of {count} patches but not all; got {share}")
-        self.embed, self.place = nn.Linear(size, width), positions("learned", count, width)
-        self.encoder = Encoder(width, heads, layers)
-        self.narrow, self.place_out = nn.Linear(width, width // 2), positions("learned", count, width // 2)
-        self.unseen = nn.Parameter(torch.zeros(width // 2))
-        self.decoder = Encoder(width // 2, heads, 1)
-        self.pixels = nn.Linear(width // 2, size)
+        self.embed, self.place = nn.Linear(size, d_model), positions("learned", count, d_model)
+        self.encoder = Encoder(d_model, n_head, layers)
+        self.narrow, self.place_out = nn.Linear(d_model, d_model // 2), positions("learned", count, d_model // 2)
+        self.unseen = nn.Parameter(torch.zeros(d_model // 2))
+        self.decoder = Encoder(d_model // 2, n_head, 1)
+        self.pixels = nn.Linear(d_model // 2, size)
 
-    def draw_order(self, batch: int, generator: torch.Generator | None = None) -> Tensor:
+    def draw_order(self, batch: int, seed: Seed = None) -> Tensor:
         """A random order of the patches for each image, (B, patches) int64; the first are seen, the last hidden."""
-        weight = self.unseen
-        noise = torch.rand(batch, self.place.num_embeddings, generator=generator, device=weight.device)
-        return noise.argsort(1)
+        return Draws(seed, self.unseen.device).uniform(batch, self.place.num_embeddings).argsort(1)
 
     def encode(self, x: Tensor, order: Tensor) -> Tensor:
-        """Codes of the seen patches, (B, seen, width), of images (B, C, H, W) and an order (B, patches)."""
+        """Codes of the seen patches, (B, seen, d_model), of images (B, C, H, W) and an order (B, patches)."""
         check_shape("MaskedAutoencoder", x, self.shape)
         count = self.place.num_embeddings
-        if tuple(order.shape) != (len(x), count):
-            raise InvalidInput(f"MaskedAutoencoder: order must have shape {(len(x), count)}; got {tuple(order.shape)}")
+        if tuple(order.shape) != (x.shape[0], count):
+            wanted = (x.shape[0], count)
+            raise InvalidInput(f"MaskedAutoencoder: order must have shape {wanted}; got {tuple(order.shape)}")
         seen = order[:, : count - self.hidden]  # (B, seen)
         patches = self.to_patches(x)  # (B, patches, C * patch * patch)
         patches = patches.gather(1, seen.unsqueeze(-1).expand(-1, -1, patches.shape[-1]))
@@ -223,9 +246,9 @@ class MaskedAutoencoder(nn.Module):
         """Images (B, C, H, W) and an order (B, patches) to images as rebuilt from the seen patches, in (0, 1)."""
         return torch.sigmoid(self.from_patches(self._logits(x, order)))
 
-    def loss(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def loss(self, x: Tensor, seed: Seed = None) -> Tensor:
         """Mean cross-entropy of the hidden patches of images (B, C, H, W) in [0, 1], nats per pixel."""
-        order = self.draw_order(len(x), generator)
+        order = self.draw_order(x.shape[0], seed)
         each = F.binary_cross_entropy_with_logits(self._logits(x, order), self.to_patches(x), reduction="none")
         return each.mean(-1).gather(1, order[:, -self.hidden :]).mean()
 
@@ -238,7 +261,7 @@ class MaskedAutoencoder(nn.Module):
         return F.fold(patches.transpose(1, 2), self.shape[1:], self.patch, stride=self.patch)
 
     def _logits(self, x: Tensor, order: Tensor) -> Tensor:
-        codes = self.narrow(self.encode(x, order))  # (B, seen, width / 2)
-        given = torch.cat([codes, self.unseen.expand(len(x), self.hidden, -1)], 1)  # in the drawn order
+        codes = self.narrow(self.encode(x, order))  # (B, seen, d_model / 2)
+        given = torch.cat([codes, self.unseen.expand(x.shape[0], self.hidden, -1)], 1)  # in the drawn order
         back = order.argsort(1).unsqueeze(-1).expand_as(given)
         return self.pixels(self.decoder(given.gather(1, back) + self.place_out.weight))

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
+from ..noise import Draws, Seed, at_least_float32, categorical
 from .pixels import bits_per_dimension, check_shape
 
 
@@ -74,14 +75,15 @@ class PixelModel(nn.Module):
         return bits_per_dimension(self.log_prob(pixels), self.size[0] * self.size[1]).mean()
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draws n pictures, pixel after pixel: (n, 1, H, W) int64."""
+    def sample(self, n: int, seed: Seed = None) -> Tensor:
+        """Draws n pictures, pixel after pixel: (n, 1, H, W) int64; see `noise` for the seed."""
         height, width = self.size
+        draws = Draws(seed, self.position.device)
         pixels = torch.zeros(n, 1, height, width, dtype=torch.long, device=self.position.device)
         for row in range(height):
             for column in range(width):
-                probabilities = self(pixels)[:, :, row, column].float().softmax(1)  # (n, levels)
-                pixels[:, :, row, column] = torch.multinomial(probabilities, 1, generator=generator)
+                probabilities = at_least_float32(self(pixels)[:, :, row, column]).softmax(1)  # (n, levels)
+                pixels[:, 0, row, column] = categorical(probabilities, draws.uniform(n))
         return pixels
 
     def one_hot(self, pixels: Tensor) -> Tensor:
@@ -140,7 +142,7 @@ class PixelCNN(PixelModel):
         return self.last(x)
 
 
-RowMemory = tuple[tuple[Tensor, Tensor], ...]
+ABOVE = 3  # rows above its own that a pixel of PixelRNN sees at once: half of the mask's height of 7, rounded down
 
 
 class RowLSTM(nn.Module):
@@ -177,8 +179,9 @@ class RowLSTM(nn.Module):
 class PixelRNN(PixelModel):
     """PixelRNN with row LSTM layers and residual connections (van den Oord et al., 2016a), a bias for each position.
 
-    Pixels (B, 1, H, W) int64 to logits (B, levels, H, W). The step form reads one row of pixels after another; its
-    memory is the hidden and cell row of each layer.
+    Pixels (B, 1, H, W) int64 to logits (B, levels, H, W). The first filter has the paper's mask A, 7 rows high, and
+    leaves nothing out of these rows; a row LSTM sees a triangle above it, so that every pixel before is seen. The step
+    form reads one row after another; its memory is the rows just above, and the hidden and cell row of each layer.
 
     Args:
         size: (H, W) of a picture.
@@ -192,35 +195,59 @@ class PixelRNN(PixelModel):
 
     def __init__(self, size: tuple[int, int] = (8, 8), levels: int = 17, channels: int = 32, layers: int = 2) -> None:
         super().__init__(size, levels, channels)
-        # The first layer looks into the row itself only; what lies above comes through the memory.
-        self.first = MaskedConv2d(levels, channels, (1, 2 * size[1] - 1), sees_itself=False)
+        self.first = MaskedConv2d(levels, channels, (2 * ABOVE + 1, 2 * size[1] - 1), sees_itself=False)
         self.layers = nn.ModuleList(RowLSTM(channels) for _ in range(layers))
         self.last = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, levels, 1))
 
-    def initial_memory(self, batch: int) -> RowMemory:
-        """Zeros above the first row, for each layer a hidden and a cell row (B, channels, W)."""
-        zeros = self.position.new_zeros(batch, len(self.position), self.size[1])
-        return tuple((zeros, zeros) for _ in self.layers)
+    def initial_memory(self, batch: int) -> tuple[Tensor, ...]:
+        """What stands above the first row.
 
-    def step(self, pixels: Tensor, memory: RowMemory, row: int) -> tuple[Tensor, RowMemory]:
+        Returns:
+            Pixels (B, 3, W) int64 of no grey, and zeros, for each layer a hidden and a cell row (B, channels, W).
+        """
+        width = self.size[1]
+        pixels = torch.full((batch, ABOVE, width), self.levels, device=self.position.device)
+        zeros = self.position.new_zeros(batch, self.position.shape[0], width)
+        return (pixels, *(zeros for _ in range(2 * len(self.layers))))
+
+    def step(self, pixels: Tensor, memory: tuple[Tensor, ...], row: int) -> tuple[Tensor, tuple[Tensor, ...]]:
         """One row of pixels (B, W) int64, the memory above it and its number, to logits (B, levels, W) and memory."""
         if not 0 <= row < self.size[0]:
             raise InvalidInput(f"PixelRNN: row must be in 0 .. {self.size[0] - 1}; got {row}")
         if tuple(pixels.shape[1:]) != self.size[1:]:
             raise InvalidInput(f"PixelRNN: a row must have shape (B, {self.size[1]}); got {tuple(pixels.shape)}")
-        one_hot = F.one_hot(pixels, self.levels).movedim(-1, 1).unsqueeze(2).to(self.position.dtype)
-        logits, memory = self._read(one_hot, self.position[:, row : row + 1], memory)  # (B, levels, 1, W)
-        return logits[:, :, 0], memory
+        rows = torch.cat([memory[0], pixels.unsqueeze(1)], 1)  # (B, 4, W)
+        one_hot = F.one_hot(rows, self.levels + 1)[..., : self.levels].movedim(-1, 1).to(self.position.dtype)
+        logits, after = self._read(one_hot, self.position[:, row : row + 1], memory[1:])  # (B, levels, 1, W)
+        return logits[:, :, 0], (rows[:, 1:], *after)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels (B, 1, H, W) int64 to logits (B, levels, H, W), each pixel's from the pixels before it only."""
-        return self._read(self.one_hot(pixels), self.position, self.initial_memory(len(pixels)))[0]
+        below = F.pad(self.one_hot(pixels), (0, 0, ABOVE, 0))  # (B, levels, 3 + H, W)
+        return self._read(below, self.position, self.initial_memory(pixels.shape[0])[1:])[0]
 
-    def _read(self, one_hot: Tensor, position: Tensor, memory: RowMemory) -> tuple[Tensor, RowMemory]:
-        x = self.first(one_hot) + position  # (B, channels, rows, W)
-        after = []
-        for layer, above in zip(self.layers, memory, strict=True):
-            hidden, last = layer(x, above)
+    @torch.no_grad()
+    def sample(self, n: int, seed: Seed = None) -> Tensor:
+        """Draws n pictures as `PixelModel.sample` does, but reads no more than the row that it draws."""
+        height, width = self.size
+        draws, memory, rows = Draws(seed, self.position.device), self.initial_memory(n), []
+        for row in range(height):
+            pixels = torch.zeros(n, width, dtype=torch.long, device=self.position.device)
+            for column in range(width):
+                logits, _ = self.step(pixels, memory, row)
+                probabilities = at_least_float32(logits[:, :, column]).softmax(1)  # (n, levels)
+                pixels[:, column] = categorical(probabilities, draws.uniform(n))
+            rows.append(pixels)
+            _, memory = self.step(pixels, memory, row)
+        return torch.stack(rows, 1).unsqueeze(1)
+
+    def _read(self, one_hot: Tensor, position: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Rows (B, levels, 3 + R, W), the first 3 only seen from below, to logits (B, levels, R, W) and memory."""
+        filters = (self.first.weight * self.first.mask)[:, :, : ABOVE + 1]  # nothing is seen below the own row
+        x = F.conv2d(one_hot, filters, self.first.bias, padding=(0, self.size[1] - 1)) + position
+        after: list[Tensor] = []
+        for index, layer in enumerate(self.layers):
+            hidden, last = layer(x, (memory[2 * index], memory[2 * index + 1]))
             x = x + hidden
-            after.append(last)
+            after += last
         return self.last(x), tuple(after)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput, unknown_name
+from ..noise import Draws, Seed
 from ..perception.mlp import orthogonal
 from ..sequence.positions import sinusoidal
 from .gaussian import gaussian_kl
@@ -77,9 +78,12 @@ class Denoiser(nn.Module):
 
     def features(self, x: Tensor, step: Tensor) -> Tensor:
         """What the last layer reads, (B, width), of noisy images and steps as `forward` takes them."""
+        # Fewer images than steps: only theirs are projected. A compiler takes one way, for a batch of any size.
+        few = not torch.compiler.is_compiling() and step.shape[0] < self.table.shape[0]
         hidden = self.first(x.flatten(1))
         for project, block in zip(self.time, self.blocks, strict=True):
-            hidden = hidden + block(hidden + project(self.table)[step])  # T steps are fewer than B images
+            time = project(self.table[step]) if few else project(self.table)[step]
+            hidden = hidden + block(hidden + time)
         return self.last[0](hidden)
 
     def forward(self, x: Tensor, step: Tensor) -> Tensor:
@@ -191,14 +195,15 @@ class Diffusion(nn.Module):
         mean, variance = self.posterior(clean, x, step, clean_variance)
         return mean + (step > 0).view(-1, *(1,) * (x.dim() - 1)) * variance.sqrt() * noise
 
-    def loss(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def loss(self, images: Tensor, seed: Seed = None) -> Tensor:
         """Mean squared error of the predicted noise at random steps, for images (B, *shape) in [0, 1]."""
         check_shape("Diffusion", images, self.shape)
-        step = torch.randint(self.steps, (len(images),), generator=generator, device=images.device)
-        noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
+        draws = Draws(seed, images.device)
+        step = (draws.uniform(images.shape[0]) * self.steps).long().clamp(max=self.steps - 1)
+        noise = draws.normal(*images.shape, dtype=images.dtype)
         return (self.noise(self.diffuse(2 * images - 1, step, noise), step) - noise).square().mean()
 
-    def bound(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def bound(self, pixels: Tensor, seed: Seed = None) -> Tensor:
         """The variational lower bound on the log probability of discrete pixels, from one noisy image for each step.
 
         Less the divergences of the last step from the prior and of the true from the modelled reverse steps, plus the
@@ -206,17 +211,17 @@ class Diffusion(nn.Module):
 
         Args:
             pixels: (B, *shape) int64 in 0 .. levels - 1.
-            generator: source of the noise.
+            seed: of the noise, see `noise`.
 
         Returns:
             Nats (B,).
         """
         check_shape("Diffusion", pixels, self.shape)
-        x = self.greys[pixels]
+        x, draws = self.greys[pixels], Draws(seed, pixels.device)
         bound = -gaussian_kl(self.signal[-1] * x, 2 * self.deviation[-1].log()).flatten(1).sum(1)
         for t in range(self.steps):
-            step = torch.full((len(x),), t, device=x.device)
-            noisy = self.diffuse(x, step, self._draw(len(x), generator))
+            step = torch.full((x.shape[0],), t, device=x.device)
+            noisy = self.diffuse(x, step, self._draw(x.shape[0], draws))
             if t == 0:
                 log_prob = self.grey_logits(noisy, step).log_softmax(-1).gather(-1, pixels.unsqueeze(-1))
                 bound = bound + log_prob.flatten(1).sum(1)
@@ -228,15 +233,16 @@ class Diffusion(nn.Module):
         return bound
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draws n images by all ancestral steps, (n, *shape) in [0, 1]."""
-        x = self._draw(n, generator)
+    def sample(self, n: int, seed: Seed = None) -> Tensor:
+        """Draws n images by all ancestral steps, (n, *shape) in [0, 1]; see `noise` for the seed."""
+        draws = Draws(seed, self.greys.device)
+        x = self._draw(n, draws)
         for t in reversed(range(self.steps)):
-            x = self.reverse(x, torch.full((n,), t, device=x.device), self._draw(n, generator))
+            x = self.reverse(x, torch.full((n,), t, device=x.device), self._draw(n, draws))
         return (x + 1) / 2
 
     @torch.no_grad()
-    def sample_ddim(self, n: int, steps: int, generator: torch.Generator | None = None) -> Tensor:
+    def sample_ddim(self, n: int, steps: int, seed: Seed = None) -> Tensor:
         """Draws n images by `steps` deterministic steps from noise (Song et al., 2021, eta 0), (n, *shape) in [0, 1].
 
         Raises:
@@ -244,7 +250,7 @@ class Diffusion(nn.Module):
         """
         if not 1 <= steps <= self.steps:
             raise InvalidInput(f"Diffusion: DDIM steps must be in 1 .. {self.steps}; got {steps}")
-        x = self._draw(n, generator)
+        x = self._draw(n, Draws(seed, self.greys.device))
         times = [round(k * self.steps / steps) - 1 for k in range(steps, 0, -1)]  # T - 1, ..., evenly down to above -1
         for t, before in zip(times, [*times[1:], -1], strict=True):
             clean, _ = self.clean(x, torch.full((n,), t, device=x.device))
@@ -252,8 +258,8 @@ class Diffusion(nn.Module):
             x = clean if before < 0 else self.signal[before] * clean + self.deviation[before] * noise
         return (x + 1) / 2
 
-    def _draw(self, n: int, generator: torch.Generator | None) -> Tensor:
-        return torch.randn(n, *self.shape, generator=generator, device=self.greys.device, dtype=self.greys.dtype)
+    def _draw(self, n: int, draws: Draws) -> Tensor:
+        return draws.normal(n, *self.shape, dtype=self.greys.dtype)
 
     def _at(self, table: Tensor, step: Tensor, x: Tensor) -> Tensor:
         return table[step].view(-1, *(1,) * (x.dim() - 1))  # (B, 1, ..) against (B, *shape)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
+from ..noise import Draws, Seed, at_least_float32
 from ..perception.mlp import MLP
 from .gaussian import gaussian_log_prob
 from .pixels import bits_per_dimension, check_shape, dequantise
@@ -81,7 +82,7 @@ class MarginalGaussianisation(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, *shape) in [0, 1) to z of its shape and the log-determinant of the Jacobian (B,)."""
         mass, before = self._masses()
-        position = x.float() * self.bins
+        position = at_least_float32(x).to(mass.dtype) * self.bins
         bin = position.detach().floor().clamp(0, self.bins - 1)
         mass, before = self._pick(mass, bin), self._pick(before, bin)
         u = (before + mass * (position - bin)).clamp(self.smallest / 10, 1 - self.smallest / 10)
@@ -90,15 +91,15 @@ class MarginalGaussianisation(nn.Module):
         return z.to(self.logits.dtype), log_det.flatten(1).sum(1).to(self.logits.dtype)
 
     def inverse(self, z: Tensor) -> Tensor:
-        """z (B, *shape) to the x in [0, 1) float32 that is mapped to it."""
+        """z (B, *shape) to the x in [0, 1), at least float32, that is mapped to it."""
         mass, before = self._masses()
-        u = torch.special.ndtr(z.float())
+        u = torch.special.ndtr(at_least_float32(z).to(mass.dtype))
         bin = ((before <= u.unsqueeze(-1)).sum(-1) - 1).clamp(0, self.bins - 1)
         x = (bin + (u - self._pick(before, bin)) / self._pick(mass, bin)) / self.bins
         return x.clamp(0, 1 - 1e-6)
 
     def _masses(self) -> tuple[Tensor, Tensor]:
-        mass = self.logits.float().softmax(-1) * (1 - self.bins * self.smallest) + self.smallest
+        mass = at_least_float32(self.logits).softmax(-1) * (1 - self.bins * self.smallest) + self.smallest
         return mass, mass.cumsum(-1) - mass  # (*shape, bins)
 
     def _pick(self, table: Tensor, bin: Tensor) -> Tensor:
@@ -121,7 +122,7 @@ class Flow(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, *shape) to its latent of the same shape and the log-determinant of the Jacobian (B,)."""
         check_shape(type(self).__name__, x, self.shape)
-        log_det = x.new_zeros(len(x))
+        log_det = x.new_zeros(x.shape[0])
         for layer in self.layers:
             x, change = layer(x)
             log_det = log_det + change
@@ -145,11 +146,10 @@ class Flow(nn.Module):
         return -self.log_prob(x).mean()
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, n: int, seed: Seed = None) -> Tensor:
         """Draws n points, (n, *shape)."""
         like = next(self.parameters())
-        z = torch.randn(n, *self.shape, generator=generator, device=like.device, dtype=like.dtype)
-        return self.inverse(z)
+        return self.inverse(Draws(seed, like.device).normal(n, *self.shape, dtype=like.dtype))
 
 
 class NICE(Flow):
@@ -212,20 +212,22 @@ class PixelFlow(nn.Module):
         self.marginals = MarginalGaussianisation(shape, levels)
         self.flow = RealNVP(shape, couplings, hidden)
 
-    def log_prob(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def log_prob(self, pixels: Tensor, seed: Seed = None) -> Tensor:
         """A lower bound on the log probability of pictures (B, C, H, W) int64, nats (B,), from one noise each."""
         check_shape("PixelFlow", pixels, self.flow.shape)
-        x, log_det = self.marginals(dequantise(pixels, self.levels, generator))
+        x, log_det = self.marginals(
+            dequantise(pixels, self.levels, seed, at_least_float32(self.marginals.logits).dtype)
+        )
         return self.flow.log_prob(x) + log_det - self.flow.dimensions * math.log(self.levels)
 
-    def loss(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def loss(self, pixels: Tensor, seed: Seed = None) -> Tensor:
         """Mean negative bound on the log probability of pictures (B, C, H, W) int64, bits per pixel."""
-        return bits_per_dimension(self.log_prob(pixels, generator), self.flow.dimensions).mean()
+        return bits_per_dimension(self.log_prob(pixels, seed), self.flow.dimensions).mean()
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, n: int, seed: Seed = None) -> Tensor:
         """Draws n pictures, (n, C, H, W) int64."""
-        return (self.marginals.inverse(self.flow.sample(n, generator)) * self.levels).long()
+        return (self.marginals.inverse(self.flow.sample(n, seed)) * self.levels).long()
 
 
 def _couplings(

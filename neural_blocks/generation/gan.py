@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InvalidInput, unknown_name
+from ..noise import Draws, Seed
 from ..perception.mlp import MLP
 from .gan_losses import GAN_LOSSES, discriminator_loss, generator_loss, gradient_penalty, instance_noise
 from .pixels import check_shape
@@ -23,10 +24,10 @@ def _class_channels(name: str, labels: Tensor | None, classes: int, like: Tensor
         )
     if labels is None:
         return like[:, :0]
-    if tuple(labels.shape) != (len(like),):
-        raise InvalidInput(f"{name}: labels must have shape ({len(like)},); got {tuple(labels.shape)}")
+    if labels.shape != like.shape[:1]:
+        raise InvalidInput(f"{name}: labels must have shape ({like.shape[0]},); got {tuple(labels.shape)}")
     one_hot = F.one_hot(labels, classes).to(like.dtype)
-    return one_hot.view(len(like), classes, *(1,) * (like.dim() - 2)).expand(-1, -1, *like.shape[2:])
+    return one_hot.view(like.shape[0], classes, *(1,) * (like.dim() - 2)).expand(-1, -1, *like.shape[2:])
 
 
 class Generator(nn.Module):
@@ -49,11 +50,10 @@ class Generator(nn.Module):
         given = torch.cat([z, _class_channels(type(self).__name__, labels, self.classes, z)], 1)
         return torch.sigmoid(self.network(given))
 
-    def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, n: int, labels: Tensor | None = None, seed: Seed = None) -> Tensor:
         """Generates n images, (n, C, H, W) in [0, 1], of the classes (n,) if it has classes; gradients flow."""
         like = next(self.parameters())
-        z = torch.randn(n, self.latent_size, generator=generator, device=like.device, dtype=like.dtype)
-        return self(z, labels)
+        return self(Draws(seed, like.device).normal(n, self.latent_size, dtype=like.dtype), labels)
 
 
 class Discriminator(nn.Module):
@@ -222,37 +222,37 @@ class GAN(nn.Module):
         self.generator, self.discriminator = generator, discriminator
         self.loss, self.noise, self.penalty = loss, noise, penalty
 
-    def discriminator_loss(
-        self, images: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def discriminator_loss(self, images: Tensor, labels: Tensor | None = None, seed: Seed = None) -> Tensor:
         """What the discriminator minimises on real images (B, C, H, W) and as many fresh fakes of their classes."""
-        fakes = self.generator.sample(len(images), labels, generator).detach()
-        real, real_class = self._judge(images, labels, generator)
-        fake, fake_class = self._judge(fakes, labels, generator)
+        draws = Draws(seed, images.device)
+        fakes = self.generator.sample(images.shape[0], labels, draws.part()).detach()
+        real, real_class = self._judge(images, labels, draws)
+        fake, fake_class = self._judge(fakes, labels, draws)
         loss = discriminator_loss(self.loss, real, fake)
         if labels is not None and self.discriminator.tells:
             loss = loss + F.cross_entropy(real_class, labels) + F.cross_entropy(fake_class, labels)
         if self.penalty:
             told = labels if self.discriminator.told else None
-            slope = gradient_penalty(lambda x: self.discriminator(x, told), images, fakes, generator)
+            slope = gradient_penalty(lambda x: self.discriminator(x, told), images, fakes, draws.part())
             loss = loss + self.penalty * slope
         return loss
 
-    def generator_loss(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def generator_loss(self, n: int, labels: Tensor | None = None, seed: Seed = None) -> Tensor:
         """What the generator minimises on n fresh images, of the classes (n,) if it has classes."""
-        fake, fake_class = self._judge(self.generator.sample(n, labels, generator), labels, generator)
+        draws = Draws(seed, next(self.generator.parameters()).device)
+        fake, fake_class = self._judge(self.generator.sample(n, labels, draws.part()), labels, draws)
         loss = generator_loss(self.loss, fake)
         if labels is not None and self.discriminator.tells:
             loss = loss + F.cross_entropy(fake_class, labels)
         return loss
 
     @torch.no_grad()
-    def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, n: int, labels: Tensor | None = None, seed: Seed = None) -> Tensor:
         """Generates n images, (n, C, H, W) in [0, 1], of the classes (n,) if it has classes."""
-        return self.generator.sample(n, labels, generator)
+        return self.generator.sample(n, labels, seed)
 
-    def _judge(self, images: Tensor, labels: Tensor | None, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        seen = instance_noise(images, self.noise, generator) if self.noise else images
+    def _judge(self, images: Tensor, labels: Tensor | None, draws: Draws) -> tuple[Tensor, Tensor]:
+        seen = instance_noise(images, self.noise, draws.part()) if self.noise else images
         return self.discriminator.judge(seen, labels if self.discriminator.told else None)
 
 

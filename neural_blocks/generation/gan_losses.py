@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ..errors import unknown_name
+from ..noise import Draws, Seed
 
 GAN_LOSSES = ("minimax", "non_saturating", "least_squares", "wasserstein")
 
@@ -64,18 +65,16 @@ def generator_loss(kind: str, fake: Tensor) -> Tensor:
     return 0.5 * (fake - 1).square().mean() if kind == "least_squares" else -fake.mean()
 
 
-def gradient_penalty(
-    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, generator: torch.Generator | None = None
-) -> Tensor:
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, seed: Seed = None) -> Tensor:
     """Mean squared distance from 1 of the critic's gradient norm between real and fake images (Gulrajani et al., 2017).
 
     Args:
         critic: images (B, ...) to logits (B,), each image judged alone (no batch normalisation).
         real: (B, ...).
         fake: of real's shape.
-        generator: source of the random places between the two.
+        seed: of the random places between the two, see `noise`.
     """
-    share = torch.rand(len(real), *(1,) * (real.dim() - 1), generator=generator, device=real.device, dtype=real.dtype)
+    share = Draws(seed, real.device).uniform(real.shape[0], *(1,) * (real.dim() - 1)).to(real.dtype)
     between = real + share * (fake - real)
     slope = torch.func.grad(lambda x: critic(x).sum())(between)
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
@@ -100,10 +99,9 @@ def spectrally_normalised(module: nn.Module) -> nn.Module:
     return module
 
 
-def instance_noise(images: Tensor, deviation: float, generator: torch.Generator | None = None) -> Tensor:
+def instance_noise(images: Tensor, deviation: float, seed: Seed = None) -> Tensor:
     """Images with Gaussian noise, which makes real and fake distributions overlap (Sønderby et al., 2017)."""
-    noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
-    return images + deviation * noise
+    return images + deviation * Draws(seed, images.device).normal(*images.shape, dtype=images.dtype)
 
 
 def _check(kind: str) -> None:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InvalidInput
+from ..noise import Draws, Seed
 
 
 def check_shape(name: str, x: Tensor, shape: tuple[int, ...]) -> None:
@@ -31,14 +32,14 @@ def unit_scale(pixels: Tensor, levels: int = 17, dtype: torch.dtype = torch.floa
     return pixels.to(dtype) / (levels - 1)
 
 
-def dequantise(pixels: Tensor, levels: int = 17, generator: torch.Generator | None = None) -> Tensor:
-    """Pixels with uniform noise added and scaled to [0, 1) float32, so that a density over the cube can model them.
+def dequantise(pixels: Tensor, levels: int = 17, seed: Seed = None, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Pixels with uniform noise added and scaled to [0, 1), so that a density over the cube can model them.
 
     The mean log density of such a picture, less D ln(levels) for D pixels, is a lower bound on the log probability of
     the pixels (Theis, van den Oord and Bethge, 2016).
     """
-    noise = torch.rand(pixels.shape, generator=generator, device=pixels.device)
-    return (pixels + noise) / levels
+    noise = Draws(seed, pixels.device).uniform(*pixels.shape)
+    return (pixels + noise.to(dtype)) / levels
 
 
 def bits_per_dimension(log_prob: Tensor, dimensions: int) -> Tensor:

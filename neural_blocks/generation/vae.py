@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InvalidInput, unknown_name
+from ..noise import Draws, Seed
 from ..perception.mlp import MLP
 from .gaussian import gaussian_kl, gaussian_log_prob
 from .pixels import check_shape, discretised_logistic, quantise
@@ -93,46 +94,47 @@ class VAE(nn.Module):
         each = LIKELIHOODS[self.likelihood](x, mean, self.log_scale, self.levels)
         return each.flatten(-len(self.shape)).sum(-1)
 
-    def terms(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def terms(self, x: Tensor, seed: Seed = None) -> tuple[Tensor, Tensor]:
         """The evidence bound's terms: ln p(x | z) for one z drawn from q(z | x), and KL(q || prior), each nats (B,)."""
         mean, log_variance = self.encode(x)
-        z = self._draw(mean, log_variance, 1, generator)[0]
+        z = self._draw(mean, log_variance, 1, seed)[0]
         return self.log_likelihood(x, z), gaussian_kl(mean, log_variance).sum(1)
 
-    def elbo(self, x: Tensor, beta: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+    def elbo(self, x: Tensor, beta: float = 1.0, seed: Seed = None) -> Tensor:
         """ln p(x | z) - beta KL, nats (B,); with beta 1 and in expectation a lower bound on ln p(x)."""
-        reconstruction, kl = self.terms(x, generator)
+        reconstruction, kl = self.terms(x, seed)
         return reconstruction - beta * kl
 
-    def loss(self, x: Tensor, beta: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+    def loss(self, x: Tensor, beta: float = 1.0, seed: Seed = None) -> Tensor:
         """Mean negative ELBO of images (B, C, H, W) in [0, 1], nats."""
-        return -self.elbo(x, beta, generator).mean()
+        return -self.elbo(x, beta, seed).mean()
 
-    def importance_bound(self, x: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
+    def importance_bound(self, x: Tensor, samples: int, seed: Seed = None) -> Tensor:
         """The importance-weighted lower bound on ln p(x) (Burda et al., 2016), nats (B,), tighter with more samples.
 
         Args:
             x: images (B, C, H, W) in [0, 1].
             samples: latents drawn for each image, K.
-            generator: source of the draws.
+            seed: of the draws, see `noise`.
         """
         mean, log_variance = self.encode(x)
-        z = self._draw(mean, log_variance, samples, generator)  # (K, B, latent_size)
+        z = self._draw(mean, log_variance, samples, seed)  # (K, B, latent_size)
         log_ratio = gaussian_log_prob(z) - gaussian_log_prob(z, mean, 0.5 * log_variance)  # prior over posterior
         log_weight = self.log_likelihood(x, z) + log_ratio.sum(-1)  # (K, B)
         return log_weight.logsumexp(0) - math.log(samples)
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, n: int, seed: Seed = None) -> Tensor:
         """The images expected of n latents drawn from the prior, (n, C, H, W) in [0, 1]."""
         like = self.log_scale
-        return self.decode(torch.randn(n, self.latent_size, generator=generator, device=like.device, dtype=like.dtype))
+        return self.decode(Draws(seed, like.device).normal(n, self.latent_size, dtype=like.dtype))
 
     def _mean(self, z: Tensor) -> Tensor:
         if z.shape[-1] != self.latent_size:
             raise InvalidInput(f"VAE: latents must have shape (..., {self.latent_size}); got {tuple(z.shape)}")
         return self.decoder(z).unflatten(-1, self.shape)
 
-    def _draw(self, mean: Tensor, log_variance: Tensor, samples: int, generator: torch.Generator | None) -> Tensor:
-        noise = torch.randn(samples, *mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+    def _draw(self, mean: Tensor, log_variance: Tensor, samples: int, seed: Seed) -> Tensor:
+        batch, size = mean.shape
+        noise = Draws(seed, mean.device).normal(batch, samples, size, dtype=mean.dtype).transpose(0, 1)
         return mean + (0.5 * log_variance).exp() * noise  # (samples, B, latent_size)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
+from ..noise import Draws, Seed
 
 ENUMERABLE = 16  # units of which all 2^16 states fit in memory at once
 
@@ -131,26 +132,27 @@ class RBM(nn.Module):
         return torch.sigmoid(hidden @ self.weight.T + self.visible_bias)
 
     @torch.no_grad()
-    def gibbs(self, visible: Tensor, steps: int = 1, generator: torch.Generator | None = None) -> Tensor:
+    def gibbs(self, visible: Tensor, steps: int = 1, seed: Seed = None) -> Tensor:
         """`steps` rounds of drawing h given v, then v given h: (..., V) to (..., V) of 0 and 1."""
+        draws = Draws(seed, visible.device)
         for _ in range(steps):
-            hidden = torch.bernoulli(self(visible), generator=generator)
-            visible = torch.bernoulli(self.reconstruct(hidden), generator=generator)
+            visible = _drawn(self.reconstruct(_drawn(self(visible), draws)), draws)
         return visible
 
-    def loss(self, visible: Tensor, steps: int = 1, generator: torch.Generator | None = None) -> Tensor:
+    def loss(self, visible: Tensor, steps: int = 1, seed: Seed = None) -> Tensor:
         """Contrastive divergence CD-k: mean free energy of the data less that of samples k Gibbs rounds away.
 
         Its gradient is the update rule; its value is not a likelihood. (B, V) to a scalar.
         """
-        negative = self.gibbs(visible, steps, generator)
+        negative = self.gibbs(visible, steps, seed)
         return self.free_energy(visible).mean() - self.free_energy(negative).mean()
 
     @torch.no_grad()
-    def sample(self, n: int, steps: int = 1000, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, n: int, steps: int = 1000, seed: Seed = None) -> Tensor:
         """n states after `steps` Gibbs rounds from uniform bits: (n, V) of 0 and 1."""
-        start = torch.bernoulli(self.visible_bias.new_full((n, len(self.visible_bias)), 0.5), generator=generator)
-        return self.gibbs(start, steps, generator)
+        draws = Draws(seed, self.visible_bias.device)
+        start = _drawn(self.visible_bias.new_full((n, self.visible_bias.shape[0]), 0.5), draws)
+        return self.gibbs(start, steps, draws.part())
 
     def log_partition(self) -> Tensor:
         """log Z, a scalar, by summing over every state of the smaller layer.
@@ -168,8 +170,8 @@ class RBM(nn.Module):
         own, other = self.visible_bias, self.hidden_bias
         if hidden < visible:
             weight, own, other = weight.T, other, own
-        powers = torch.arange(len(own), device=weight.device)
-        states = torch.arange(2 ** len(own), device=weight.device).unsqueeze(1) >> powers & 1  # (2^units, units)
+        powers = torch.arange(own.shape[0], device=weight.device)
+        states = torch.arange(2 ** own.shape[0], device=weight.device).unsqueeze(1) >> powers & 1  # (2^units, units)
         return torch.logsumexp(-_free_energy(states.to(weight.dtype), weight, own, other), 0)
 
     def log_prob(self, visible: Tensor) -> Tensor:
@@ -181,6 +183,10 @@ class RBM(nn.Module):
             raise InvalidInput(
                 f"RBM: visible states must have shape (..., {len(self.visible_bias)}); got {tuple(visible.shape)}"
             )
+
+
+def _drawn(probabilities: Tensor, draws: Draws) -> Tensor:
+    return (draws.uniform(*probabilities.shape) < probabilities).to(probabilities.dtype)
 
 
 def _free_energy(states: Tensor, weight: Tensor, own: Tensor, other: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
+from ..noise import at_least_float32
 
 
 class SkipGram(nn.Module):
@@ -106,7 +107,7 @@ def context_pairs(tokens: Tensor, window: int) -> tuple[Tensor, Tensor]:
     Raises:
         InvalidInput: tokens that are not one sequence, or a window that is not between 1 and T - 1.
     """
-    if tokens.ndim != 1 or not 1 <= window < len(tokens):
+    if tokens.ndim != 1 or not 1 <= window < tokens.shape[0]:
         raise InvalidInput(
             "context_pairs: tokens must have shape (T,) and window lie between 1 and T - 1; "
             f"got {tuple(tokens.shape)} and {window}"
@@ -147,12 +148,12 @@ def svd_vectors(matrix: Tensor, dimension: int) -> Tensor:
     Raises:
         InvalidInput: a matrix that is not (V, V) or a dimension that is not between 1 and V.
     """
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not 1 <= dimension <= len(matrix):
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not 1 <= dimension <= matrix.shape[0]:
         raise InvalidInput(
             "svd_vectors: matrix must have shape (V, V) and dimension lie between 1 and V; "
             f"got {tuple(matrix.shape)} and {dimension}"
         )
-    left, scales, _ = torch.linalg.svd(matrix.float())
+    left, scales, _ = torch.linalg.svd(at_least_float32(matrix))
     return (left[:, :dimension] * scales[:dimension].sqrt()).to(matrix.dtype)
 
 

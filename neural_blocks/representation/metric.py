@@ -7,10 +7,10 @@ from abc import abstractmethod
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..errors import InvalidInput
 from ..perception.mlp import MLP
+from ..robustness.ensemble import WeightAverage
 
 
 def prototypical_logits(support: Tensor, labels: Tensor, query: Tensor, ways: int) -> Tensor:
@@ -142,7 +142,7 @@ def info_nce(query: Tensor, key: Tensor, temperature: float = 0.1) -> Tensor:
             f"info_nce: query and key must have one shape (B, D); got {tuple(query.shape)} and {tuple(key.shape)}"
         )
     logits = F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).T / temperature  # (B, B)
-    return F.cross_entropy(logits, torch.arange(len(query), device=query.device))
+    return F.cross_entropy(logits, torch.arange(query.shape[0], device=query.device))
 
 
 class BYOL(nn.Module):
@@ -163,12 +163,9 @@ class BYOL(nn.Module):
         self, encoder: nn.Module, features: int, *, projection: int = 32, hidden: int = 128, decay: float = 0.99
     ) -> None:
         super().__init__()
-        if not 0 <= decay <= 1:
-            raise InvalidInput(f"BYOL: decay must lie between 0 and 1; got {decay}")
         self.online = nn.Sequential(encoder, _projector(features, hidden, projection))
         self.predictor = _projector(projection, hidden, projection)
-        self.target = AveragedModel(self.online, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-        self.target.requires_grad_(False)
+        self.target = WeightAverage(self.online, decay)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, ...) to the encoder's features (B, D)."""
@@ -179,7 +176,8 @@ class BYOL(nn.Module):
         return self._one_way(first, second) + self._one_way(second, first)
 
     def _one_way(self, view: Tensor, other: Tensor) -> Tensor:
-        target = self.target(other).detach()
+        with torch.no_grad():
+            target = self.target(other)
         return (2 - 2 * F.cosine_similarity(self.predictor(self.online(view)), target, dim=-1)).mean()
 
     def update_target(self) -> None:

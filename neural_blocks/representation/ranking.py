@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInput
+from ..noise import at_least_float32
 
 
 def average_precision(scores: Tensor, relevant: Tensor) -> Tensor:
@@ -29,7 +30,8 @@ def average_precision(scores: Tensor, relevant: Tensor) -> Tensor:
             f"got {tuple(scores.shape)} and {tuple(relevant.shape)}"
         )
     ranked, order = scores.sort(-1, descending=True)
-    hits = relevant.gather(-1, order).float()  # (..., N)
+    dtype = at_least_float32(scores).dtype if scores.is_floating_point() else torch.float32
+    hits = relevant.gather(-1, order).to(dtype)  # (..., N)
     last = torch.searchsorted(-ranked, -ranked, right=True) - 1  # the last place of each item's ties
     precision = hits.cumsum(-1).gather(-1, last) / (last + 1)
     return (precision * hits).sum(-1) / hits.sum(-1).clamp(min=1)

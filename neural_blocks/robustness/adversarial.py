@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InvalidInput, unknown_name
+from ..noise import Draws, Seed
 
 Model = Callable[[Tensor], Tensor]
 NORMS = ("linf", "l2")
@@ -79,7 +80,7 @@ def fgsm(
     """
     gradient = input_gradient(model, x, labels)
     step = steepest_step(-gradient if targeted else gradient, epsilon, norm)
-    return (x + step).clamp(*bounds)
+    return (x.detach() + step).clamp(*bounds)
 
 
 def pgd(
@@ -129,13 +130,14 @@ def pgd(
     )
 
 
-def random_in_ball(x: Tensor, epsilon: float, norm: str = "linf", generator: torch.Generator | None = None) -> Tensor:
+def random_in_ball(x: Tensor, epsilon: float, norm: str = "linf", seed: Seed = None) -> Tensor:
     """x (B, ...) plus a perturbation drawn uniformly from the ball of that radius: where PGD may start."""
     _check_ball("random_in_ball", epsilon, norm)
+    draws = Draws(seed, x.device)
     if norm == "linf":
-        return x + epsilon * (2 * torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) - 1)
-    direction = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-    radius = torch.rand(len(x), generator=generator, device=x.device, dtype=x.dtype) ** (1 / x[0].numel())  # (B,)
+        return x + epsilon * (2 * draws.uniform(*x.shape) - 1).to(x.dtype)
+    direction = draws.normal(*x.shape, dtype=x.dtype)
+    radius = (draws.uniform(x.shape[0]) ** (1 / x[0].numel())).to(x.dtype)  # (B,)
     return x + steepest_step(direction, epsilon, "l2") * radius.view(-1, *[1] * (x.ndim - 1))
 
 
@@ -148,7 +150,7 @@ def trades_attack(
     steps: int = 10,
     norm: str = "linf",
     bounds: tuple[float, float] = (0.0, 1.0),
-    generator: torch.Generator | None = None,
+    seed: Seed = None,
 ) -> Tensor:
     """Inputs in the ball on which the model's prediction differs most from that on x, by KL: (B, ...) to (B, ...).
 
@@ -157,7 +159,7 @@ def trades_attack(
     """
     with torch.no_grad():
         clean = F.log_softmax(model(x), -1)
-    noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    noise = Draws(seed, x.device).normal(*x.shape, dtype=x.dtype)
     return _ascend(
         lambda inputs: F.kl_div(F.log_softmax(model(inputs), -1), clean, reduction="sum", log_target=True),
         x,
@@ -204,7 +206,7 @@ def adversarial_training_step(
     steps: int = 10,
     norm: str = "linf",
     beta: float | None = None,
-    generator: torch.Generator | None = None,
+    seed: Seed = None,
 ) -> Tensor:
     """One optimiser step on the worst inputs in the ball; the attack sees the model in evaluation mode.
 
@@ -219,17 +221,17 @@ def adversarial_training_step(
         norm: "linf" or "l2".
         beta: None minimises the cross-entropy of PGD examples (Madry et al., 2018); a number is the weight of
             `trades_loss` (Zhang et al., 2019).
-        generator: draws where the attack starts.
+        seed: of where the attack starts, see `noise`.
 
     Returns:
         The loss before the step, a detached scalar.
     """
     model.eval()
     if beta is None:
-        start = random_in_ball(x, epsilon, norm, generator)
+        start = random_in_ball(x, epsilon, norm, seed)
         attacked = pgd(model, x, labels, epsilon, step_size=step_size, steps=steps, norm=norm, start=start)
     else:
-        attacked = trades_attack(model, x, epsilon, step_size=step_size, steps=steps, norm=norm, generator=generator)
+        attacked = trades_attack(model, x, epsilon, step_size=step_size, steps=steps, norm=norm, seed=seed)
     model.train()
     if beta is None:
         loss = F.cross_entropy(model(attacked), labels)
@@ -330,7 +332,8 @@ def _ascend(
     _check_ball("pgd", epsilon, norm)
     if start.shape != x.shape:
         raise InvalidInput(f"pgd: start must have shape {tuple(x.shape)}; got {tuple(start.shape)}")
-    adversarial = project(start - x, epsilon, norm).add(x).clamp(*bounds).detach()
+    x, start = x.detach(), start.detach()  # what the attack finds is data, whatever x was made by
+    adversarial = project(start - x, epsilon, norm).add(x).clamp(*bounds)
     for _ in range(steps):
         moved = adversarial + steepest_step(_gradient(objective, adversarial), step_size, norm)
         adversarial = project(moved - x, epsilon, norm).add(x).clamp(*bounds)

@@ -66,7 +66,7 @@ def reliability(probabilities: Tensor, labels: Tensor, bins: int = 15) -> tuple[
     count = members.sum(0)
     right = (choice == labels).to(confidence.dtype)
     filled = count.clamp(min=1)
-    return confidence @ members / filled, right @ members / filled, count / len(labels)
+    return confidence @ members / filled, right @ members / filled, count / labels.shape[0]
 
 
 def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> Tensor:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_avg_fn
 
 from ..errors import InvalidInput
 
@@ -50,22 +51,49 @@ def snapshot(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model).eval().requires_grad_(False)
 
 
-def weight_average(model: nn.Module, decay: float | None = None) -> AveragedModel:
-    """A copy of the model that averages its weights at each `.update_parameters(model)`.
+class WeightAverage(nn.Module):
+    """A copy of a model that averages its weights at each `update_parameters`, called like the model.
+
+    Everything it is stands in its `state_dict`; it can be pickled and copied. Floating-point buffers, such as batch
+    statistics, are averaged too, other buffers are taken over. Its weights want no gradients.
 
     Args:
-        model: the model in training.
-        decay: share of the average kept at each update, an exponential moving average; None weighs all updates alike
-            (stochastic weight averaging, Izmailov et al., 2018).
+        model: the model in training; the average starts as its copy.
+        decay: share of the average kept at each update, an exponential moving average from the copy on; None weighs
+            all updates alike and the copy not at all (stochastic weight averaging, Izmailov et al., 2018).
 
-    Returns:
-        PyTorch's `AveragedModel`, called like the model; its buffers, such as batch statistics, are averaged too.
+    Attributes:
+        module: the model with averaged weights.
 
     Raises:
         InvalidInput: a decay outside [0, 1].
     """
-    if decay is not None and not 0 <= decay <= 1:
-        raise InvalidInput(f"weight_average: decay must lie between 0 and 1; got {decay}")
-    if decay is None:  # tensor by tensor: PyTorch's grouped form refuses batch normalisation's integer counter
-        return AveragedModel(model, avg_fn=get_swa_avg_fn(), use_buffers=True)
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+    n_averaged: Tensor
+
+    def __init__(self, model: nn.Module, decay: float | None = None) -> None:
+        super().__init__()
+        if decay is not None and not 0 <= decay <= 1:
+            raise InvalidInput(f"{type(self).__name__}: decay must lie between 0 and 1; got {decay}")
+        self.module, self.decay = copy.deepcopy(model).requires_grad_(False), decay
+        some = next(itertools.chain(model.parameters(), model.buffers()), torch.zeros(()))
+        self.register_buffer("n_averaged", torch.zeros((), dtype=torch.int64, device=some.device))
+
+    def forward(self, *arguments: Any, **named: Any) -> Any:
+        """What the averaged model gives."""
+        return self.module(*arguments, **named)
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Takes the model's present weights in; to be called after each optimiser step."""
+        share: Tensor | float = 1 - self.decay if self.decay is not None else 1 / (self.n_averaged + 1)
+        pairs = itertools.chain(
+            zip(self.module.parameters(), model.parameters(), strict=True),
+            zip(self.module.buffers(), model.buffers(), strict=True),
+        )
+        for average, new in pairs:
+            if average.is_floating_point():
+                average.lerp_(new, share.to(average.dtype) if isinstance(share, Tensor) else share)
+            else:
+                average.copy_(new)
+        self.n_averaged += 1

@@ -20,7 +20,12 @@ def coral(source: Tensor, target: Tensor) -> Tensor:
     Raises:
         InvalidInput: features that are not (B, D) of one D with at least two rows.
     """
-    if source.ndim != 2 or target.ndim != 2 or source.shape[1] != target.shape[1] or min(len(source), len(target)) < 2:
+    if (
+        source.ndim != 2
+        or target.ndim != 2
+        or source.shape[1] != target.shape[1]
+        or min(source.shape[0], target.shape[0]) < 2
+    ):
         raise InvalidInput(
             "coral: source and target must have shapes (B, D) and (C, D) with at least two rows; "
             f"got {tuple(source.shape)} and {tuple(target.shape)}"
@@ -116,8 +121,11 @@ class GroupDRO(nn.Module):
         means = losses @ members / members.sum(0).clamp(min=1)  # (G,)
         if self.training:
             with torch.no_grad():
-                self.weights.copy_(torch.softmax(self.weights.log() + self.step_size * means, 0))
-        return (self.weights * means).sum()
+                weights = torch.softmax(self.weights.log() + self.step_size * means, 0)
+                self.weights.copy_(weights)
+        else:
+            weights = self.weights.clone()  # a later update must not reach into this loss's graph
+        return (weights * means).sum()
 
 
 def mixup(x: Tensor, targets: Tensor, share: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,4 +154,4 @@ def mixup(x: Tensor, targets: Tensor, share: Tensor, order: Tensor) -> tuple[Ten
 
 def _covariance(features: Tensor) -> Tensor:
     centred = features - features.mean(0)
-    return centred.T @ centred / (len(features) - 1)
+    return centred.T @ centred / (features.shape[0] - 1)

@@ -50,31 +50,38 @@ def attention(
 
 def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
     """softmax(Q Kᵀ / √d + bias) (..., T, S), whose rows sum to 1; arguments as of `attention`."""
-    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-    return masked_softmax(scores if bias is None else scores + bias, mask)
+    scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)  # (..., T, S)
+    return masked_softmax(scores if bias is None else scores.add_(bias), mask)
 
 
 def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
     """Softmax over the places of the last axis where the mask (bool) is True; zeros where it is nowhere."""
     if mask is None:
         return scores.softmax(-1)
-    nowhere = ~mask.any(-1, keepdim=True)  # a softmax over nothing is NaN, and so is its gradient
-    return scores.masked_fill(~mask, -torch.inf).masked_fill(nowhere, 0.0).softmax(-1).masked_fill(nowhere, 0.0)
+    lowest = torch.finfo(scores.dtype).min  # not -inf: a softmax over nothing would be NaN, and so would its gradient
+    unseen = ~mask
+    return scores.masked_fill(unseen, lowest).softmax(-1).masked_fill(unseen, 0)
 
 
 def hide_unseen(mask: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
     """Keeps NaN and infinity of masked places out of sums, where times 0 would let them through.
 
     Args:
-        mask: (..., T, S) bool, True where a query may look.
-        parts: (..., S, D) each, such as keys and values.
+        mask: (B, 1, T, S) or (B, T, S) bool, True where a query may look; what broadcasts to it.
+        parts: (B, h, S, D) or (B, S, D) each, such as keys and values.
 
     Returns:
-        The parts with zeros in the places that are not finite, and (..., T, 1) bool, where a query may look at such a
-        place: what it finds is NaN.
+        The parts with zeros in masked places that are not finite, and (B, 1, T, 1) or (B, T, 1) bool, where a query may
+        look at a place that is not finite but had to be hidden from others: what it finds is NaN.
     """
-    broken = torch.stack([~part.isfinite().all(-1) for part in parts]).any(0)  # (..., S)
+    if mask.shape[-2] == 1:  # all queries look at the same places
+        unseen = ~mask.transpose(-1, -2)
+        return *(part.masked_fill(unseen, 0) for part in parts), torch.zeros_like(mask[..., :1])
+    sums = torch.stack([part.sum(-1, dtype=at_least_float32(part).dtype) for part in parts]).sum(0)  # (B, h, S)
+    broken = ~sums.isfinite()
     hidden = tuple(part.masked_fill(broken.unsqueeze(-1), 0) for part in parts)
+    if broken.dim() == 3 and mask.shape[1] == 1:
+        broken = broken.any(1, keepdim=True)
     return *hidden, (mask & broken.unsqueeze(-2)).any(-1, keepdim=True)
 
 

@@ -1,7 +1,7 @@
 """Decoding: a sequence from a model's step form, greedily, by beam search or by drawing.
 
 A step takes the last tokens (B,) int64 and a memory (a tuple of tensors whose first axis is the row) and gives the next
-tokens' logits (B, V) and the memory after; `language_model.LanguageModel.step` is one. No gradient flows through decoding.
+tokens' logits (B, V) and the memory after; `language_model.LanguageModel.step` is one. Decoding keeps no gradients.
 """
 
 from __future__ import annotations

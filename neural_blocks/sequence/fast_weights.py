@@ -80,7 +80,7 @@ class FastWeights(Memory):
         of_memory = (episode == 0)[:, None, :, None]  # (B, 1, T, 1)
         broken = ~matrix.isfinite().flatten(2).all(2)[..., None, None]  # (B, h, 1, 1)
         matrix, lost = matrix.masked_fill(broken, 0), lost | (of_memory & broken)
-        likeness = key @ before.transpose(-1, -2) * decay * seen  # (B, h, T, T)
+        likeness = (key @ before.transpose(-1, -2) * decay).masked_fill_(~seen, 0)  # (B, h, T, T)
         since = (fading.unsqueeze(1) * (time + 1)).exp().unsqueeze(-1)  # (h, T, 1) what is left of the memory
         old = (key @ matrix) * since * of_memory
         found = (likeness @ value + old).masked_fill(lost, torch.nan).permute(2, 0, 1, 3).flatten(2)  # (T, B, h d)

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput
 from ..noise import Seed
-from .positions import positions
 from .decoding import ancestral
+from .positions import positions
 from .text import token_loss
 from .transformer import Decoder
 

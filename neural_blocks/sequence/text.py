@@ -132,7 +132,7 @@ def _bleu_counts(
         raise unknown_name("BLEU: smoothing", smoothing, SMOOTHINGS)
     if max_n < 1:
         raise InvalidInput(f"BLEU: max_n must be at least 1; got {max_n}")
-    if hypotheses.dim() != 2 or references.dim() != 3 or len(hypotheses) != len(references):
+    if hypotheses.dim() != 2 or references.dim() != 3 or hypotheses.shape[0] != references.shape[0]:
         shapes = f"{tuple(hypotheses.shape)} and {tuple(references.shape)}"
         raise InvalidInput(f"BLEU: hypotheses and references must have shapes (B, T) and (B, R, S); got {shapes}")
     present, reference_present = hypotheses >= 0, references >= 0
