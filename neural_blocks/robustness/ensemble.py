@@ -97,3 +97,8 @@ class WeightAverage(nn.Module):
             else:
                 average.copy_(new)
         self.n_averaged += 1
+
+
+def weight_average(model: nn.Module, decay: float | None = None) -> WeightAverage:
+    """A copy of the model that averages its weights; arguments and errors as of `WeightAverage`."""
+    return WeightAverage(model, decay)

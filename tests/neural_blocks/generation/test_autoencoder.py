@@ -38,13 +38,13 @@ def test_tied_weights_are_one_matrix_used_twice(images):
 def test_corruption_zeroes_its_share_and_the_clean_image_is_the_target():
     x = torch.rand(500, 1, 8, 8) + 0.1
     model = DenoisingAutoencoder((1, 8, 8), 4, share=0.3)
-    seen = model.corrupt(x, torch.Generator().manual_seed(0))
+    seen = model.corrupt(x, seed=0)
     assert (seen == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
     assert torch.equal(seen[seen != 0], x[seen != 0])
     x = x.clamp(max=1)
-    seen = model.corrupt(x, torch.Generator().manual_seed(0))
+    seen = model.corrupt(x, seed=0)
     expected = F.binary_cross_entropy(model(seen), x)
-    torch.testing.assert_close(model.loss(x, torch.Generator().manual_seed(0)), expected)
+    torch.testing.assert_close(model.loss(x, seed=0), expected)
 
 
 def test_sparsity_is_the_divergence_of_the_mean_activation(images):
@@ -57,7 +57,7 @@ def test_sparsity_is_the_divergence_of_the_mean_activation(images):
 
 
 def test_patches_are_in_raster_order_and_can_be_put_back(images):
-    model = MaskedAutoencoder((1, 8, 8), patch=2, width=16, heads=2, layers=1)
+    model = MaskedAutoencoder((1, 8, 8), patch=2, d_model=16, n_head=2, layers=1)
     patches = model.to_patches(images)
     assert patches.shape == (6, 16, 4)
     torch.testing.assert_close(patches[:, 5], images[:, 0, 2:4, 2:4].flatten(1))
@@ -65,7 +65,7 @@ def test_patches_are_in_raster_order_and_can_be_put_back(images):
 
 
 def test_a_masked_autoencoder_does_not_see_what_is_hidden(images):
-    model = MaskedAutoencoder(width=16, heads=2, layers=1)
+    model = MaskedAutoencoder(d_model=16, n_head=2, layers=1)
     order = model.draw_order(6)
     assert (order.sort(1).values == torch.arange(16)).all()
     patches, other = model.to_patches(images), model.to_patches(torch.rand_like(images))
@@ -78,18 +78,18 @@ def test_a_masked_autoencoder_does_not_see_what_is_hidden(images):
 
 
 def test_the_masked_loss_counts_hidden_patches_only(images):
-    model = MaskedAutoencoder(width=16, heads=2, layers=1)
-    order = model.draw_order(6, torch.Generator().manual_seed(3))
+    model = MaskedAutoencoder(d_model=16, n_head=2, layers=1)
+    order = model.draw_order(6, seed=3)
     rebuilt, target = model.to_patches(model(images, order)), model.to_patches(images)
     hidden = order.argsort(1) >= 4
     expected = F.binary_cross_entropy(rebuilt[hidden], target[hidden])
-    torch.testing.assert_close(model.loss(images, torch.Generator().manual_seed(3)), expected)
+    torch.testing.assert_close(model.loss(images, seed=3), expected)
 
 
 @pytest.mark.parametrize("by_position", [True, False])
 def test_rebuilt_patches_stand_in_their_places(by_position):
     """A decoder that brightens the patch at the first position, or every patch that was hidden, and no other."""
-    model = MaskedAutoencoder((1, 4, 4), patch=2, width=8, heads=1, layers=1, share=0.5)
+    model = MaskedAutoencoder((1, 4, 4), patch=2, d_model=8, n_head=1, layers=1, share=0.5)
     with torch.no_grad():
         for weight in [*model.decoder.parameters(), *model.narrow.parameters(), *model.pixels.parameters()]:
             weight.zero_()
@@ -112,7 +112,7 @@ def test_rebuilt_patches_stand_in_their_places(by_position):
         (lambda: Autoencoder((4,), 2).decode(torch.zeros(3, 3)), r"\(B, 2\); got \(3, 3\)"),
         (lambda: SparseAutoencoder((4,), 2, target=1.0), r"\(0, 1\); got 1.0"),
         (lambda: MaskedAutoencoder(patch=3), r"patch 3 must divide H and W; got shape \(1, 8, 8\)"),
-        (lambda: MaskedAutoencoder(width=20), "multiple of 2 . 4 heads; got 20"),
+        (lambda: MaskedAutoencoder(d_model=20), "multiple of 2 . 4 heads; got 20"),
         (lambda: MaskedAutoencoder(share=1.0), "hide some of 16 patches but not all; got 1.0"),
         (
             lambda: MaskedAutoencoder()(torch.zeros(2, 1, 8, 8), torch.zeros(2, 15).long()),

@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.generation.diffusion import Denoiser, Diffusion, noise_schedule
+from palaestra.neural_blocks.noise import Draws
 
 SCHEDULES = ("linear", "cosine")
 
@@ -73,7 +74,7 @@ def test_the_bound_stays_below_and_is_tight_with_many_steps(schedule):
     model = Diffusion(levels=5, steps=200, schedule=schedule, width=8, blocks=1)
     pixels = torch.randint(5, (100, 1, 8, 8), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        bound = model.bound(pixels, torch.Generator().manual_seed(1)).mean().item()
+        bound = model.bound(pixels, seed=1).mean().item()
     exact = -64 * math.log(5)
     assert 1.03 * exact < bound < exact
 
@@ -81,8 +82,8 @@ def test_the_bound_stays_below_and_is_tight_with_many_steps(schedule):
 @pytest.mark.parametrize("name", ["ancestral", "ddim"])
 def test_samplers_reach_the_distribution_of_uniform_greys(name):
     """Five uniform greys in [0, 1] have mean 1/2 and variance 1/8, a fifth of the mass on each."""
-    model, generator = Diffusion(levels=5, steps=50, width=8, blocks=1), torch.Generator().manual_seed(0)
-    images = model.sample(200, generator) if name == "ancestral" else model.sample_ddim(200, 50, generator)
+    model = Diffusion(levels=5, steps=50, width=8, blocks=1)
+    images = model.sample(200, seed=0) if name == "ancestral" else model.sample_ddim(200, 50, seed=0)
     assert images.mean().item() == pytest.approx(0.5, abs=0.01)
     assert images.var().item() == pytest.approx(0.125, abs=0.01)
     greys = torch.bincount((images * 4).round().long().flatten(), minlength=5) / images.numel()
@@ -97,9 +98,10 @@ def test_the_loss_of_a_wrong_denoiser_is_larger():
         model = Diffusion((1, 2, 2), levels=5, steps=20, width=8, blocks=1)
         with torch.no_grad():
             model.denoiser.last[1].bias.view(4, 5)[:, grey] = 1e5
-        losses.append(model.loss(torch.zeros(64, 1, 2, 2), torch.Generator().manual_seed(0)).item())
+        losses.append(model.loss(torch.zeros(64, 1, 2, 2), seed=0).item())
     assert losses[0] == pytest.approx(0, abs=1e-6)
-    step = torch.randint(20, (64,), generator=torch.Generator().manual_seed(0))
+    step = (Draws(0, torch.device("cpu")).uniform(64) * 20).long()
+    assert step.unique().numel() > 15
     kept = torch.cumprod(1 - noise_schedule("cosine", 20), 0)[step]
     assert losses[1] == pytest.approx((4 * kept / (1 - kept)).mean().item(), rel=1e-3)
 

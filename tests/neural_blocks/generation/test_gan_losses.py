@@ -96,7 +96,7 @@ def test_spectral_norm_divides_by_the_largest_singular_value():
 
 
 def test_instance_noise_is_gaussian_of_the_given_deviation():
-    noise = instance_noise(torch.ones(200, 1, 8, 8), 0.3, torch.Generator().manual_seed(0)) - 1
+    noise = instance_noise(torch.ones(200, 1, 8, 8), 0.3, seed=0) - 1
     assert noise.std().item() == pytest.approx(0.3, abs=0.01)
     assert noise.mean().item() == pytest.approx(0, abs=0.01)
 

@@ -150,7 +150,7 @@ def test_a_denoising_autoencoder_restores_more_than_a_third_of_what_was_lost(dig
 def test_a_masked_autoencoder_guesses_hidden_patches_better_than_the_mean_picture(digits):
     torch.manual_seed(0)
     images, _, test_images, _ = digits
-    model = MaskedAutoencoder(width=32, share=0.5)
+    model = MaskedAutoencoder(d_model=32, share=0.5)
     train(lambda rows: model.loss(images[rows]), model.parameters(), 700, 3e-3)
     with torch.no_grad():
         order = model.draw_order(len(test_images))

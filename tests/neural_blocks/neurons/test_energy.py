@@ -146,7 +146,7 @@ def test_free_energy_and_hidden_probabilities_equal_scikit_learns():
 
 def test_gibbs_samples_have_the_exact_distribution():
     rbm = random_rbm(3, 4)
-    samples = rbm.sample(40_000, steps=40, generator=torch.Generator().manual_seed(0))
+    samples = rbm.sample(40_000, steps=40, seed=0)
     index = (samples @ torch.tensor([4.0, 2.0, 1.0])).long()
     frequency = torch.bincount(index, minlength=8) / len(samples)
     torch.testing.assert_close(frequency, rbm.log_prob(bits(3)).exp().detach(), atol=0.012, rtol=0)
@@ -154,16 +154,16 @@ def test_gibbs_samples_have_the_exact_distribution():
 
 def test_contrastive_divergence_has_the_textbook_gradient():
     rbm, visible = random_rbm(4, 3), bits(4)
-    negative = rbm.gibbs(visible, 2, torch.Generator().manual_seed(5))
-    rbm.loss(visible, 2, torch.Generator().manual_seed(5)).backward()
+    negative = rbm.gibbs(visible, 2, seed=5)
+    rbm.loss(visible, 2, seed=5).backward()
     wanted = (negative.T @ rbm(negative) - visible.T @ rbm(visible)) / len(visible)
     torch.testing.assert_close(rbm.weight.grad, wanted.detach())
     torch.testing.assert_close(rbm.visible_bias.grad, negative.mean(0) - visible.mean(0))
 
 
-def test_sampling_is_a_function_of_the_generator():
+def test_sampling_is_a_function_of_the_seed():
     rbm = random_rbm(6, 4)
-    first, second = (rbm.sample(5, steps=3, generator=torch.Generator().manual_seed(2)) for _ in range(2))
+    first, second = (rbm.sample(5, steps=3, seed=2) for _ in range(2))
     torch.testing.assert_close(first, second)
     assert first.shape == (5, 6)
 

@@ -1,6 +1,8 @@
 """Ensembles: averages of predictions and of weights."""
 
+import copy
 import io
+import pickle
 
 import pytest
 import torch
@@ -45,16 +47,47 @@ def test_a_snapshot_is_frozen_while_its_model_trains_on():
 @pytest.mark.parametrize("decay", [None, 0.9])
 def test_weights_and_buffers_are_averaged(decay):
     model = nn.BatchNorm1d(1)
-    averaged, wanted = weight_average(model, decay), 0.0
+    with torch.no_grad():
+        model.weight.fill_(7.0)
+        model.running_mean.fill_(70.0)
+    averaged, wanted = weight_average(model, decay), 7.0
     for step in range(5):
         with torch.no_grad():
             model.weight.fill_(float(step))
             model.running_mean.fill_(10.0 * step)
         averaged.update_parameters(model)
-        share = 1 / (step + 1) if decay is None or step == 0 else 1 - decay
+        share = 1 / (step + 1) if decay is None else 1 - decay  # the first update is one like the others
         wanted = (1 - share) * wanted + share * step
-    assert averaged.module.weight.item() == pytest.approx(wanted)
-    assert averaged.module.running_mean.item() == pytest.approx(10 * wanted)
+        assert averaged.module.weight.item() == pytest.approx(wanted, abs=1e-6)
+        assert averaged.module.running_mean.item() == pytest.approx(10 * wanted, abs=1e-5)
+    assert averaged.n_averaged.item() == 5
+    assert not any(parameter.requires_grad for parameter in averaged.parameters())
+
+
+def test_whole_number_buffers_are_taken_over():
+    model = nn.BatchNorm1d(3)
+    averaged = weight_average(model, 0.9)
+    for _ in range(4):
+        model(torch.randn(5, 3))
+    averaged.update_parameters(model)
+    assert averaged.module.num_batches_tracked.item() == 4
+
+
+@pytest.mark.parametrize("decay", [None, 0.9])
+@pytest.mark.parametrize("copied", [lambda block: pickle.loads(pickle.dumps(block)), copy.deepcopy, "state"])
+def test_an_average_goes_on_as_it_was_from_a_pickle_a_copy_or_its_state(decay, copied):
+    model = members()[0]
+    average = weight_average(model, decay)
+    average.update_parameters(members()[1])
+    if copied == "state":
+        twin = weight_average(members()[2], decay)
+        twin.load_state_dict(average.state_dict())
+    else:
+        twin = copied(average)
+    for block in (average, twin):
+        block.update_parameters(members()[2])
+    for own, other in zip(average.state_dict().values(), twin.state_dict().values(), strict=True):
+        assert torch.equal(own, other)
 
 
 @pytest.mark.parametrize("make", [lambda: Ensemble(members()), lambda: weight_average(members()[0], 0.9)])

@@ -96,7 +96,7 @@ def test_pgd_finds_the_worst_point_of_a_linear_model(norm):
     """The margin of two classes is linear: its minimum in the ball is in closed form, from any start."""
     torch.manual_seed(0)
     model, x, labels = nn.Linear(7, 2), torch.randn(9, 7), torch.tensor([0, 1, 0] * 3)
-    start = random_in_ball(x, 0.2, norm, torch.Generator().manual_seed(0))
+    start = random_in_ball(x, 0.2, norm, seed=0)
     found = pgd(model, x, labels, 0.2, step_size=0.05, steps=40, norm=norm, bounds=WIDE, start=start)
     downhill = (model.weight[1 - labels] - model.weight[labels]).detach()
     torch.testing.assert_close(found, x + steepest_step(downhill, 0.2, norm), atol=2e-3, rtol=0)
@@ -132,7 +132,7 @@ def test_a_targeted_attack_raises_the_wanted_class(model, batch, norm):
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_random_starts_fill_the_ball(norm):
     x = torch.zeros(20_000, 3)
-    length = lengths(random_in_ball(x, 2.0, norm, torch.Generator().manual_seed(0)), norm)
+    length = lengths(random_in_ball(x, 2.0, norm, seed=0), norm)
     assert length.max() <= 2 + 1e-5
     # a uniform point's length is distributed as 2 u^(1/3), whose median is 2 / 2^(1/3)
     assert length.median().item() == pytest.approx(2 / 2 ** (1 / 3), abs=0.01)
@@ -140,7 +140,7 @@ def test_random_starts_fill_the_ball(norm):
 
 def test_the_trades_attack_raises_the_divergence_inside_the_ball(model, batch):
     x, _ = batch
-    found = trades_attack(model, x, 0.2, step_size=0.05, generator=torch.Generator().manual_seed(0))
+    found = trades_attack(model, x, 0.2, step_size=0.05, seed=0)
     clean, near = (torch.distributions.Categorical(logits=model(inputs).detach()) for inputs in (x, found))
     noise = torch.distributions.Categorical(logits=model(random_in_ball(x, 0.2)).detach())
     divergence = torch.distributions.kl_divergence
@@ -161,9 +161,9 @@ def test_an_adversarial_training_step_lowers_the_loss_it_returns(beta):
     model = nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3))
     x, labels = torch.rand(32, 6), torch.randint(0, 3, (32,))
     optimiser = torch.optim.Adam(model.parameters(), 0.01)
-    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
     step = functools.partial(adversarial_training_step, model, optimiser, x, labels, 0.05)
-    reached = [step(step_size=0.02, steps=5, beta=beta, generator=generator) for _ in range(30)]
+    reached = [step(step_size=0.02, steps=5, beta=beta) for _ in range(30)]
     assert model.training
     assert reached[-1] < 0.9 * reached[0]
     assert not reached[0].requires_grad

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch._dynamo.testing
 from torch import nn
 
 from palaestra.neural_blocks.errors import InvalidInput
