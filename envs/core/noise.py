@@ -1,7 +1,7 @@
 """Counter-based randomness: every uniform is a hash of (seed, purpose, counter, position).
 
 Row i of a batch seeded s draws what row 0 of a batch seeded s + i draws, on every device, so a batch replays one
-environment at a time. The hash is SplitMix64 (Steele, Lea and Flood, 2014); the counter is its Weyl sequence.
+environment at a time. The hash itself stands in `neural_blocks.noise`.
 """
 
 from __future__ import annotations
@@ -9,47 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...neural_blocks.noise import SMALLEST as SMALLEST
+from ...neural_blocks.noise import bits as bits
+from ...neural_blocks.noise import keys as keys
+from ...neural_blocks.noise import normal as normal
+from ...neural_blocks.noise import uniform as uniform
+
 RESET, STEP = 1, 2  # purposes: streams of the same seed that never meet
-SMALLEST = 2.0**-25  # in place of a uniform of 0, whose quantile is infinite
 BLOCK = 8192  # uniforms drawn ahead, at most, when all environments advance together
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >= 1 << 63 else value
-
-
-GOLDEN = _signed(0x9E3779B97F4A7C15)
-FIRST = _signed(0xBF58476D1CE4E5B9)
-SECOND = _signed(0x94D049BB133111EB)
-
-
-def _mix(x: Tensor) -> Tensor:
-    """SplitMix64's finaliser on int64, in place; a masked arithmetic shift is a logical one."""
-    x.bitwise_xor_((x >> 30).bitwise_and_((1 << 34) - 1)).mul_(FIRST)
-    x.bitwise_xor_((x >> 27).bitwise_and_((1 << 37) - 1)).mul_(SECOND)
-    return x.bitwise_xor_((x >> 31).bitwise_and_((1 << 33) - 1))
-
-
-def keys(seeds: Tensor, purpose: int) -> Tensor:
-    """One int64 key per environment from int64 seeds (B,) and the purpose of the stream."""
-    return _mix(_mix(seeds + GOLDEN).add_(_signed(purpose * GOLDEN & (1 << 64) - 1)))
-
-
-def bits(key: Tensor, counter: Tensor, width: int) -> Tensor:
-    """64 random bits each, as int64: shape of `counter` broadcast with `key`, plus (width,)."""
-    position = torch.arange(1, width + 1, device=key.device)
-    x = (counter * width).unsqueeze(-1) + position
-    return _mix(x.mul_(GOLDEN) + key.unsqueeze(-1))
-
-
-def uniform(key: Tensor, counter: Tensor, width: int) -> Tensor:
-    """float32 uniforms in [0, 1), multiples of 2^-24: shape of `counter` broadcast with `key`, plus (width,)."""
-    return (bits(key, counter, width) >> 40).bitwise_and_((1 << 24) - 1).to(torch.float32).mul_(2.0**-24)
-
-
-def normal(noise: Tensor) -> Tensor:
-    """Standard normal variates from uniforms in [0, 1), of the same shape and dtype: their quantiles."""
-    return torch.special.ndtri(noise.clamp(min=SMALLEST))
 
 
 class NoiseStream:

@@ -135,9 +135,7 @@ def test_samples_follow_the_models_probabilities():
     wanted = model.log_prob(torch.cartesian_prod(torch.arange(3), torch.arange(3))).exp()
     torch.testing.assert_close(share, wanted.detach(), atol=0.012, rtol=0)
     assert wanted.max() > 0.2
-    assert torch.equal(
-        model.sample(9, seed=3), model.sample(9, seed=torch.tensor(3))
-    )
+    assert torch.equal(model.sample(9, seed=3), model.sample(9, seed=torch.tensor(3)))
 
 
 def test_a_context_decides_what_is_sampled():
@@ -157,9 +155,15 @@ def test_patches_are_cut_row_by_row():
 
 
 CASES = {
-    "encoder": lambda: (Encoder(C, 2, 2, norm="post"), (torch.randn(B, T, C), padding_mask(torch.tensor([5, 1, 3]), T))),
+    "encoder": lambda: (
+        Encoder(C, 2, 2, norm="post"),
+        (torch.randn(B, T, C), padding_mask(torch.tensor([5, 1, 3]), T)),
+    ),
     "decoder": lambda: (Decoder(C, 2, 2, L), (torch.randn(B, L, C),)),
-    "decoder_cross": lambda: (Decoder(C, 2, 2, L, norm="post", d_context=D), (torch.randn(B, L, C), torch.randn(B, S, D))),
+    "decoder_cross": lambda: (
+        Decoder(C, 2, 2, L, norm="post", d_context=D),
+        (torch.randn(B, L, C), torch.randn(B, S, D)),
+    ),
     "embedding": lambda: (TokenEmbedding(V, L, C), (torch.randint(0, V, (B, T)),)),
     "language_model": lambda: (LanguageModel(V, L, C, 2), (torch.randint(0, V, (B, L)),)),
     "vision_transformer": lambda: (VisionTransformer((1, 8, 8), 10, d_model=C), (torch.rand(B, 1, 8, 8),)),
