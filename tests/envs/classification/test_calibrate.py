@@ -104,7 +104,7 @@ def test_the_expert_reaches_the_mean_entropy_of_the_blend(score, gap):
     """For w uniform: the mean of -w ln w - (1-w) ln(1-w) is 1/2 nat, that of 2 w (1-w) is 1/3; equal classes cost 0."""
     shares = np.bincount(make_task(ID).labels) / len(make_task(ID).labels)
     for blend in (0.5, 1.0):
-        played = measure(ID, {"score": score, "blend": blend, "corruption": 0.0}, episodes=8192)
+        played = measure(ID, {"score": score, "blend": blend, "corruption": 0.0}, episodes=2048)
         assert abs(played.expert + blend * gap * (1 - (shares**2).sum())) < 4 * played.expert_error
 
 

@@ -96,7 +96,7 @@ def test_an_episode_by_hand():
 
 @pytest.mark.parametrize(("ways", "shots"), [(5, 4), (2, 1), (10, 1)])
 def test_the_expert_s_return_is_the_formula_and_random_s_one_in_n(ways, shots):
-    played = measure(ID, {"ways": ways, "shots": shots}, episodes=4096)
+    played = measure(ID, {"ways": ways, "shots": shots}, episodes=1024)
     harmonic = sum(1 / k for k in range(1, ways + 1))
     assert abs(played.expert - (ways * shots + harmonic) / (ways * (shots + 1))) < 4 * played.expert_error
     assert abs(played.random - 1 / ways) < 4 * played.random_error

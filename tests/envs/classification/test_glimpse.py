@@ -113,7 +113,7 @@ def test_the_expert_walks_the_shortest_way_and_then_sees_the_whole_digit():
 
 def test_the_expert_s_return_is_one_minus_the_cost_of_its_moves():
     """A digit's row and column are uniform on 0 to 6, the fovea starts at 3: 12 / 7 moves an axis on average."""
-    played = measure(ID, {"cost": 0.05}, episodes=8192)
+    played = measure(ID, {"cost": 0.05}, episodes=2048)
     assert abs(played.expert - (1 - 0.05 * 24 / 7)) < 4 * played.expert_error
 
 
@@ -123,7 +123,7 @@ def test_a_random_player_s_return_is_the_one_computed():
     for _ in range(12):
         expected += running * ((1 - stay) * 0.1 - stay * 0.02)
         running *= stay
-    played = measure(ID, {}, episodes=8192)
+    played = measure(ID, {}, episodes=2048)
     assert abs(played.random - expected) < 4 * played.random_error
 
 

@@ -17,7 +17,7 @@ ID = "palaestra/BernoulliBandit-v0"
 @pytest.mark.parametrize("arms", [2, 5, 10])
 def test_the_expert_earns_arms_over_arms_plus_one_and_a_random_arm_a_half(arms):
     """The mean of the largest of K uniforms is K / (K + 1)."""
-    played = measure(ID, {"arms": arms, "episodes": 1}, episodes=8192)
+    played = measure(ID, {"arms": arms, "episodes": 1}, episodes=2048)
     assert abs(played.expert - arms / (arms + 1)) < 4 * played.expert_error
     assert abs(played.random - 0.5) < 4 * played.random_error
 

@@ -34,7 +34,7 @@ def test_an_episode_computed_by_hand():
 
 
 def test_the_expert_is_right_and_random_guesses_cost_both_variances():
-    played = measure(ID, {}, episodes=8192)
+    played = measure(ID, {}, episodes=2048)
     assert played.expert == pytest.approx(0, abs=1e-9)
     assert abs(played.random + 20 * (MEAN_SQUARE + 100 / 12)) < 4 * played.random_error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from scipy import stats
 
@@ -91,8 +90,8 @@ def test_the_expert_is_value_iteration():
 
 
 def test_ten_episodes_return_100_at_random_and_the_optimal_values_under_the_expert():
-    played = measure(ID, {}, episodes=2048)
-    assert played.random == pytest.approx(99.6, abs=1.5)
+    played = measure(ID, {}, episodes=512)
+    assert abs(played.random - 99.6) < 4 * played.random_error
     _, tables = problems(300)
     optimal = [
         10 * value_iteration(t.double().numpy(), m.double().numpy(), 10)[1][0]
