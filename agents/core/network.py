@@ -15,6 +15,7 @@ from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.named_blocks import ENCODERS
+from ...neural_blocks.perception.dropout import counted_dropout
 from ...neural_blocks.perception.encoders import Flat
 from ...neural_blocks.perception.mlp import MLP
 from ...neural_blocks.sequence.memory import Memory as MemoryBlock
@@ -73,17 +74,18 @@ def make_encoder(space: spaces.Space[Any], kind: str | nn.Module = "auto") -> An
         space: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict of these.
         kind: a name of `named_blocks.ENCODERS` or "module:Class", see `perception.encoders`. Those of the suite are for
             images, see `perception.images`: "cnn", "nature", "lenet", "residual", "vit"; "auto" is "nature" from 64
-            pixels a side on, "cnn" from 16 on, else "flat". Or a module, which is copied.
+            pixels a side on, "cnn" from 16 on, else "flat". Or a module, which is copied; its dropout draws from
+            counters, as all that agents draw.
 
     Raises:
         InvalidInput: an unknown name, an encoder without `output_size`, or a space of another kind.
     """
     if isinstance(kind, nn.Module):
-        return copy.deepcopy(_with_size(kind))
+        return counted_dropout(copy.deepcopy(_with_size(kind)))
     cls = ENCODERS.load(kind, nn.Module)
     serves = getattr(cls, "serves", None)
     if serves is None:
-        return _with_size(cls(space))
+        return counted_dropout(_with_size(cls(space)))
     if isinstance(space, spaces.Dict):
         return Parts(space, kind)
     if serves(space):
@@ -139,7 +141,7 @@ class Trunk(nn.Module):
             memory = make_memory(memory, features, memory_size, memory_layers, memory_span)
         elif memory is not None and memory.input_size != features:
             raise InvalidInput(f"memory: input_size must be the encoder's {features}; got {memory.input_size}")
-        self.memory = copy.deepcopy(memory)
+        self.memory = None if memory is None else counted_dropout(copy.deepcopy(memory))
         self.output_size = features if memory is None else memory.output_size
         self.hidden, self.activation = hidden, activation
 

@@ -118,3 +118,34 @@ def test_restoring_also_works_into_an_agent_that_has_learned(uneven):
     first = list(agent.learn(env, 40))
     agent.restore(read_checkpoint("fresh.pt"), "fresh.pt")
     assert list(agent.learn(uneven(4), 40)) == first
+
+
+class Dropping(torch.nn.Module):
+    """A user's encoder with PyTorch's own dropout."""
+
+    output_size = 4
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(2, 4), torch.nn.Dropout(0.5))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def test_what_an_encoder_drops_is_resumed_too_whatever_the_process_drew_meanwhile(uneven):
+    env = uneven(4)
+    settings = {"encoder": Dropping(), "hidden": (4,), "rollout_steps": 4}
+    agent = agents.make("ppo", env, seed=3, **settings)
+    whole = list(agent.learn(env, 96))
+    first_env = uneven(4)
+    first = agents.make("ppo", first_env, seed=3, **settings)
+    before = list(itertools.islice(first.learn(first_env, 96), 3))
+    first.save("dropping.pt", env=first_env.state_dict())
+    torch.rand(7)
+    second_env = uneven(4)
+    second = agents.PPO.load("dropping.pt", env.observation_space, env.action_space, encoder=Dropping())
+    second_env.load_state_dict(read_checkpoint("dropping.pt")["extra"]["env"])
+    torch.rand(3)
+    assert before + list(second.learn(second_env, 96)) == whole
+    assert differ(second.state_dict(), agent.state_dict()) == []
