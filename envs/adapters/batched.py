@@ -248,9 +248,16 @@ class BatchedEnv:
         pictures, canvas = [], Canvas(spectator=spectator)
         for index in range(self.num_envs):
             canvas.clear()
-            self.task.draw(self.row(index), canvas)
+            self.draw(index, canvas)
             pictures.append(canvas.frame())
         return pictures
+
+    def draw(self, index: int, canvas: Canvas) -> None:
+        """Draws one environment: for a spectator its state, for a player its observation, whatever the task draws."""
+        if canvas.spectator:
+            self.task.draw(self.row(index), canvas)
+        else:
+            self.task.draw_seen(tree_map(lambda part: part.cpu(), take(self.observation, index)), canvas)
 
     def state_dict(self) -> dict[str, Any]:
         """State, clocks and noise counters as tensors: everything that decides what comes next."""

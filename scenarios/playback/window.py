@@ -58,7 +58,7 @@ class Window:
         self.told, self.last = told, last
         self.picture.clear()
         if isinstance(self.env, BatchedEnv):
-            self.env.task.draw(self.env.row(0), self.picture)
+            self.env.draw(0, self.picture)
         else:
             self.picture.image(self.env.frames()[0], (0, 0, SIDE, SIDE))
         self._draw()

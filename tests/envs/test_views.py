@@ -14,6 +14,7 @@ from palaestra.envs import BatchedEnv, Canvas, Game, make_game, make_task
 from palaestra.envs.core.actions import random_action
 from palaestra.envs.core.tree import leaves, take, tree_map
 from palaestra.envs.registry import ids, task_class
+from palaestra.envs.sequence.copy import Copy
 
 BATCH = 3
 
@@ -124,3 +125,18 @@ def test_an_environment_without_a_picture_of_its_own_shows_its_observation(walk)
     seen, blank = Canvas(spectator=False), Canvas()
     walk.draw_seen(walk.observe_one(state), seen)
     assert not np.array_equal(seen.frame(), blank.frame())
+
+
+class Careless(Copy):
+    """A task of somebody who draws the same for everybody."""
+
+    def draw(self, state, canvas):
+        canvas.text(str(state.symbols.tolist()), (20, 20))
+
+
+def test_a_player_sees_the_observation_alone_also_of_a_task_that_draws_the_same_for_all():
+    env = BatchedEnv(Careless(), 2, seed=0)
+    env.reset()
+    env.task.draw_seen(env.observation[1], seen := Canvas(spectator=False))
+    assert np.array_equal(env.frames(spectator=False)[1], seen.frame())
+    assert not np.array_equal(env.frames()[1], seen.frame())
