@@ -117,6 +117,7 @@ class Trunk(nn.Module):
         memory_span: steps that a named block remembers from the start; None for its own number.
         hidden: widths of each head's hidden layers.
         activation: of each head.
+        initialisation: of each head, "orthogonal" or "fan_in".
         normalise: observations by their running statistics, which the learner updates.
     """
 
@@ -131,6 +132,7 @@ class Trunk(nn.Module):
         memory_span: int | None = None,
         hidden: Sequence[int] = (64, 64),
         activation: str = "relu",
+        initialisation: str = "orthogonal",
         normalise: bool = False,
     ) -> None:
         super().__init__()
@@ -141,13 +143,20 @@ class Trunk(nn.Module):
             memory = make_memory(memory, features, memory_size, memory_layers, memory_span)
         elif memory is not None and memory.input_size != features:
             raise InvalidInput(f"memory: input_size must be the encoder's {features}; got {memory.input_size}")
-        self.memory = None if memory is None else counted_dropout(copy.deepcopy(memory))
+        self.memory: Any = None if memory is None else counted_dropout(copy.deepcopy(memory))
         self.output_size = features if memory is None else memory.output_size
-        self.hidden, self.activation = hidden, activation
+        self.hidden, self.activation, self.initialisation = hidden, activation, initialisation
 
     def head(self, size: int, output_gain: float = 1.0) -> MLP:
         """A perceptron from the trunk's features to that many outputs."""
-        return MLP(self.output_size, self.hidden, size, activation=self.activation, output_gain=output_gain)
+        return MLP(
+            self.output_size,
+            self.hidden,
+            size,
+            activation=self.activation,
+            initialisation=self.initialisation,
+            output_gain=output_gain,
+        )
 
     def initial_memory(self, batch: int) -> Memory:
         """The memory of B fresh episodes; empty without a memory block."""

@@ -63,14 +63,17 @@ class NetworkConfig(EncoderConfig):
     Attributes:
         hidden: widths of each perceptron's hidden layers.
         activation: "tanh", "relu", "silu" or "gelu".
+        initialisation: of each perceptron: "orthogonal" (Saxe et al., 2014), or "fan_in", PyTorch's own.
     """
 
     hidden: tuple[int, ...] = Field((64, 64), max_length=64)
     activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
+    initialisation: Literal["orthogonal", "fan_in"] = "orthogonal"
 
     def network(self) -> dict[str, Any]:
         """The settings as `network.Trunk` takes them."""
-        return {"encoder": self.encoder, "hidden": self.hidden, "activation": self.activation}
+        names = ("encoder", "hidden", "activation", "initialisation")
+        return {name: getattr(self, name) for name in names}
 
 
 class MemoryConfig(NetworkConfig):

@@ -41,6 +41,7 @@ class TwinCritic(nn.Module):
         encoder: see `network.make_encoder`.
         hidden: widths of each perceptron's hidden layers.
         activation: of the perceptrons.
+        initialisation: of the perceptrons.
     """
 
     def __init__(
@@ -51,11 +52,14 @@ class TwinCritic(nn.Module):
         encoder: str | nn.Module,
         hidden: Sequence[int],
         activation: str,
+        initialisation: str,
     ) -> None:
         super().__init__()
         self.encoder = make_encoder(observation_space, encoder)
         size = int(self.encoder.output_size) + action_size
-        self.heads = nn.ModuleList(MLP(size, hidden, 1, activation=activation) for _ in range(2))
+        self.heads = nn.ModuleList(
+            MLP(size, hidden, 1, activation=activation, initialisation=initialisation) for _ in range(2)
+        )
 
     def forward(self, observation: Observation, action: Tensor) -> Tensor:
         """Observations (N, ...) and raw actions (N, D) to values (2, N)."""

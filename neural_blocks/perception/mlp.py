@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput, unknown_name
 
+INITIALISATIONS = ("orthogonal", "fan_in")
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 
 
@@ -41,9 +42,11 @@ class MLP(nn.Module):
         output_size: features out of a last layer without activation; None leaves it away.
         activation: "tanh", "relu", "silu" or "gelu".
         output_gain: gain of the last layer's orthogonal weights; small for a policy, 1 for a value.
+        initialisation: "orthogonal" weights and no bias (Saxe et al., 2014), or "fan_in", weights and biases uniform
+            within 1 / √fan_in as PyTorch has them (LeCun et al., 1998).
 
     Raises:
-        InvalidInput: a size below 1 or an unknown activation.
+        InvalidInput: a size below 1, an unknown activation or initialisation.
     """
 
     def __init__(
@@ -54,16 +57,20 @@ class MLP(nn.Module):
         *,
         activation: str = "tanh",
         output_gain: float = 1.0,
+        initialisation: str = "orthogonal",
     ) -> None:
         super().__init__()
+        if initialisation not in INITIALISATIONS:
+            raise unknown_name("MLP: initialisation", initialisation, INITIALISATIONS)
+        begin: Any = orthogonal if initialisation == "orthogonal" else (lambda layer, gain=None: layer)
         sizes = [input_size, *hidden]
         if min(*sizes, 1 if output_size is None else output_size) < 1:
             raise InvalidInput(f"MLP: sizes must be at least 1; got {sizes} and output {output_size}")
         layers: list[nn.Module] = []
         for size, width in itertools.pairwise(sizes):
-            layers += [orthogonal(nn.Linear(size, width)), make_activation(activation)]
+            layers += [begin(nn.Linear(size, width)), make_activation(activation)]
         if output_size is not None:
-            layers.append(orthogonal(nn.Linear(sizes[-1], output_size), output_gain))
+            layers.append(begin(nn.Linear(sizes[-1], output_size), output_gain))
         self.layers = nn.Sequential(*layers)
         self.output_size = sizes[-1] if output_size is None else output_size
 
