@@ -111,7 +111,7 @@ def test_a_versus_is_a_task_like_any_other():
         env.expert_action()
 
 
-def test_a_network_as_opponent_moves_with_the_task():
+def test_a_network_as_opponent_moves_with_the_task(monkeypatch):
     class Habit(nn.Module):
         def __init__(self):
             super().__init__()
@@ -122,7 +122,9 @@ def test_a_network_as_opponent_moves_with_the_task():
 
     task = Versus(RockPaperScissors(), "left", {"right": Habit()})
     assert {tuple(buffer.shape) for buffer in task.buffers()} == {(3, 3), (4,)}
+    monkeypatch.setattr("palaestra.envs.adapters.batched.torch_device", lambda _, device: torch.device(device))
     env = BatchedEnv(task, 2, device="meta")
+    env.check_action = lambda action: action
     env.reset()
     assert env.step(torch.zeros(2, dtype=torch.int64, device="meta")).reward.device.type == "meta"
 
