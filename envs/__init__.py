@@ -6,6 +6,7 @@ Classes are imported when they are first used, so that importing this package ne
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .core import forking  # noqa: F401  so that tasks can be computed in forked children
 from .registry import ids, make_game, make_task, register
 
 if TYPE_CHECKING:
