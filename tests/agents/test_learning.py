@@ -71,7 +71,7 @@ def test_ppo_learns_to_learn_in_trials_of_a_bandit():
 
 
 def test_ppo_learns_in_gymnasiums_cartpole():
-    env = GymnasiumBridge("CartPole-v1", 4)
+    env = GymnasiumBridge("CartPole-v1", 4, seed=0)
     agent = agents.make("ppo", env, rollout_steps=64, minibatches=8, learning_rate=3e-3)
     list(agent.learn(env, 8_000))
     assert agents.evaluate(agent, env, 12, seed=9).returns.mean() > 80  # random actions earn 22
