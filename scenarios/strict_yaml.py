@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -35,7 +35,7 @@ class _Loader(yaml.SafeLoader):
     """Reads mappings, lists, text, numbers, true, false and null; refuses everything else."""
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012  PyYAML's own way
-    yaml_constructors: dict[Any, Any] = {}  # noqa: RUF012
+    yaml_constructors: ClassVar[dict[Any, Any]] = {}
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -93,7 +93,7 @@ class _Loader(yaml.SafeLoader):
             node,
         )
 
-    def construct_pairs(self, node: yaml.MappingNode) -> dict[Any, Any]:
+    def construct_mapping_once(self, node: yaml.MappingNode) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
         for name, value in node.value:
             key = self.construct_object(name, deep=True)
@@ -122,7 +122,7 @@ for _tag, _construct in (
     ("str", yaml.SafeLoader.construct_scalar),
     ("twofold", _Loader.construct_twofold),
     ("seq", lambda loader, node: loader.construct_sequence(node, deep=True)),
-    ("map", _Loader.construct_pairs),
+    ("map", _Loader.construct_mapping_once),
 ):
     _Loader.add_constructor(_TAG + _tag, _construct)
 
