@@ -42,11 +42,13 @@ class Diverged(InvalidInput):
         iteration: of the learning, counted from 1.
         name: of the value, such as "policy_loss".
         value: what it is.
+        left: what there still is, such as the last good checkpoint.
     """
 
-    def __init__(self, iteration: int, name: str, value: float) -> None:
+    def __init__(self, iteration: int, name: str, value: float, left: str = "") -> None:
         self.iteration, self.name, self.value = iteration, name, float(value)
-        super().__init__(f"learning diverged at iteration {iteration}: {name} is {float(value)}")
+        told = f"; {left}" if left else ""
+        super().__init__(f"learning diverged at iteration {iteration}: {name} is {float(value)}{told}")
 
 
 def unknown_name(what: str, name: object, allowed: Iterable[str]) -> InvalidInput:

@@ -28,6 +28,15 @@ class Evaluation(BaseModel):
     num_envs: int = Field(default=256, ge=1, le=MOST_ENVIRONMENTS)
 
 
+class Validation(BaseModel):
+    """On what a training agent is looked at, to keep the best one: never on what it is scored on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    options: dict[str, Any] = {}
+    """Merged over the scenario's own options, such as `{split: validation}`."""
+
+
 class Reference(BaseModel):
     """Returns that stand for 0 and 1 on the normalised scale, for an environment that knows none itself."""
 
@@ -58,6 +67,8 @@ class Scenario(BaseModel):
     options: dict[str, Any] = {}
     """Keyword arguments of the environment."""
     evaluation: Evaluation = Evaluation()
+    validation: Validation | None = None
+    """None means `{split: validation}` where the environment has such a split, else the scenario's own options."""
     num_envs: int = Field(default=64, ge=1, le=MOST_ENVIRONMENTS)
     """Environments that training steps at once."""
     steps: int = Field(ge=1, le=MOST_STEPS)
@@ -73,12 +84,24 @@ class Scenario(BaseModel):
     @property
     def code_names(self) -> list[Any]:
         """Everything in it that may name code."""
-        return [self.environment, self.options, self.evaluation.options, self.agents, self.agent]
+        return [
+            self.environment,
+            self.options,
+            self.evaluation.options,
+            self.validation_options,
+            self.agents,
+            self.agent,
+        ]
 
     @property
     def evaluation_options(self) -> dict[str, Any]:
         """Keyword arguments of the environment in which the agent is scored."""
         return {**self.options, **self.evaluation.options}
+
+    @property
+    def validation_options(self) -> dict[str, Any]:
+        """Keyword arguments of the environment in which a training agent is looked at."""
+        return {**self.options, **(self.validation.options if self.validation else {})}
 
     def with_options(self, options: dict[str, Any]) -> Scenario:
         """The scenario with these options of the environment changed, in training and in evaluation."""

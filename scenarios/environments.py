@@ -12,7 +12,7 @@ from ..envs.adapters.bridge import GymnasiumBridge
 from ..envs.registry import ids, is_task, make_task
 from ..envs.score_table import scores
 from ..neural_blocks.errors import InvalidInput, unknown_name
-from .catalogue import Scenario
+from .catalogue import Scenario, Validation
 from .statistics import normalised
 
 RESERVED = ("id", "num_envs", "device", "seed", "self")
@@ -33,6 +33,17 @@ def score(scenario: Scenario, value: float) -> float | None:
     return None if math.isnan(found) else found
 
 
+def with_validation(scenario: Scenario) -> Scenario:
+    """The scenario with its validation made explicit: on the validation split where the environment has one."""
+    if scenario.validation is not None or not is_task(scenario.environment):
+        return scenario.model_copy(update={"validation": scenario.validation or Validation()})
+    try:
+        make_task(scenario.environment, **{**scenario.options, "split": "validation"})
+    except InvalidInput:
+        return scenario.model_copy(update={"validation": Validation()})
+    return scenario.model_copy(update={"validation": Validation(options={"split": "validation"})})
+
+
 def make_environment(
     scenario: Scenario,
     num_envs: int,
@@ -40,7 +51,9 @@ def make_environment(
     device: str = "cpu",
     seed: int = 0,
     evaluation: bool = False,
+    options: dict[str, Any] | None = None,
     watched: bool = False,
+    drawn: bool | None = None,
 ) -> Any:
     """The scenario's environments as a batch: a `BatchedEnv`, or a `GymnasiumBridge` for a foreign id.
 
@@ -50,12 +63,16 @@ def make_environment(
         device: where the tensors live.
         seed: of row 0.
         evaluation: with the options of the evaluation.
-        watched: an ended episode stays in sight until it is reset (a bridge renders frames instead).
+        options: instead of the scenario's own or those of the evaluation.
+        watched: an ended episode stays in sight until it is reset (but in a bridge).
+        drawn: a bridge renders frames; None for where it is watched.
 
     Raises:
         InvalidInput: an unknown id or option, or a value that is not allowed.
     """
-    id, options = scenario.environment, scenario.evaluation_options if evaluation else scenario.options
+    id = scenario.environment
+    if options is None:
+        options = scenario.evaluation_options if evaluation else scenario.options
     for name in RESERVED:
         if name in options:
             raise InvalidInput(f"{scenario.name}: {id} cannot be given the option {name!r}: the scenario decides it")
@@ -64,6 +81,6 @@ def make_environment(
         return BatchedEnv(make_task(id, **options), num_envs, device=device, seed=seed, autoreset=mode)
     if id.startswith("palaestra/"):
         raise unknown_name("environment id", id, ids())
-    if watched:
+    if watched if drawn is None else drawn:
         options = {"render_mode": "rgb_array", **options}
     return GymnasiumBridge(id, num_envs, device=device, seed=seed, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,19 @@ class Evaluation:
     metrics: dict[str, float]
 
 
+CAP = 10_000
+"""Steps after which an episode is cut off where the environment itself has no limit."""
+
+
+def time_limit(env: BatchedEnvironment) -> int | None:
+    """The steps after which an environment truncates an episode; None where it never does."""
+    task, envs = getattr(env, "task", None), getattr(env, "envs", None)
+    found = getattr(task, "horizon", None)
+    if found is None and envs:
+        found = getattr(getattr(envs[0], "spec", None), "max_episode_steps", None)
+    return None if found is None else int(found)
+
+
 @torch.no_grad()
 def evaluate(
     agent: Agent, env: BatchedEnvironment, episodes: int, *, seed: int | None = None, greedy: bool = True
@@ -36,6 +50,9 @@ def evaluate(
 
     A fixed number for each environment: were the first N to end taken, short episodes would count too often. With a
     seed the result is the same whenever it is asked for; the agent's own random choices go on as if it had not been.
+
+    In environments without a time limit an episode that lasts longer than `CAP` steps counts with what it has returned
+    by then, and that environment plays no further one; a warning says so.
 
     Raises:
         InvalidInput: fewer episodes than 1, or environments that the agent is not for.
@@ -55,7 +72,8 @@ def _play(agent: Agent, env: BatchedEnvironment, episodes: int, seed: int | None
     returns = torch.zeros(env.num_envs, each + 1, dtype=torch.float64, device=device)  # the last column is overflow
     lengths = torch.zeros(env.num_envs, each + 1, dtype=torch.int64, device=device)
     episode = torch.zeros(env.num_envs, dtype=torch.int64, device=device)
-    sums: dict[str, Tensor] = {}
+    endless = torch.zeros(env.num_envs, dtype=torch.bool, device=device)
+    limited, sums = time_limit(env) is not None, dict[str, Tensor]()
     steps, pause = 0, 1 if device.type == "cpu" else 16  # another device is asked only now and then
     while steps % pause or bool((episode < each).any()):
         action, memory = agent.act(observation, memory, start, greedy=greedy)
@@ -66,8 +84,19 @@ def _play(agent: Agent, env: BatchedEnvironment, episodes: int, seed: int | None
             counted = (episode < each) & ~values.isnan()
             total = torch.stack([torch.where(counted, values, 0.0).sum(dtype=torch.float64), counted.sum()])
             sums[name] = sums[name] + total if name in sums else total
+        if not limited and steps + 1 >= CAP:
+            cut = (lengths[rows, episode] >= CAP) & (episode < each) & ~step.done
+            endless, episode = endless | cut, episode.masked_fill(cut, each)
         episode = (episode + step.done).clamp(max=each)
         observation, start = step.observation, step.done
         steps += 1
+    if count := int(endless.sum()):
+        warnings.warn(
+            f"{env.name}: {count} of {env.num_envs} environments had an episode longer than {CAP:,} steps, and no time "
+            "limit; it counts with what it returned by then. Give the environment a limit (max_episode_steps)",
+            RuntimeWarning,
+            stacklevel=4,
+        )
     metrics = {name: float(total / count) for name, (total, count) in sums.items() if count}
-    return Evaluation(returns[:, :each].flatten().cpu(), lengths[:, :each].flatten().cpu(), metrics)
+    played = lengths[:, :each].flatten().cpu() > 0
+    return Evaluation(returns[:, :each].flatten().cpu()[played], lengths[:, :each].flatten().cpu()[played], metrics)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, get_type_hints
@@ -81,14 +81,20 @@ def stored(row: Row) -> dict[str, Any]:
         InvalidInput: a time that is not in UTC.
     """
     _require_utc(row)
+    values = as_json(row)
+    return values | {"metrics": json.dumps(values["metrics"], allow_nan=False)}
+
+
+def as_json(row: Row) -> dict[str, Any]:
+    """A row as plain values by name, ready for `json.dumps`; what is not finite is None."""
     metrics = {name: finite(float(value)) for name, value in row.metrics.items()}
     numbers = {name: finite(float(getattr(row, name))) for name in ("return_mean", "return_std", "seconds")}
     score = None if row.score is None else finite(float(row.score))
-    return asdict(row) | numbers | {"score": score, "metrics": json.dumps(metrics, allow_nan=False)}
+    return asdict(row) | numbers | {"score": score, "metrics": metrics}
 
 
 def read(values: Mapping[str, Any], where: str) -> Row:
-    """A row as it comes from the file.
+    """A row as it comes from the leaderboard's file or from a run's result.json.
 
     Raises:
         InvalidInput: a value that no row can have; one line naming the run and the value.
@@ -96,12 +102,14 @@ def read(values: Mapping[str, Any], where: str) -> Row:
     given = dict(values)
     told = f"{where}: run {printable(str(given.get('run_id')))!r}"
     for name in ("return_mean", "return_std", "seconds"):
-        given[name] = math.nan if given[name] is None else given[name]
+        given[name] = math.nan if given.get(name, 0) is None else given.get(name)
+    given = {"configuration": "", "label": ""} | given
     try:
-        metrics = json.loads(given["metrics"])
+        metrics = json.loads(given["metrics"]) if isinstance(given["metrics"], str) else given["metrics"]
         given["metrics"] = {name: math.nan if value is None else value for name, value in metrics.items()}
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        raise InvalidInput(f"{told}: metrics must be a JSON object of numbers; got {given['metrics']!r:.80}") from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        got = repr(given.get("metrics"))
+        raise InvalidInput(f"{told}: metrics must be a JSON object of numbers; got {got:.80}") from None
     try:
         row = Row(**_schema()(**given).model_dump())
     except ValidationError as error:
@@ -114,11 +122,6 @@ def read(values: Mapping[str, Any], where: str) -> Row:
 def finite(value: Any) -> Any:
     """None in place of a float that JSON and SQL have no word for."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def renamed(row: Row, label: str) -> Row:
-    """The same run under another label."""
-    return replace(row, label=label)
 
 
 @cache

@@ -79,10 +79,10 @@ def standings(rows: Iterable[Row], scenario: str | None) -> list[Standing]:
         for key, by_scenario in newest.items()
     }
     scores = {
-        key: {name: found for name, runs in by_scenario.items() if (found := _scores(runs))}
+        key: {name: told for name, runs in by_scenario.items() if (told := _scores(runs))}
         for key, by_scenario in newest.items()
     }
-    covered = len({name for found in scores.values() for name in found})
+    covered = len({name for by_scenario in scores.values() for name in by_scenario})
     first = sorted(over_all, key=lambda key: _by_score(over_all[key]))
     ranked = rank_by_common({key: scores[key] for key in first}, _middle)
     return _unlike([replace(over_all[key], scenarios_in_all=covered) for key in ranked])

@@ -89,7 +89,8 @@ def test_train_evaluate_and_leaderboard_agree(palaestra, tiny: Path) -> None:
 
 def test_resume_carries_a_run_on(palaestra, tiny: Path) -> None:
     folder = runner.run(tiny, root="here").folder
-    Path(folder, "checkpoint.pt").unlink()
+    for name in ("checkpoint.pt", "result.json"):
+        Path(folder, name).unlink()
     code, _, told = palaestra("resume", folder)
     assert code == 0
     assert "after 2,048 steps" in told
@@ -187,6 +188,7 @@ def test_a_run_of_another_environment_is_refused(palaestra, tiny: Path) -> None:
 def test_a_corrupt_checkpoint_is_one_line_and_exit_code_2(palaestra, command: str, tiny: Path) -> None:
     checkpoint = Path(runner.run(tiny, root="here").folder) / "checkpoint.pt"
     checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    checkpoint.with_name("result.json").unlink()
     code, _, complaint = palaestra(command, checkpoint.parent)
     assert code == 2
     assert "checkpoint.pt: not a readable checkpoint" in complaint

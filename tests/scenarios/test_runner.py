@@ -44,6 +44,7 @@ def test_a_run_leaves_its_folder_and_one_row_of_the_leaderboard(tiny: Path) -> N
         "run.yaml", "metrics.jsonl", "checkpoint.pt", "best.pt", "recording.json", "result.json",
     }  # fmt: skip
     assert Leaderboard("runs/leaderboard.sqlite").rows() == [row]
+    assert (row.label, row.configuration) == ("ppo", runner.read_plan(folder).configuration)
     assert json.loads((folder / "result.json").read_text())["return_mean"] == row.return_mean
     assert [standing.agent for standing in leaderboard("tiny", root="runs")] == ["ppo"]
     assert [report["steps"] for report in reports(folder)] == [128.0 * k for k in range(1, 17)]
@@ -59,21 +60,30 @@ def test_the_row_holds_what_the_evaluation_protocol_gives(tiny: Path) -> None:
     assert runner.score_run(row.folder, episodes=100).episodes == 112  # 7 in each of 16 environments
 
 
-def test_the_best_checked_agent_is_kept_beside_the_last(tiny: Path) -> None:
-    row = runner.run(tiny, seed=2, root="runs", settings={"learning_rate": 0.3})  # so large that it gets worse again
+def test_the_best_checked_agent_is_kept_beside_the_last(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = iter([0.1, 0.5, 0.9, 0.2, 0.9, 0.3, 0.4, 0.8, 0.7, 0.6])
+    monkeypatch.setattr("palaestra.scenarios.runner.checks.check", lambda *_: next(told))
+    row = runner.run(tiny, seed=2, root="runs")
     folder = Path(row.folder)
     returns = {
         report["steps"]: report["evaluation_return"] for report in reports(folder) if "evaluation_return" in report
     }
-    assert len(returns) == 10
+    assert list(returns.values()) == [0.1, 0.5, 0.9, 0.2, 0.9, 0.3, 0.4, 0.8, 0.7, 0.6]
     assert list(returns)[-1] == row.steps
-    best = max(returns, key=lambda steps: returns[steps])  # the first of equals
-    assert best < row.steps
+    best = next(steps for steps, value in returns.items() if value == 0.9)  # the first of equals
     assert read_checkpoint(folder / "best.pt")["state"]["steps"] == best
-    env = make_environment(catalogue.get(tiny), 16)
-    found = evaluate(runner.load_agent(folder, env, best=True), env, 128, seed=runner.CHECK_SEED + 2 * runner.SEED_SPAN)
-    assert float(found.returns.mean()) == returns[best]
     assert runner.score_run(folder, best=True).steps == best
+
+
+def test_a_check_plays_the_validation_split_and_can_be_repeated(tiny: Path) -> None:
+    folder = Path(runner.run(tiny, seed=2, root="runs").folder)
+    last = reports(folder)[-1]["evaluation_return"]
+    plan = runner.read_plan(folder)
+    assert plan.scenario.validation_options == {"split": "validation"}
+    episodes = 2048 // 4 // 10  # a quarter of the training's steps, in ten checks of episodes of one step
+    env = make_environment(plan.scenario, 16, options={"split": "validation"})
+    seed = runner.CHECK_SEED + 2 * runner.SEED_SPAN
+    assert float(evaluate(runner.load_agent(folder, env), env, episodes, seed=seed).returns.mean()) == last
 
 
 def test_expert_and_random_are_rows_without_training(tiny: Path) -> None:
@@ -103,7 +113,7 @@ def test_a_killed_run_resumed_equals_the_run_that_was_not(
     whole = Path(runner.run(scenario, "ppo", 3, root="whole", steps=steps).folder)
     arguments = [str(scenario), "killed", str(steps), "0"]
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     log: Path | None = None
     while time.monotonic() < deadline and process.poll() is None:
         log = log or next(Path("killed").rglob("metrics.jsonl"), None)
@@ -135,11 +145,23 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(tiny: Path) -> No
     assert all(torch.equal(value, parameters(folder)[name]) for name, value in parameters(whole).items())
 
 
-def test_resuming_a_finished_run_changes_nothing_but_the_clock(tiny: Path) -> None:
+def test_resuming_a_finished_run_changes_nothing(tiny: Path) -> None:
     row = runner.run(tiny, root="runs")
-    again = runner.resume(row.folder)
-    assert again.return_mean == row.return_mean
-    assert len(Leaderboard("runs/leaderboard.sqlite").rows()) == 1
+    before = {path: path.read_bytes() for path in Path(row.folder).iterdir()}
+    assert runner.resume(row.folder) == row
+    assert {path: path.read_bytes() for path in Path(row.folder).iterdir()} == before
+    assert Leaderboard("runs/leaderboard.sqlite").rows() == [row]
+
+
+def test_resuming_a_finished_run_completes_what_a_kill_kept_it_from(tiny: Path) -> None:
+    row = runner.run(tiny, root="runs")
+    recording = Path(row.folder, "recording.json")
+    before = recording.read_bytes()
+    recording.unlink()
+    Leaderboard("runs/leaderboard.sqlite").remove(row.run_id)
+    assert runner.resume(row.folder) == row
+    assert Leaderboard("runs/leaderboard.sqlite").rows() == [row]
+    assert recording.read_bytes() == before
 
 
 def test_two_seeds_play_different_episodes(tiny: Path) -> None:
@@ -203,6 +225,7 @@ def test_a_corrupt_checkpoint_is_refused_and_left_where_it_is(tiny: Path) -> Non
     folder = Path(runner.run(tiny, root="runs").folder)
     content = (folder / "checkpoint.pt").read_bytes()
     (folder / "checkpoint.pt").write_bytes(content[: len(content) // 2])
+    (folder / "result.json").unlink()
     with pytest.raises(InvalidInput, match="not a readable checkpoint"):
         runner.resume(folder)
     assert (folder / "checkpoint.pt").stat().st_size == len(content) // 2

@@ -1,0 +1,221 @@
+"""Carrying a run out: everything is made before anything is written; then it trains, is scored, and gets its row."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ... import agents
+from ...agents.core.agent import Agent
+from ...envs.core.protocol import BatchedEnvironment
+from ...neural_blocks.errors import InvalidInput
+from ..board import Leaderboard, Row
+from ..catalogue import Scenario
+from ..environments import make_environment
+from ..recording import Recording, demonstrate
+from ..tracking import Tracker, tracker
+from . import checks
+from .folder import CHECKPOINT, DEMONSTRATIONS, RECORDING, RunFolder, resolved
+from .interruption import Stopped
+from .plan import Plan, device_here, make_plan, read_plan
+from .scoring import evaluation_environment, keep_recording, load_agent, score_agent
+from .training import SEED_SPAN, OnReport, Training
+
+ROOT = Path("runs")
+
+
+@dataclass
+class Prepared:
+    """What a run needs, made before anything is written.
+
+    Attributes:
+        agent: to be trained.
+        env: the environments it learns in; None for an agent that does not learn.
+        check_env: those it is looked at in meanwhile.
+        evaluation_env: those it is scored in.
+        shown: steps of the recording that it imitates.
+    """
+
+    agent: Agent
+    env: BatchedEnvironment | None
+    check_env: BatchedEnvironment | None
+    evaluation_env: BatchedEnvironment
+    shown: int | None
+
+
+def run(
+    scenario: str | Path | Scenario,
+    agent: str | None = None,
+    seed: int = 0,
+    *,
+    steps: int | None = None,
+    settings: dict[str, Any] | None = None,
+    device: str = "auto",
+    root: str | Path = ROOT,
+    track: str | None = None,
+    demonstrations: str | Path | None = None,
+    label: str | None = None,
+    on_report: OnReport | None = None,
+    checkpoint_seconds: float = 10.0,
+) -> Row:
+    """Trains an agent on a scenario, scores it, and adds the run to the leaderboard in `root`.
+
+    Args:
+        scenario: a name of the catalogue, a path to a YAML file, or a `Scenario`.
+        agent: name of the agent; None for the one that should solve the scenario.
+        seed: of weights, actions and environments.
+        steps: environment steps of training; None for the scenario's.
+        settings: changes to the agent's configuration, over the scenario's own.
+        device: "auto" (CUDA if there is one), "cpu", "cuda", ...
+        root: the folder of all runs.
+        track: "wandb" to log to Weights & Biases as well.
+        demonstrations: a recording for an agent that imitates, instead of the environment's own expert.
+        label: what its standing on the leaderboard is called; None for a name made of what differs from the scenario's
+            own settings.
+        on_report: called after every iteration with the steps taken, the steps in all, and the agent's report.
+        checkpoint_seconds: time between two checkpoints, at most; 0 for one after every iteration.
+
+    Returns:
+        The run's row of the leaderboard.
+
+    Raises:
+        InvalidInput: an unknown or impossible scenario, agent, setting, option or device; nothing is written then.
+        Diverged: learning has left the numbers; there is no row, and the last good checkpoint is kept.
+        Stopped: Ctrl-C or SIGTERM; what was learned is saved.
+        OSError: the run folder or the leaderboard cannot be written.
+    """
+    recording = None if demonstrations is None else Recording.load(demonstrations)
+    plan = make_plan(
+        scenario, agent, seed, steps=steps, settings=settings, device=device, track=track, label=label,
+        demonstrations=None if recording is None else asdict(recording),
+    )  # fmt: skip
+    place = plan.folder(Path(root))
+    Leaderboard(Path(root) / "leaderboard.sqlite").check()
+    prepared = prepare(plan, recording)
+    place.mkdir(parents=True)
+    folder = RunFolder(place, plan)
+    try:
+        with folder:
+            if recording is not None:
+                recording.save(place / DEMONSTRATIONS)
+            plan.write(place)
+            return carry_out(plan, folder, prepared, on_report, checkpoint_seconds)
+    except Exception:
+        if place.exists() and folder.is_empty():
+            folder.discard()
+        raise
+
+
+def resume(
+    folder: str | Path,
+    *,
+    steps: int | None = None,
+    device: str | None = None,
+    on_report: OnReport | None = None,
+    checkpoint_seconds: float = 10.0,
+) -> Row:
+    """Carries a run that was stopped to its end; the result is that of the run that was not.
+
+    A finished run is left as it is. With a larger budget it goes on from where it ended, and its result is replaced
+    when it gets there.
+
+    Args:
+        folder: of the run.
+        steps: a larger budget; None for the run's own.
+        device: None for the one it was trained on, or what there is here.
+        on_report: see `run`.
+        checkpoint_seconds: see `run`.
+
+    Raises:
+        InvalidInput: not a run folder, one that another process works in, or a damaged checkpoint.
+        Diverged, Stopped, OSError: see `run`.
+    """
+    plan = read_plan(folder)
+    with RunFolder(resolved(folder, plan), plan) as place:
+        if steps is not None and steps != plan.steps:
+            plan = plan.extended(steps)
+        elif (row := place.result(plan)) is not None:
+            return _complete(plan, place, row, device)
+        place.board.check()
+        plan = plan.model_copy(update={"device": device_here(plan, device)})
+        shown = place.path / DEMONSTRATIONS
+        prepared = prepare(plan, Recording.load(shown) if shown.exists() else None)
+        plan.write(place.path)
+        return carry_out(plan, place, prepared, on_report, checkpoint_seconds)
+
+
+def prepare(plan: Plan, recording: Recording | None) -> Prepared:
+    """Makes agent and environments.
+
+    Raises:
+        InvalidInput: whatever of the plan cannot be made or does not go together.
+    """
+    scenario, device = plan.scenario, plan.device
+    evaluation_env = evaluation_environment(plan, device)
+    agent = agents.make(plan.agent, evaluation_env, seed=plan.seed, **plan.config)
+    env, check_env, shown = None, None, None
+    if recording is not None:
+        if not hasattr(agent, "demonstration"):
+            raise InvalidInput(f"demonstrations are for an agent that imitates recordings; {agent.name!r} does not")
+        agent.demonstration = demonstrate(recording, agent)
+        shown = sum(map(len, recording.episodes))
+    if plan.learns:
+        env = make_environment(scenario, scenario.num_envs, device=device, seed=(plan.seed + 1) * SEED_SPAN)
+        agent.attach(env)
+        parallel = min(scenario.evaluation.num_envs, checks.MOST_EPISODES)
+        check_env = make_environment(scenario, parallel, device=device, options=scenario.validation_options)
+        agent.attach(check_env)
+        planned = checks.planned_checks(plan.steps, check_env).episodes
+        if planned < parallel:
+            check_env = make_environment(scenario, planned, device=device, options=scenario.validation_options)
+    return Prepared(agent, env, check_env, evaluation_env, shown)
+
+
+def carry_out(
+    plan: Plan, folder: RunFolder, prepared: Prepared, on_report: OnReport | None, checkpoint_seconds: float
+) -> Row:
+    """Trains from the last checkpoint, or from the start, to the end; then scores."""
+    agent, seconds, told = prepared.agent, 0.0, None
+    if prepared.env is not None and prepared.check_env is not None:
+        told = _tracker(plan, folder)
+        training = Training(plan, folder, agent, prepared.env, prepared.check_env, told, on_report, checkpoint_seconds)
+        seconds = training.run()
+    else:
+        agent.save(folder.path / CHECKPOINT)
+    taken = agent.steps
+    if prepared.shown is not None and prepared.env is not None and not prepared.env.started:
+        taken = min(taken, prepared.shown)  # nothing was played: it saw what the recording holds
+    try:
+        row = score_agent(plan, folder.told, agent, prepared.evaluation_env, None, seconds, taken)
+        folder.finish(row)
+    except KeyboardInterrupt:
+        raise Stopped(folder.told, plan.steps, plan.steps) from None
+    if told is not None:
+        told.finish({"steps": row.steps, "seconds": seconds, "return": row.return_mean, "score": row.score})
+    keep_recording(plan, folder, agent)
+    return row
+
+
+def _complete(plan: Plan, folder: RunFolder, row: Row, device: str | None) -> Row:
+    """A finished run's result, which is given the row and the recording that a kill may have kept it from."""
+    if not any(found.run_id == row.run_id for found in folder.board.rows()):
+        folder.board.add(row)
+    if not (folder.path / RECORDING).exists():
+        env = evaluation_environment(plan, device_here(plan, device))
+        keep_recording(plan, folder, load_agent(folder.path, env))
+    return row
+
+
+def _tracker(plan: Plan, folder: RunFolder) -> Tracker:
+    if (folder.path / "wandb").is_symlink():
+        raise InvalidInput(f"{folder.path / 'wandb'}: is a link, and writing never follows one")
+    scenario = plan.scenario
+    return tracker(
+        plan.track,
+        project="palaestra",
+        run=f"{scenario.name}-{plan.agent}-{plan.seed}",
+        group=f"{scenario.name}/{plan.agent}",
+        config={**plan.config, "scenario": scenario.name, "agent": plan.agent, "seed": plan.seed},
+        folder=folder.path,
+    )

@@ -1,0 +1,198 @@
+"""Training: from the last checkpoint, or from the start, to the plan's steps; logging, checking and saving."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ...agents.core.agent import Agent, Report
+from ...agents.core.checkpoint import not_finite, read_checkpoint, require_dtypes
+from ...envs.core.protocol import BatchedEnvironment
+from ...neural_blocks.errors import Diverged, InvalidInput, invalid_config
+from ..tracking import Tracker
+from . import checks
+from .folder import BEST, CHECKPOINT, RunFolder, strict
+from .interruption import Stopped, stopping_between_iterations
+from .plan import Plan
+
+SEED_SPAN = 2**24  # seeds between two runs, more than any batch has rows
+DEAR = 20  # times longer than saving takes, before it is done again
+OnReport = Callable[[int, int, dict[str, float]], None]
+
+
+class Progress(BaseModel):
+    """Where a run stands, as a checkpoint keeps it beside the agent.
+
+    Attributes:
+        environment: the training environments' state; None where they were never reset.
+        seconds: of training so far, without the checks.
+        logged: bytes of the metrics.
+        best: return of the best check so far.
+        checked: checks so far.
+        iterations: of learning so far.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    environment: dict[str, Any] | None = None
+    seconds: float = Field(default=0.0, ge=0)
+    logged: int = Field(default=0, ge=0)
+    best: float = -math.inf
+    checked: int = Field(default=0, ge=0)
+    iterations: int = Field(default=0, ge=0)
+
+
+class Training:
+    """One run's training.
+
+    Args:
+        plan: of the run.
+        folder: locked, of the run.
+        agent: as it was made.
+        env: the environments it learns in.
+        check_env: those it is looked at in.
+        tracker: told every report.
+        on_report: called after every iteration.
+        checkpoint_seconds: between two checkpoints.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        agent: Agent,
+        env: BatchedEnvironment,
+        check_env: BatchedEnvironment,
+        tracker: Tracker,
+        on_report: OnReport | None,
+        checkpoint_seconds: float,
+    ) -> None:
+        self.plan, self.folder, self.agent, self.env, self.check_env = plan, folder, agent, env, check_env
+        self.tracker, self.on_report, self.pause = tracker, on_report, checkpoint_seconds
+        self.checks = checks.planned_checks(plan.steps, check_env)
+        self.at = Progress()
+
+    def run(self) -> float:
+        """Trains to the end; returns the seconds it took in all without the checks.
+
+        Raises:
+            Stopped: it was asked to; everything is saved.
+            Diverged: a loss, a weight or a check is not finite; the last good checkpoint is kept.
+            InvalidInput: the folder is gone, or the checkpoint is damaged or of another run.
+        """
+        restore(self.plan, self.folder, self.agent, self.env, self.at)
+        with self.folder.log() as log, stopping_between_iterations() as asked:
+            size = log.seek(0, os.SEEK_END)
+            log.truncate(
+                min(size, self.at.logged)
+            )  # what was logged after the checkpoint is learned, and logged, again
+            log.seek(0, os.SEEK_END)
+            self.began, spent = time.monotonic(), self.at.seconds
+            self.saved, self.took, self.wait = self.began, 0.0, 0.0
+            try:
+                for report in self.agent.learn(self.env, self.plan.steps):
+                    self.iteration(report, log, spent)
+                    if asked.stop and self.agent.steps < self.plan.steps:
+                        self.save(log, spent)
+                        raise Stopped(self.folder.told, self.agent.steps, self.plan.steps)
+                self.save(log, spent)
+            except Diverged as error:
+                raise self.diverged(error) from None
+            if asked.stop:
+                raise Stopped(self.folder.told, self.agent.steps, self.plan.steps)
+        return self.at.seconds
+
+    def iteration(self, report: Report, log: BinaryIO, spent: float) -> None:
+        """What is done after an iteration of learning."""
+        self.at.iterations += 1
+        self.folder.require()
+        _require_finite(report, self.at.iterations)
+        if (due := self.checks.due(self.agent.steps, self.plan.steps)) > self.at.checked:
+            paused, self.at.checked = time.monotonic(), due
+            self.check(report)
+            self.began += time.monotonic() - paused
+        log.write(strict(report))
+        self.tracker.log(int(report["steps"]), report)
+        if self.on_report is not None:
+            self.on_report(int(report["steps"]), self.plan.steps, report)
+        if time.monotonic() - self.saved >= self.wait:
+            self.save(log, spent)
+
+    def check(self, report: Report) -> None:
+        """Looks at the agent, and keeps it if none was better."""
+        found = checks.check(self.agent, self.check_env, self.checks.episodes, self.plan.seed * SEED_SPAN)
+        report["evaluation_return"] = found
+        if not math.isfinite(found):
+            raise Diverged(self.at.iterations, "evaluation_return", found)
+        if found > self.at.best:
+            self.require_finite_weights()
+            self.at.best = found
+            self.agent.save(self.folder.path / BEST)
+
+    def save(self, log: BinaryIO, spent: float) -> None:
+        """Writes a checkpoint: the first after the first iteration, then less often, as time and cost allow."""
+        started = time.monotonic()
+        self.folder.require()
+        self.require_finite_weights()
+        log.flush()
+        os.fsync(log.fileno())
+        self.at.environment = self.env.state_dict() if self.env.started else None
+        self.at.seconds, self.at.logged = spent + started - self.began, log.tell()
+        self.agent.save(self.folder.path / CHECKPOINT, **dict(self.at))
+        self.saved = time.monotonic()
+        self.took = max(self.took, self.saved - started) if self.pause else 0.0
+        self.wait = max(min(self.pause, 2 * (self.saved - self.began)), DEAR * self.took if self.pause else 0.0)
+
+    def require_finite_weights(self) -> None:
+        """Raises `Diverged` where a weight is not finite."""
+        if found := not_finite(self.agent):
+            raise Diverged(self.at.iterations, *found)
+
+    def diverged(self, error: Diverged) -> Diverged:
+        """The same error, with what is left of the run."""
+        path = self.folder.told / CHECKPOINT
+        kept = f"the last good checkpoint is kept: {path}" if path.exists() else "before its first checkpoint"
+        return Diverged(error.iteration, error.name, error.value, kept)
+
+
+def restore(plan: Plan, folder: RunFolder, agent: Agent, env: BatchedEnvironment, at: Progress) -> None:
+    """Takes over the last checkpoint, where there is one.
+
+    Raises:
+        InvalidInput: it is damaged, or not of this run.
+    """
+    path = folder.path / CHECKPOINT
+    if not path.exists():
+        return
+    checkpoint = read_checkpoint(path, agent.device)
+    agent.restore(checkpoint, path)
+    try:
+        found = Progress(**checkpoint["extra"])
+    except ValidationError as error:
+        raise invalid_config(f"{path}: not a checkpoint of a run", error, Progress.model_fields) from None
+    except TypeError:
+        raise InvalidInput(f"{path}: not a checkpoint of a run: names must be text") from None
+    if found.environment is not None:
+        try:
+            env.reset()  # so that it has a state to compare with
+            require_dtypes(found.environment, env.state_dict(), "environment")
+            env.load_state_dict(found.environment)
+        except InvalidInput as error:
+            raise InvalidInput(f"{path}: does not fit the environments: {error}") from None
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+            raise InvalidInput(f"{path}: does not fit the environments: {error!r:.160}") from None
+    for name in Progress.model_fields:
+        setattr(at, name, getattr(found, name))
+    at.environment = None  # it is in the environments now
+
+
+def _require_finite(report: Report, iteration: int) -> None:
+    """Refuses a report with a loss or an entropy that is not finite, whoever's agent it comes from."""
+    for name, value in report.items():
+        if (name.endswith("loss") or name == "entropy") and not math.isfinite(value):
+            raise Diverged(iteration, name, value)
