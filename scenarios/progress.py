@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ..envs.core.wording import duration, fixed, number
 from ..neural_blocks.errors import printable
 from .board import Row
 from .catalogue import Scenario
-from .runner import ROOT, OnReport
+from .runner import ROOT, OnReport, Stopped
 from .runner import resume as resume_run
 from .runner import run as start_run
 from .terminal import say
@@ -29,29 +29,52 @@ FIRST, SILENCE = 2.0, 10.0  # seconds to the first line of progress, and between
 def train(
     scenario: Scenario,
     agent: str | None,
-    seeds: Iterable[int],
+    seeds: range,
     steps: int | None = None,
     settings: dict[str, Any] | None = None,
     device: str = "auto",
     root: Path = ROOT,
     track: str | None = None,
     demonstrations: Path | None = None,
+    label: str | None = None,
 ) -> list[Row]:
-    """Runs one seed after the other, each with its progress and its line of result."""
+    """Runs one seed after the other, each with its progress and its line of result.
+
+    Raises:
+        Left: one was stopped; what was not begun yet is left too.
+    """
 
     def one(seed: int) -> Callable[[OnReport], Row]:
         return lambda on_report: start_run(
             scenario, agent, seed,
             steps=steps, settings=settings, device=device, root=root, track=track, demonstrations=demonstrations,
-            on_report=on_report,
+            label=label, on_report=on_report,
         )  # fmt: skip
 
-    return [_shown(f"{scenario.name} · {agent or scenario.agent} · seed {seed}", one(seed)) for seed in seeds]
+    rows = []
+    for place, seed in enumerate(seeds):
+        try:
+            rows.append(_shown(f"{scenario.name} · {agent or scenario.agent} · seed {seed}", one(seed)))
+        except Stopped as error:
+            raise Left(str(error), seeds[place + 1 :]) from None
+    return rows
 
 
-def resume(folder: Path) -> Row:
-    """Carries on a run that was stopped."""
-    return _shown(str(folder), lambda on_report: resume_run(folder, on_report=on_report))
+class Left(KeyboardInterrupt):
+    """One of several runs was stopped, and others were not begun.
+
+    Attributes:
+        seeds: of those.
+    """
+
+    def __init__(self, told: str, seeds: range) -> None:
+        super().__init__(told)
+        self.seeds = seeds
+
+
+def resume(folder: Path, steps: int | None = None, device: str | None = None) -> Row:
+    """Carries on a run that was stopped, with a larger budget if one is given."""
+    return _shown(str(folder), lambda on_report: resume_run(folder, steps=steps, device=device, on_report=on_report))
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +26,8 @@ from .options import (
 )
 
 app = typer.Typer()
+
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...; its own by default, or what there is here.")]
 
 
 @app.command()
@@ -53,28 +57,52 @@ def train(
     demonstrations: Annotated[
         Path | None, typer.Option(help="A recording (.json) for behaviour_cloning or gail to imitate.")
     ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Name of the standing; by default made of what differs from the scenario's own.")
+    ] = None,
     root: Root = Path("runs"),
     allow_import: AllowImport = False,
 ) -> None:
     """Train an agent on a scenario, score it, and add it to the leaderboard.
 
-    A run that was stopped goes on with 'palaestra resume'.
+    Ctrl-C saves; a run that was stopped goes on with 'palaestra resume'.
     """
     from .. import catalogue, progress
 
     chosen, runs = parse_settings(settings or []), range(first_seed, first_seed + seeds)
     changed = catalogue.get(scenario).with_options(parse_settings(env_settings or [], "--env-set"))
-    progress.train(changed, agent, runs, steps, chosen, device, root, track, demonstrations)
+    try:
+        progress.train(changed, agent, runs, steps, chosen, device, root, track, demonstrations, label)
+    except progress.Left as error:
+        raise KeyboardInterrupt(f"{error}{_rest(error.seeds)}") from None
+
+
+def _rest(seeds: range) -> str:
+    """The command for the seeds that were not begun; "" where there are none."""
+    kept, words = [], iter(sys.argv[1:])
+    for word in words:
+        if word in ("--seeds", "--first-seed"):
+            next(words, None)
+        elif not word.startswith(("--seeds=", "--first-seed=")):
+            kept.append(word)
+    command = ["palaestra", *kept, "--first-seed", str(seeds.start), "--seeds", str(len(seeds))]
+    return f"; the other seeds with: {shlex.join(command)}" if seeds else ""
 
 
 @app.command()
 def resume(
-    run: Annotated[Path, typer.Argument(help="Folder of a run that was stopped.")], allow_import: AllowImport = False
+    run: Annotated[Path, typer.Argument(help="Folder of a run that was stopped.")],
+    steps: Annotated[
+        int | None,
+        typer.Option(parser=whole(1, MOST_STEPS), metavar="N", help="More steps than it had; extends a finished run."),
+    ] = None,
+    device: Device = None,
+    allow_import: AllowImport = False,
 ) -> None:
     """Carry on a run that was stopped or killed; the result is that of a run that was not."""
     from .. import progress
 
-    progress.resume(run)
+    progress.resume(run, steps, device)
 
 
 @app.command()
@@ -85,6 +113,7 @@ def evaluate(
         typer.Option(parser=whole(1, MOST_EPISODES), metavar="N", help="Episodes; the scenario has a default."),
     ] = None,
     best: Annotated[bool, typer.Option(help="The best checkpoint in training's own checks, not the last.")] = False,
+    device: Device = None,
     as_json: AsJson = False,
     allow_import: AllowImport = False,
 ) -> None:
@@ -92,5 +121,5 @@ def evaluate(
     from .. import listing, progress, runner
 
     with progress.working(f"scoring {run}"):
-        row = runner.score_run(run, episodes, best=best)
+        row = runner.score_run(run, episodes, best=best, device=device)
     listing.show([listing.outcome(row)], as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import threading
@@ -25,7 +26,7 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, folder: Path, steps: int, total: int) -> None:
         self.folder, self.steps, self.total = folder, steps, total
         done = "trained, not yet scored" if steps >= total else f"{steps:,} of {total:,} steps saved"
-        super().__init__(f"stopped; {done}. Carry on with: palaestra resume {folder}")
+        super().__init__(f"stopped; {done}. Carry on with: {shlex.join(['palaestra', 'resume', str(folder)])}")
 
 
 class Asked:

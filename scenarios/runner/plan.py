@@ -148,7 +148,7 @@ def make_plan(
     config = cls.Config(**{**scenario.agents.get(agent, {}), **(settings or {})})
     budget = integer("steps", scenario.steps if steps is None else steps, 0, MOST_STEPS)
     plan = Plan(
-        run_id=secrets.token_hex(4),
+        run_id=secrets.choice("abcdef") + secrets.token_hex(4)[1:],  # never one that reads as a number
         scenario=with_validation(scenario),
         agent=agent,
         config=config.model_dump(mode="json"),
@@ -162,8 +162,12 @@ def make_plan(
     return plan.with_label(label)
 
 
-def read_plan(folder: str | Path) -> Plan:
+def read_plan(folder: str | Path, *, to_use: bool = True) -> Plan:
     """What the run in a folder is.
+
+    Args:
+        folder: of the run.
+        to_use: whether its agent and environment are to be made; otherwise it may name any code.
 
     Raises:
         InvalidInput: it is not a run folder, holds a value that no run can have, or names code to import outside
@@ -181,7 +185,8 @@ def read_plan(folder: str | Path) -> Plan:
         raise invalid_config(f"{path}: not a readable run", error, Plan.model_fields) from None
     except TypeError:
         raise InvalidInput(f"{path}: not a readable run: keys must be text") from None
-    check_names(path, plan.scenario.code_names, plan.agent, plan.config)
+    if to_use:
+        check_names(path, plan.scenario.code_names, plan.agent, plan.config)
     return plan
 
 

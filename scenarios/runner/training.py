@@ -33,7 +33,6 @@ class Progress(BaseModel):
         seconds: of training so far, without the checks.
         logged: bytes of the metrics.
         best: return of the best check so far.
-        checked: checks so far.
         iterations: of learning so far.
     """
 
@@ -43,7 +42,6 @@ class Progress(BaseModel):
     seconds: float = Field(default=0.0, ge=0)
     logged: int = Field(default=0, ge=0)
     best: float = -math.inf
-    checked: int = Field(default=0, ge=0)
     iterations: int = Field(default=0, ge=0)
 
 
@@ -75,7 +73,7 @@ class Training:
         self.plan, self.folder, self.agent, self.env, self.check_env = plan, folder, agent, env, check_env
         self.tracker, self.on_report, self.pause = tracker, on_report, checkpoint_seconds
         self.checks = checks.planned_checks(plan.steps, check_env)
-        self.at = Progress()
+        self.at, self.checked = Progress(), 0
 
     def run(self) -> float:
         """Trains to the end; returns the seconds it took in all without the checks.
@@ -86,6 +84,7 @@ class Training:
             InvalidInput: the folder is gone, or the checkpoint is damaged or of another run.
         """
         restore(self.plan, self.folder, self.agent, self.env, self.at)
+        self.checked = self.checks.due(self.agent.steps, self.plan.steps)
         with self.folder.log() as log, stopping_between_iterations() as asked:
             size = log.seek(0, os.SEEK_END)
             log.truncate(
@@ -112,8 +111,8 @@ class Training:
         self.at.iterations += 1
         self.folder.require()
         _require_finite(report, self.at.iterations)
-        if (due := self.checks.due(self.agent.steps, self.plan.steps)) > self.at.checked:
-            paused, self.at.checked = time.monotonic(), due
+        if (due := self.checks.due(self.agent.steps, self.plan.steps)) > self.checked:
+            paused, self.checked = time.monotonic(), due
             self.check(report)
             self.began += time.monotonic() - paused
         log.write(strict(report))
