@@ -55,8 +55,8 @@ def main() -> None:
     except NotImplementedError as error:  # NoExpert, without importing torch for its name
         say(f"palaestra: {error}", error=True)
         code = 2
-    except (KeyboardInterrupt, typer.Abort) as error:
-        say(f"palaestra: {str(error) or 'stopped'}", error=True)  # the runner says which run, and how it goes on
+    except (KeyboardInterrupt, typer.Abort):
+        say("palaestra: stopped", error=True)
         code = 130
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ...envs.core.options import MOST_EPISODES, MOST_STEPS
+from ..terminal import say
 from .options import (
     LARGEST_SEED,
     MOST_SEEDS,
@@ -74,7 +75,13 @@ def train(
     try:
         progress.train(changed, agent, runs, steps, chosen, device, root, track, demonstrations, label)
     except progress.Left as error:
-        raise KeyboardInterrupt(f"{error}{_rest(error.seeds)}") from None
+        _stopped(f"{error}{_rest(error.seeds)}")
+
+
+def _stopped(told: str) -> None:
+    """Says which run was stopped and how it goes on; typer would swallow the interrupt's own words."""
+    say(f"palaestra: {told}", error=True)
+    raise typer.Exit(130)
 
 
 def _rest(seeds: range) -> str:
@@ -100,9 +107,12 @@ def resume(
     allow_import: AllowImport = False,
 ) -> None:
     """Carry on a run that was stopped or killed; the result is that of a run that was not."""
-    from .. import progress
+    from .. import progress, runner
 
-    progress.resume(run, steps, device)
+    try:
+        progress.resume(run, steps, device)
+    except runner.Stopped as error:
+        _stopped(str(error))
 
 
 @app.command()

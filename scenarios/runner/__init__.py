@@ -1,12 +1,12 @@
 """The runner: scenario × agent × seed becomes a run folder and a row of the leaderboard, and a killed run goes on."""
 
+from ..seeds import CHECK_SEED, EVALUATION_SEED, SEED_SPAN
 from .carrying_out import ROOT, resume, run
-from .checks import SEED as CHECK_SEED
 from .folder import DEMONSTRATIONS
 from .interruption import Stopped
 from .plan import Plan, choose_device, read_plan
-from .scoring import EVALUATION_SEED, load_agent, score_run
-from .training import SEED_SPAN, OnReport
+from .scoring import load_agent, score_run
+from .training import OnReport
 
 __all__ = [
     "CHECK_SEED",

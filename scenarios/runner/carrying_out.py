@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ from ...neural_blocks.errors import InvalidInput
 from ..board import Leaderboard, Row
 from ..catalogue import Scenario
 from ..environments import make_environment
-from ..recording import Recording, demonstrate
-from ..tracking import Tracker, tracker
+from ..recording import Recording, check_for_training, demonstrate
+from ..seeds import SEED_SPAN
+from ..tracking import tracker
 from . import checks
 from .folder import CHECKPOINT, DEMONSTRATIONS, RECORDING, RunFolder, resolved
 from .interruption import Stopped
 from .plan import Plan, device_here, make_plan, read_plan
 from .scoring import evaluation_environment, keep_recording, load_agent, score_agent
-from .training import SEED_SPAN, OnReport, Training
+from .training import OnReport, Training
 
 ROOT = Path("runs")
 
@@ -88,7 +89,7 @@ def run(
     recording = None if demonstrations is None else Recording.load(demonstrations)
     plan = make_plan(
         scenario, agent, seed, steps=steps, settings=settings, device=device, track=track, label=label,
-        demonstrations=None if recording is None else asdict(recording),
+        demonstrations=None if recording is None else recording.model_dump(mode="json"),
     )  # fmt: skip
     place = plan.folder(Path(root))
     Leaderboard(Path(root) / "leaderboard.sqlite").check()
@@ -158,6 +159,7 @@ def prepare(plan: Plan, recording: Recording | None) -> Prepared:
     if recording is not None:
         if not hasattr(agent, "demonstration"):
             raise InvalidInput(f"demonstrations are for an agent that imitates recordings; {agent.name!r} does not")
+        check_for_training(recording, scenario)
         agent.demonstration = demonstrate(recording, agent)
         shown = sum(map(len, recording.episodes))
     if plan.learns:
@@ -176,23 +178,31 @@ def carry_out(
     plan: Plan, folder: RunFolder, prepared: Prepared, on_report: OnReport | None, checkpoint_seconds: float
 ) -> Row:
     """Trains from the last checkpoint, or from the start, to the end; then scores."""
-    agent, seconds, told = prepared.agent, 0.0, None
-    if prepared.env is not None and prepared.check_env is not None:
-        told = _tracker(plan, folder)
-        training = Training(plan, folder, agent, prepared.env, prepared.check_env, told, on_report, checkpoint_seconds)
-        seconds = training.run()
-    else:
-        agent.save(folder.path / CHECKPOINT)
-    taken = agent.steps
-    if prepared.shown is not None and prepared.env is not None and not prepared.env.started:
-        taken = min(taken, prepared.shown)  # nothing was played: it saw what the recording holds
+    agent, seconds = prepared.agent, 0.0
+    if (folder.path / "wandb").is_symlink():
+        raise InvalidInput(f"{folder.path / 'wandb'}: is a link, and writing never follows one")
+    told = tracker(plan.track, plan, folder.path)
     try:
+        if prepared.env is not None and prepared.check_env is not None:
+            training = Training(
+                plan, folder, agent, prepared.env, prepared.check_env, told, on_report, checkpoint_seconds
+            )
+            seconds = training.run()
+        else:
+            agent.save(folder.path / CHECKPOINT)
+        taken = agent.steps
+        if prepared.shown is not None and prepared.env is not None and not prepared.env.started:
+            taken = min(taken, prepared.shown)  # nothing was played: it saw what the recording holds
         row = score_agent(plan, folder.told, agent, prepared.evaluation_env, None, seconds, taken)
         folder.finish(row)
+        result = {"steps": row.steps, "seconds": seconds, "return": row.return_mean, "score": row.score}
+        told.finish({**row.metrics, **result})
+    except Stopped:
+        raise
     except KeyboardInterrupt:
-        raise Stopped(folder.told, plan.steps, plan.steps) from None
-    if told is not None:
-        told.finish({"steps": row.steps, "seconds": seconds, "return": row.return_mean, "score": row.score})
+        raise Stopped(folder.told, agent.steps, plan.steps) from None
+    finally:
+        told.stop()
     keep_recording(plan, folder, agent)
     return row
 
@@ -205,17 +215,3 @@ def _complete(plan: Plan, folder: RunFolder, row: Row, device: str | None) -> Ro
         env = evaluation_environment(plan, device_here(plan, device))
         keep_recording(plan, folder, load_agent(folder.path, env))
     return row
-
-
-def _tracker(plan: Plan, folder: RunFolder) -> Tracker:
-    if (folder.path / "wandb").is_symlink():
-        raise InvalidInput(f"{folder.path / 'wandb'}: is a link, and writing never follows one")
-    scenario = plan.scenario
-    return tracker(
-        plan.track,
-        project="palaestra",
-        run=f"{scenario.name}-{plan.agent}-{plan.seed}",
-        group=f"{scenario.name}/{plan.agent}",
-        config={**plan.config, "scenario": scenario.name, "agent": plan.agent, "seed": plan.seed},
-        folder=folder.path,
-    )

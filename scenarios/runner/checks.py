@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ...agents.core.agent import Agent
 from ...agents.core.evaluation import evaluate, time_limit
 from ...envs.core.protocol import BatchedEnvironment
+from ..seeds import CHECK_SEED
 
-SEED = 2**42  # checks play episodes that neither training nor evaluation starts from
 MOST, MOST_EPISODES, LEAST_EPISODES = 10, 128, 4
 SHARE = 0.25  # of the training's steps, what checks may take in all
 ASSUMED = 1000  # steps of an episode that has no limit
@@ -44,5 +44,5 @@ def planned_checks(steps: int, env: BatchedEnvironment) -> Checks:
 
 def check(agent: Agent, env: BatchedEnvironment, episodes: int, seed: int) -> float:
     """The agent's mean return over the episodes of that seed; the same whenever it is asked for."""
-    returns = evaluate(agent, env, episodes, seed=SEED + seed).returns
+    returns = evaluate(agent, env, episodes, seed=CHECK_SEED + seed).returns
     return float(returns.mean()) if len(returns) else -math.inf

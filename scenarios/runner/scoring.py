@@ -17,11 +17,10 @@ from ...neural_blocks.errors import InvalidInput
 from ..board import Row
 from ..environments import make_environment, score
 from ..recording import play_episodes
+from ..seeds import EVALUATION_SEED, SEED_SPAN
 from .folder import BEST, CHECKPOINT, RECORDING, RunFolder
 from .plan import Plan, device_here, read_plan
-from .training import SEED_SPAN
 
-EVALUATION_SEED = 2**41  # evaluation plays episodes that no training run starts from
 RECORDED = 3  # evaluation episodes kept in a run folder
 
 

@@ -14,13 +14,13 @@ from ...agents.core.agent import Agent, Report
 from ...agents.core.checkpoint import not_finite, read_checkpoint, require_dtypes
 from ...envs.core.protocol import BatchedEnvironment
 from ...neural_blocks.errors import Diverged, InvalidInput, invalid_config
+from ..seeds import SEED_SPAN
 from ..tracking import Tracker
 from . import checks
 from .folder import BEST, CHECKPOINT, RunFolder, strict
 from .interruption import Stopped, stopping_between_iterations
 from .plan import Plan
 
-SEED_SPAN = 2**24  # seeds between two runs, more than any batch has rows
 DEAR = 20  # times longer than saving takes, before it is done again
 OnReport = Callable[[int, int, dict[str, float]], None]
 
@@ -73,7 +73,7 @@ class Training:
         self.plan, self.folder, self.agent, self.env, self.check_env = plan, folder, agent, env, check_env
         self.tracker, self.on_report, self.pause = tracker, on_report, checkpoint_seconds
         self.checks = checks.planned_checks(plan.steps, check_env)
-        self.at, self.checked = Progress(), 0
+        self.at, self.checked, self.kept = Progress(), 0, 0
 
     def run(self) -> float:
         """Trains to the end; returns the seconds it took in all without the checks.
@@ -84,7 +84,7 @@ class Training:
             InvalidInput: the folder is gone, or the checkpoint is damaged or of another run.
         """
         restore(self.plan, self.folder, self.agent, self.env, self.at)
-        self.checked = self.checks.due(self.agent.steps, self.plan.steps)
+        self.checked, self.kept = self.checks.due(self.agent.steps, self.plan.steps), self.agent.steps
         with self.folder.log() as log, stopping_between_iterations() as asked:
             size = log.seek(0, os.SEEK_END)
             log.truncate(
@@ -102,6 +102,10 @@ class Training:
                 self.save(log, spent)
             except Diverged as error:
                 raise self.diverged(error) from None
+            except Stopped:
+                raise
+            except KeyboardInterrupt:  # the second one: at once, in the middle of an iteration
+                raise Stopped(self.folder.told, self.kept, self.plan.steps) from None
             if asked.stop:
                 raise Stopped(self.folder.told, self.agent.steps, self.plan.steps)
         return self.at.seconds
@@ -143,7 +147,7 @@ class Training:
         self.at.environment = self.env.state_dict() if self.env.started else None
         self.at.seconds, self.at.logged = spent + started - self.began, log.tell()
         self.agent.save(self.folder.path / CHECKPOINT, **dict(self.at))
-        self.saved = time.monotonic()
+        self.saved, self.kept = time.monotonic(), self.agent.steps
         self.took = max(self.took, self.saved - started) if self.pause else 0.0
         self.wait = max(min(self.pause, 2 * (self.saved - self.began)), DEAR * self.took if self.pause else 0.0)
 
