@@ -37,6 +37,7 @@ def train(
     track: str | None = None,
     demonstrations: Path | None = None,
     label: str | None = None,
+    execution: str = "auto",
 ) -> list[Row]:
     """Runs one seed after the other, each with its progress and its line of result.
 
@@ -48,7 +49,7 @@ def train(
         return lambda on_report: start_run(
             scenario, agent, seed,
             steps=steps, settings=settings, device=device, root=root, track=track, demonstrations=demonstrations,
-            label=label, on_report=on_report,
+            label=label, execution=execution, on_report=on_report,
         )  # fmt: skip
 
     rows = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import gymnasium.spaces as spaces
 import torch
@@ -26,6 +26,7 @@ class DQNConfig(OffPolicyConfig, MemoryConfig, ExplorationConfig):
     """Settings of DQN beside those of replay and of exploring.
 
     Attributes:
+        initialisation: of the perceptrons; from small weights values are less overestimated at first.
         double: the network chooses the next action and the target network values it (van Hasselt et al., 2016).
         dueling: separate heads for the state's value and the actions' advantages (Wang et al., 2016).
         n_step: rewards summed before the value that stands for the rest.
@@ -34,6 +35,7 @@ class DQNConfig(OffPolicyConfig, MemoryConfig, ExplorationConfig):
             memory it is 1.
     """
 
+    initialisation: Literal["orthogonal", "fan_in"] = "fan_in"
     double: bool = True
     dueling: bool = False
     n_step: int = Field(1, ge=1)

@@ -50,6 +50,7 @@ def train(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    execution: Annotated[str, typer.Option(help="auto, eager, compiled, or captured (on CUDA).")] = "auto",
     settings: Settings = None,
     env_settings: EnvSettings = None,
     track: Annotated[
@@ -73,7 +74,7 @@ def train(
     chosen, runs = parse_settings(settings or []), range(first_seed, first_seed + seeds)
     changed = catalogue.get(scenario).with_options(parse_settings(env_settings or [], "--env-set"))
     try:
-        progress.train(changed, agent, runs, steps, chosen, device, root, track, demonstrations, label)
+        progress.train(changed, agent, runs, steps, chosen, device, root, track, demonstrations, label, execution)
     except progress.Left as error:
         _stopped(f"{error}{_rest(error.seeds)}")
 

@@ -19,7 +19,7 @@ from ..tracking import tracker
 from . import checks
 from .folder import CHECKPOINT, DEMONSTRATIONS, RECORDING, RunFolder, resolved
 from .interruption import Stopped
-from .plan import Plan, device_here, make_plan, read_plan
+from .plan import Plan, device_here, execution_on, make_plan, read_plan
 from .scoring import evaluation_environment, keep_recording, load_agent, score_agent
 from .training import OnReport, Training
 
@@ -53,6 +53,7 @@ def run(
     steps: int | None = None,
     settings: dict[str, Any] | None = None,
     device: str = "auto",
+    execution: str = "auto",
     root: str | Path = ROOT,
     track: str | None = None,
     demonstrations: str | Path | None = None,
@@ -69,6 +70,7 @@ def run(
         steps: environment steps of training; None for the scenario's.
         settings: changes to the agent's configuration, over the scenario's own.
         device: "auto" (CUDA if there is one), "cpu", "cuda", ...
+        execution: how it learns: "eager", "compiled", "captured" (on CUDA), or "auto", captured on CUDA and else eager.
         root: the folder of all runs.
         track: "wandb" to log to Weights & Biases as well.
         demonstrations: a recording for an agent that imitates, instead of the environment's own expert.
@@ -89,7 +91,7 @@ def run(
     recording = None if demonstrations is None else Recording.load(demonstrations)
     plan = make_plan(
         scenario, agent, seed, steps=steps, settings=settings, device=device, track=track, label=label,
-        demonstrations=None if recording is None else recording.model_dump(mode="json"),
+        demonstrations=None if recording is None else recording.model_dump(mode="json"), execution=execution,
     )  # fmt: skip
     place = plan.folder(Path(root))
     Leaderboard(Path(root) / "leaderboard.sqlite").check()
@@ -154,7 +156,8 @@ def prepare(plan: Plan, recording: Recording | None) -> Prepared:
     """
     scenario, device = plan.scenario, plan.device
     evaluation_env = evaluation_environment(plan, device)
-    agent = agents.make(plan.agent, evaluation_env, seed=plan.seed, **plan.config)
+    how = execution_on(plan, device)
+    agent = agents.make(plan.agent, evaluation_env, seed=plan.seed, execution=how, **plan.config)
     env, check_env, shown = None, None, None
     if recording is not None:
         if not hasattr(agent, "demonstration"):

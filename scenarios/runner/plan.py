@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ... import __version__, agents
 from ...agents.core.agent import Agent
 from ...agents.core.whole_file import write_text
+from ...envs.core.execution import resolved
 from ...envs.core.options import MOST_STEPS, integer
 from ...neural_blocks.errors import InvalidInput, invalid_config, unknown_name
 from .. import catalogue, strict_yaml
@@ -36,6 +37,7 @@ class Plan(BaseModel):
         seed: of weights, actions and environments.
         steps: environment steps of training in all; 0 for an agent that does not learn.
         device: where it trains, or last did.
+        execution: how it learns: "eager", "compiled" or "captured"; see `Agent`.
         track: None or "wandb".
         version: of Palaestra.
         label: what its standing on the leaderboard is called.
@@ -59,6 +61,7 @@ class Plan(BaseModel):
     named: bool = False
     demonstrations: str | None = None
     budgets: list[int] = []
+    execution: Literal["eager", "compiled", "captured"] = "eager"
 
     @property
     def configuration(self) -> str:
@@ -126,6 +129,7 @@ def make_plan(
     track: str | None,
     label: str | None,
     demonstrations: Any,
+    execution: str = "auto",
 ) -> Plan:
     """The plan of a new run, with every default made explicit; see `run`.
 
@@ -147,6 +151,7 @@ def make_plan(
     cls = agents.agent_class(agent)
     config = cls.Config(**{**scenario.agents.get(agent, {}), **(settings or {})})
     budget = integer("steps", scenario.steps if steps is None else steps, 0, MOST_STEPS)
+    device = choose_device(device)
     plan = Plan(
         run_id=secrets.choice("abcdef") + secrets.token_hex(4)[1:],  # never one that reads as a number
         scenario=with_validation(scenario),
@@ -154,7 +159,8 @@ def make_plan(
         config=config.model_dump(mode="json"),
         seed=integer("seed", seed, 0, LARGEST_SEED),
         steps=budget if cls.learn is not Agent.learn else 0,
-        device=choose_device(device),
+        device=device,
+        execution=resolved("execution", execution, device),  # type: ignore[arg-type]
         track=track,
         version=__version__,
         demonstrations=None if demonstrations is None else digest(demonstrations),
@@ -202,6 +208,12 @@ def choose_device(device: str) -> str:
             f"device must be 'auto', 'cpu' or one that PyTorch finds here; got {device!r} ({reason})"
         ) from error
     return device
+
+
+def execution_on(plan: Plan, device: str) -> str:
+    """How a saved run goes on where it is now: only CUDA has graphs to capture."""
+    captured = plan.execution == "captured" and torch.device(device).type != "cuda"
+    return "eager" if captured else plan.execution
 
 
 def device_here(plan: Plan, device: str | None) -> str:
