@@ -19,6 +19,7 @@ from ..core.execution import Unit, copied, resolved
 from ..core.game import GameActionCheck
 from ..core.noise import RESET, STEP, NoiseStream
 from ..core.options import LARGEST_SEED, MOST_ENVIRONMENTS, integer, torch_device
+from ..core.program import Program
 from ..core.protocol import TimeStep
 from ..core.room import require_room, space_bytes
 from ..core.task import Observation, Task
@@ -80,9 +81,12 @@ class BatchedEnv:
         self._elapsed, self._ended = torch.zeros(num_envs, dtype=torch.int64, device=self.device), self._none
         self._observation: Observation | None = None
         self.advance = Advance(task, self.autoreset)
-        self._unit = Unit(self.advance, self.execution, name=self.name, closed=True)
+        self._run: Any = Unit(self.advance, self.execution, name=self.name, closed=True).run
         self._row_by_row = self.execution == "eager" and self.device.type == "cpu"
-        self._batch: Batch | None = None  # what holds instead of the six above after a step that is not row by row
+        # After a step that is not row by row the batch is one tree, or a program's flat tensors; `_settle` opens it.
+        self._batch: Batch | None = None
+        self._flat: list[Tensor] | None = None
+        self._settled = True
 
     def _seeds(self, seed: Any) -> Tensor:
         if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
@@ -100,12 +104,14 @@ class BatchedEnv:
 
         Under execution "captured" the next step overwrites its tensors.
         """
+        if self._batch is None and self._flat is not None:
+            self._batch = self._run.unflattened(self._flat)
         if self._batch is None:
             resets, steps = self._resets.state_dict(), self._steps.state_dict()
             self._batch = Batch(
-                state=self._state_or_raise(),
                 elapsed=self._elapsed,
                 ended=self._ended,
+                state=self._state_or_raise(),
                 observation=self.observation,
                 reset_key=resets["key"],
                 step_key=steps["key"],
@@ -116,14 +122,23 @@ class BatchedEnv:
 
     @batch.setter
     def batch(self, batch: Batch) -> None:
-        self._batch, self._observation = batch, batch.observation
-        self._state, self._elapsed, self._ended = batch.state, batch.elapsed, batch.ended
-        self._resets.load_state_dict({"key": batch.reset_key, "counter": batch.resets})
-        self._steps.load_state_dict({"key": batch.step_key, "counter": batch.steps})
+        self._batch, self._flat, self._settled = batch, None, False
+        self._observation = batch.observation
+        self._settle()
+
+    def _settle(self) -> None:
+        """Opens the tree that the last step left, for what is done to single parts of it."""
+        if not self._settled:
+            batch = self.batch
+            self._state, self._elapsed, self._ended = batch.state, batch.elapsed, batch.ended
+            self._resets.load_state_dict({"key": batch.reset_key, "counter": batch.resets})
+            self._steps.load_state_dict({"key": batch.step_key, "counter": batch.steps})
+            self._settled = True
 
     def _state_or_raise(self) -> Any:
         if self._state is None:
             raise InvalidInput(f"{self.name}: reset() must be called before anything else")
+        self._settle()
         return self._state
 
     @property
@@ -164,6 +179,7 @@ class BatchedEnv:
         Returns:
             The observation of all environments, (B, ...).
         """
+        self._settle()
         if seed is not None:
             seeds = self._seeds(seed)
             for stream in (self._resets, self._steps):
@@ -176,7 +192,7 @@ class BatchedEnv:
             self._state = put(self._state, rows, self.task.reset(self._resets.draw_rows(rows)))
             self._elapsed = self._elapsed.index_fill(0, rows, 0)
             self._ended = self._ended.index_fill(0, rows, False)
-        self._observation = self._batch = None
+        self._observation = self._batch = self._flat = None
         return self.observation
 
     def step(self, action: Any) -> TimeStep:
@@ -186,20 +202,21 @@ class BatchedEnv:
             InvalidInput: the action has a wrong shape or dtype, or (on the CPU) a value outside the action space; or,
                 with autoreset disabled, an environment has ended and was not reset; or the task cannot be compiled.
         """
-        state, action = self._state_or_raise(), self.check_action(action)
+        if self._state is None:
+            raise InvalidInput(f"{self.name}: reset() must be called before anything else")
+        action = self.check_action(action)
         if self.autoreset is AutoresetMode.DISABLED and bool(self._ended.any()):
             rows = self._ended.nonzero().squeeze(1).tolist()
             raise InvalidInput(
                 f"{self.name}: environments {rows} have ended; reset them (reset_mask) before the next step"
             )
         if not self._row_by_row:
-            self.batch, step = self._unit(self.batch, action)
-            self._observation = step.observation
-            return step
+            return self._step_at_once(action)
+        self._settle()
         self._batch = None
         if self.autoreset is AutoresetMode.NEXT_STEP:
             return self._step_or_restart(action)
-        transition = self.task.step(state, action, self._steps.draw())
+        transition = self.task.step(self._state, action, self._steps.draw())
         elapsed, terminated = self._elapsed + 1, transition.terminated
         truncated = (elapsed >= self.task.horizon) & ~terminated
         final = self.task.observe(transition.state)
@@ -209,6 +226,21 @@ class BatchedEnv:
         else:
             self._restart(terminated | truncated)
         return TimeStep(self.observation, transition.reward, terminated, truncated, final, transition.metrics)
+
+    def _step_at_once(self, action: Any) -> TimeStep:
+        """A step by `advance`, eager, compiled or captured."""
+        step: TimeStep
+        if isinstance(self._run, Program):
+            if self._flat is None:
+                self._flat = self._run.flattened(self.batch, action)
+            given = [action] if isinstance(action, Tensor) else leaves(action)
+            self._flat, step = self._run.flat([*self._flat, *(one.contiguous() for one in given)])
+            self._batch, self._elapsed, self._ended = None, *self._flat[:2]
+        else:
+            self._batch, step = self._run(self.batch, action)
+            self._elapsed, self._ended = self._batch.elapsed, self._batch.ended
+        self._observation, self._settled = step.observation, False
+        return step
 
     def _restart(self, done: Tensor) -> None:
         """Begins the next episode where one has ended, and computes nothing for the others."""
@@ -278,6 +310,7 @@ class BatchedEnv:
         """
         if self._state is None:
             self.reset()
+        self._settle()
         saved = iter(state["state"])
 
         def restore(tensor: Tensor) -> Tensor:
@@ -295,7 +328,7 @@ class BatchedEnv:
         self._elapsed, self._ended = state["elapsed"].to(self.device), state["ended"].to(self.device)
         self._resets.load_state_dict(state["resets"])
         self._steps.load_state_dict(state["steps"])
-        self._observation = self._batch = None
+        self._observation = self._batch = self._flat = None
 
 
 def autoreset_mode(name: str, mode: object) -> AutoresetMode:

@@ -20,6 +20,7 @@ from ..core.game import Game, Opponent
 from ..core.options import choice, integer, number
 from ..core.splits import SPLITS
 from ..core.task import Step
+from ..core.tree import select
 from ..frozen.classifiers import classifier
 from .lookup import Lookup
 
@@ -122,7 +123,7 @@ class AttackDefend(Game[AttackDefendState]):
         """A digit for the attacker, and another one, unchanged, for the defender."""
         index, source = (noise * len(self.labels)).long().unbind(1)  # (B,)
         zero = torch.zeros_like(index)
-        return AttackDefendState(index, source, self.images[source], source, zero + NOTHING, zero)
+        return AttackDefendState(index, source, select(self.images, source), source, zero + NOTHING, zero)
 
     def step(self, state: AttackDefendState, action: Any, noise: Tensor) -> Step[AttackDefendState]:
         """Judges the answer and shows the digit that the attacker changed."""
@@ -130,7 +131,7 @@ class AttackDefend(Game[AttackDefendState]):
         right, passed = answer == self.labels[state.source], answer == len(self.class_names)
         wrong = ~(right | passed)
         payoff = (right.float() - wrong.float() + self.passing * passed) * counts / self.digits
-        image = self.images[state.index]
+        image = select(self.images, state.index)
         change = (self.reach * action["attacker"]).round().view_as(image)
         time = state.time + 1
         following = AttackDefendState(
@@ -149,7 +150,7 @@ class AttackDefend(Game[AttackDefendState]):
 
     def observe(self, state: AttackDefendState) -> dict[str, Any]:
         """The digit and its class for the attacker, the changed digit (B, 1, 8, 8) for the defender."""
-        seen = {"image": self.images[state.index], "label": self.labels[state.index]}
+        seen = {"image": select(self.images, state.index), "label": self.labels[state.index]}
         return {"attacker": seen, "defender": state.shown}
 
     def expert(self, state: AttackDefendState) -> Any:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..classification.images import load_images
 from ..core.canvas import BAD, MUTED, Canvas
 from ..core.game import Opponent
+from ..core.tree import select
 from ..frozen.classifiers import classifier
 from .lookup import Lookup
 from .source import Source
@@ -50,7 +51,7 @@ class Digits(Source):
 
     def real(self, uniforms: Tensor) -> Tensor:
         """Digits (B, 1, 8, 8)."""
-        return self.images[(uniforms[:, 0] * len(self.images)).long()]
+        return select(self.images, (uniforms[:, 0] * len(self.images)).long())
 
     def noise(self, uniforms: Tensor) -> Tensor:
         """Numbers (B, 8), uniform from -1 to 1."""
@@ -67,7 +68,7 @@ class Digits(Source):
 
     def expert(self, noise: Tensor) -> Tensor:
         """(B, 64) the pixels of the digit that the first number of the noise picks."""
-        return pixels(self.images[picked(noise[:, 0], len(self.images))])
+        return pixels(select(self.images, picked(noise[:, 0], len(self.images))))
 
     def opponents(self, player: str) -> dict[str, Callable[[], Opponent]]:
         """Generators that copy one digit, mix two or paint pixels by chance, and a discriminator by distance."""
@@ -150,7 +151,7 @@ class Mixer(Painter):
 
     def forward(self, observation: Tensor, noise: Tensor) -> Tensor:
         """(B, 64) the mean of the digits that the first two numbers of the noise (B, 8) pick."""
-        first, second = (pixels(self.images[picked(observation[:, k], len(self.images))]) for k in (0, 1))
+        first, second = (pixels(select(self.images, picked(observation[:, k], len(self.images)))) for k in (0, 1))
         return (first + second) / 2
 
 

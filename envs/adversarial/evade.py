@@ -16,6 +16,7 @@ from ..core.canvas import ACCENT, BAD, MUTED, Canvas
 from ..core.options import choice, integer, number
 from ..core.splits import SPLITS
 from ..core.task import Observation, Step, Task
+from ..core.tree import select
 from ..frozen.classifiers import NAMES, classifier
 
 KNOWLEDGE = ("gradient", "scores", "label")
@@ -149,7 +150,7 @@ class Evade(Task[EvadeState]):
     def reset(self, noise: Tensor) -> EvadeState:
         """A digit, drawn uniformly from those that the victim names rightly, as it is."""
         index = (noise[:, 0] * len(self.labels)).long()  # (B,)
-        image, label = self.images.index_select(0, index), self.labels.index_select(0, index)
+        image, label = select(self.images, index), self.labels.index_select(0, index)
         scores = self.clean_scores.index_select(0, index)
         return EvadeState(image, label, _margin(scores, label), _pixels(image), scores, torch.zeros_like(label))
 

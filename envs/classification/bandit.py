@@ -12,6 +12,7 @@ from torch import Tensor
 from ..core.canvas import Canvas
 from ..core.choices import Choice, numbered
 from ..core.task import Step, Task
+from ..core.tree import select
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class ClassificationBandit(Task[BanditState]):
 
     def observe(self, state: BanditState) -> Tensor:
         """The example itself, (B, ...)."""
-        return self.inputs.index_select(0, state.index)
+        return select(self.inputs, state.index)
 
     def expert(self, state: BanditState) -> Tensor:
         """The label."""

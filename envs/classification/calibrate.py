@@ -13,6 +13,7 @@ from ..core.canvas import ACCENT, MUTED, Canvas
 from ..core.options import choice, number
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
+from ..core.tree import select
 from .images import load_images
 
 LEAST = 1e-3  # the log score takes no probability for smaller than this
@@ -102,8 +103,8 @@ class Calibrate(Task[CalibrateState]):
         shares = torch.stack([weight, 1 - weight], 1)
         chances = noise.new_zeros(len(noise), len(self.class_names)).scatter_add(1, classes, shares)
         label = torch.where(noise[:, 4] < weight, classes[:, 0], classes[:, 1])
-        second_image = self.images.index_select(0, second).float()
-        image = torch.lerp(second_image, self.images.index_select(0, first).float(), weight[:, None, None, None])
+        second_image = select(self.images, second).float()
+        image = torch.lerp(second_image, select(self.images, first).float(), weight[:, None, None, None])
         if self.corruption:
             level, pixel = self.corruption * noise[:, 5, None, None, None], noise[:, 6:].view_as(image)
             image = torch.where(pixel < level, 255 * pixel / level, image)  # below its limit the uniform is one again

@@ -47,7 +47,7 @@ class FiringState:
     @property
     def rate(self) -> Tensor:
         """(B,) the recent rate in hertz: of the last interval, or of the time since, once that is longer."""
-        return 1 / torch.maximum(self.interval, self.since)
+        return _rate(self.interval, self.since)
 
 
 class FiringTask(Task[FiringState]):
@@ -92,7 +92,10 @@ class FiringTask(Task[FiringState]):
 
     @abstractmethod
     def advance(self, neuron: Neuron, current: Tensor) -> tuple[Neuron, Tensor, Tensor]:
-        """The neuron a step later, whether it fired (B,), and if so how many seconds before the step's end (B,)."""
+        """The neuron a step later, whether it fired (B,), and if so how many seconds before the step's end (B,).
+
+        All in float64, which `step` rounds: the last bits of an exponential differ from one processor to the next.
+        """
 
     @abstractmethod
     def seen(self, neuron: Neuron) -> list[Tensor]:
@@ -100,42 +103,44 @@ class FiringTask(Task[FiringState]):
 
     @abstractmethod
     def steady_current(self, rate: Tensor) -> Tensor:
-        """The constant current (B,) at which the neuron fires at that rate (B,), in hertz."""
+        """The constant current (B,) at which the neuron fires at that rate (B,), in hertz; both float64."""
 
     def reset(self, noise: Tensor) -> FiringState:
         """A neuron at its start, a target and a background."""
         lowest, highest = self.targets
-        target = lowest + (highest - lowest) * noise[:, 0]
+        target = (lowest + (highest - lowest) * noise[:, 0].double()).float()
         neuron, since = self.start(target)
         trace = target.new_full((len(target), TRACE, 2), torch.nan)
         interval = torch.full_like(target, torch.inf)
-        background = (2 * noise[:, 1] - 1) * self.background
+        background = ((2 * noise[:, 1].double() - 1) * self.background).float()
         time = torch.zeros_like(target, dtype=torch.int64)
         return FiringState(neuron, since, interval, target, background, torch.zeros_like(target), trace, time)
 
     def step(self, state: FiringState, action: Tensor, noise: Tensor) -> Step[FiringState]:
         """Holds the current for a step and compares the rate with the target."""
         current = self.strongest * action[:, 0]
-        neuron, fired, after = self.advance(state.neuron, current + state.background)
-        elapsed = state.since + self.time_step
-        since, interval = torch.where(fired, after, elapsed), torch.where(fired, elapsed - after, state.interval)
-        rate = 1 / torch.maximum(interval, since)
+        before = tuple(part.double() for part in state.neuron)
+        exact, fired, after = self.advance(before, current.double() + state.background)
+        neuron, elapsed = tuple(part.float() for part in exact), state.since.double() + self.time_step
+        since = torch.where(fired, after, elapsed).float()
+        interval = torch.where(fired, elapsed - after, state.interval).float()
+        rate = _rate(interval, since)
         shown = neuron[0].masked_fill(fired, self.voltages[1])  # a spike may fall between two steps
         trace = torch.cat([state.trace[:, 1:], torch.stack([shown, rate], 1)[:, None]], 1)
         following = FiringState(neuron, since, interval, state.target, state.background, current, trace, state.time + 1)
-        fit = torch.minimum(rate, state.target) / torch.maximum(rate, state.target)
-        reward = fit.square().square() / self.horizon
+        fit = torch.minimum(rate, state.target).double() / torch.maximum(rate, state.target)
+        reward = (fit.square().square() / self.horizon).float()
         ended = following.time >= self.horizon
         return Step(following, reward, ended, {"rate_error": (rate - state.target).abs()})
 
     def observe(self, state: FiringState) -> Tensor:
         """The neuron's variables, the recent rate and the target, (B, variables + 2)."""
-        return torch.stack([*self.seen(state.neuron), state.rate / SCALE, state.target / SCALE], 1)
+        return torch.stack([*self.seen(state.neuron), (state.rate.double() / SCALE).float(), (state.target.double() / SCALE).float()], 1)
 
     def expert(self, state: FiringState) -> Tensor:
         """The constant current that gives the target rate, less the background."""
-        current = self.steady_current(state.target) - state.background
-        return (current / self.strongest).clamp(0, 1)[:, None]
+        current = self.steady_current(state.target.double()) - state.background
+        return (current / self.strongest).clamp(0, 1).float()[:, None]
 
     def draw(self, state: FiringState, canvas: Canvas) -> None:
         """Voltage and rate over the last steps, the rate's target beneath, and the current injected."""
@@ -190,3 +195,7 @@ def _gauge(share: float, top: int, canvas: Canvas, target: float | None = None, 
         place = left + target * width
         canvas.fill((place - 3, top - 6, 6, 42), GOOD)
         canvas.text("target", (place, top + 40), size=22, colour=GOOD, anchor="midtop")
+
+
+def _rate(interval: Tensor, since: Tensor) -> Tensor:
+    return (1 / torch.maximum(interval, since).double()).float()

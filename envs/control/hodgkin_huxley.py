@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ...neural_blocks.neurons.spiking import Axon, hodgkin_huxley, settled_axon
+from ...neural_blocks.neurons.spiking import CONDUCTANCE, REVERSAL, gate_rates, settled_axon
 from .firing import FiringTask, Neuron
 
 REST = -65.0  # mV
 SUBSTEP, SUBSTEPS = 0.0625, 8  # ms, and how many of them a step has
-LANES = 32  # rows are computed in groups of so many, for a row alone to come out as it does in any batch
 # Steady firing rates (Hz) at constant currents (uA / cm^2).
 CURRENTS = (6.5, 8.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0)
 RATES = (55.06, 62.47, 68.32, 78.65, 86.47, 98.75, 108.61, 117.03)
@@ -23,7 +21,8 @@ class HodgkinHuxley(FiringTask):
     Isolates continuous control of a stiff, excitable system with variables that act on different time scales: below
     about 6.3 uA / cm^2 it falls silent, above it fires, and what an injection does depends on the gates. The axon has
     the standard parameters at 6.3 degrees Celsius and starts at rest at -65 mV. A step holds the current for 0.5 ms and
-    is integrated by Ralston's third-order Runge-Kutta method in parts of 1/16 ms. A spike is the moment at which the
+    is integrated in parts of 1/16 ms by turns, gates while the voltage stands and the voltage while the gates stand,
+    each exactly: stable at any current, and within 0.3 ms of the spikes of 100 ms. A spike is the moment at which the
     voltage rises through 0 mV. The rate is 1 / (the last interval between spikes), or 1 / (the time since the last
     spike) once that is longer; it is 0 until the second spike. The target is uniform on 60 to 110 Hz.
 
@@ -64,34 +63,27 @@ class HodgkinHuxley(FiringTask):
             targets=(60.0, 110.0),
             variables=4,
         )
-        self.register_buffer("currents", torch.tensor(CURRENTS), persistent=False)
-        self.register_buffer("rates", torch.tensor(RATES), persistent=False)
+        self.register_buffer("currents", torch.tensor(CURRENTS, dtype=torch.float64), persistent=False)
+        self.register_buffer("rates", torch.tensor(RATES, dtype=torch.float64), persistent=False)
 
     def start(self, like: Tensor) -> tuple[Neuron, Tensor]:
         """At rest, with no spike before."""
-        rest = settled_axon(torch.full((1,), REST, device=like.device))
-        return tuple(part.repeat(len(like)) for part in rest), torch.full_like(like, torch.inf)
+        rest = settled_axon(torch.full((1,), REST, dtype=torch.float64, device=like.device))
+        return tuple(part.float().repeat(len(like)) for part in rest), torch.full_like(like, torch.inf)
 
     def advance(self, neuron: Neuron, current: Tensor) -> tuple[Neuron, Tensor, Tensor]:
         """Eight parts of 1/16 ms, in at most one of which the voltage rises through 0 mV."""
-        rows = len(current)
-        spare = (0, -rows % LANES)
-        axon, current = Axon(*(F.pad(part, spare) for part in neuron)), F.pad(current, spare)
-        voltages = [axon.voltage]
-        for _ in range(SUBSTEPS):
-            axon = runge_kutta(axon, current, SUBSTEP)
-            voltages.append(axon.voltage)
-        trace = torch.stack(voltages)  # (SUBSTEPS + 1, B padded)
-        before, behind = trace[:-1], trace[1:]
+        voltages, gates = integrated(neuron[0], torch.stack(neuron[1:]), current, SUBSTEP, SUBSTEPS)
+        before, behind = voltages[:-1], voltages[1:]  # (SUBSTEPS, B)
         crosses = (before < 0) & (behind >= 0)
         share = behind / torch.where(crosses, behind - before, 1.0)  # of the part, by a straight line between its ends
         left = torch.arange(SUBSTEPS - 1, -1, -1, device=share.device)[:, None]  # parts that follow
         after = torch.where(crosses, (left + share) * (SUBSTEP / 1000), 0.0).sum(0)
-        return tuple(part[:rows] for part in axon), crosses.any(0)[:rows], after[:rows]
+        return (behind[-1], *gates.unbind()), crosses.any(0), after
 
     def seen(self, neuron: Neuron) -> list[Tensor]:
         """Voltage in hundreds of mV, and the gates."""
-        return [neuron[0] / 100, *neuron[1:]]
+        return [(neuron[0].double() / 100).float(), *neuron[1:]]
 
     def steady_current(self, rate: Tensor) -> Tensor:
         """Straight lines between the measured rates."""
@@ -100,13 +92,37 @@ class HodgkinHuxley(FiringTask):
         return self.currents[0] + (part * self.currents.diff()).sum(1)
 
 
-def runge_kutta(axon: Axon, current: Tensor, time_step: float) -> Axon:
-    """The axon (B,) after `time_step` milliseconds of a current (B,), by the third-order method of Ralston (1962)."""
+def integrated(voltage: Tensor, gates: Tensor, current: Tensor, part: float, parts: int) -> tuple[Tensor, Tensor]:
+    """An axon under a constant current, by Strang splitting (Strang, 1968) of gates and voltage.
 
-    def moved(start: Axon, slope: Axon, share: float) -> Axon:
-        return Axon(*(torch.add(x, d, alpha=share * time_step) for x, d in zip(start, slope, strict=True)))
+    While one of the two stands still, the other relaxes exponentially to where it would settle, and is integrated
+    exactly (Rush and Larsen, 1978): second order, and stable however stiff the gates are.
 
-    first = hodgkin_huxley(axon, current)
-    second = hodgkin_huxley(moved(axon, first, 1 / 2), current)
-    third = hodgkin_huxley(moved(axon, second, 3 / 4), current)
-    return moved(moved(moved(axon, first, 2 / 9), second, 1 / 3), third, 4 / 9)
+    Args:
+        voltage: (B,) float64, mV.
+        gates: (3, B) m, h and n.
+        current: (B,), uA / cm^2.
+        part: milliseconds.
+        parts: how many of them.
+
+    Returns:
+        The voltages (parts + 1, B), and the gates (3, B) at the end.
+    """
+    inward = current + CONDUCTANCE["leak"] * REVERSAL["leak"]
+    gates, voltages = relaxed(voltage, gates, part / 2), [voltage]
+    for count in range(1, parts + 1):
+        m, h, n = gates.unbind()
+        sodium, potassium = CONDUCTANCE["sodium"] * (m * m * m * h), CONDUCTANCE["potassium"] * (n * n).square()
+        total = sodium + potassium + CONDUCTANCE["leak"]  # mS / cm^2; the capacitance is 1 uF / cm^2
+        settled = (inward + REVERSAL["sodium"] * sodium + REVERSAL["potassium"] * potassium) / total
+        voltage = torch.lerp(settled, voltage, torch.exp(-part * total))
+        gates = relaxed(voltage, gates, part if count < parts else part / 2)
+        voltages.append(voltage)
+    return torch.stack(voltages), gates
+
+
+def relaxed(voltage: Tensor, gates: Tensor, time: float) -> Tensor:
+    """The gates (3, B) after so many milliseconds at a constant voltage (B,)."""
+    opening, closing = gate_rates(voltage)
+    total = opening + closing
+    return torch.lerp(opening / total, gates, torch.exp(-time * total))

@@ -73,7 +73,7 @@ class LIFNeuron(FiringTask):
 
     def seen(self, neuron: Neuron) -> list[Tensor]:
         """Voltage, and the refractory time left as a share."""
-        return [neuron[0], neuron[1] / REFRACTORY]
+        return [neuron[0], (neuron[1].double() / REFRACTORY).float()]
 
     def steady_current(self, rate: Tensor) -> Tensor:
         """The inverse of `lif_rate`."""

@@ -20,17 +20,17 @@ class Batch:
     """All that changes in B environments: what a step takes and gives.
 
     Attributes:
-        state: the task's state, tensors (B, ...).
         elapsed: (B,) int64 steps of the current episode.
         ended: (B,) bool: the episode is over and the environment waits for its reset (never under SAME_STEP).
+        state: the task's state, tensors (B, ...).
         observation: (B, ...) the current observation.
         reset_key, step_key: (B,) int64 keys of the noise of resets and steps.
         resets, steps: (B,) int64 how often each environment drew from them.
     """
 
-    state: Any
     elapsed: Tensor
     ended: Tensor
+    state: Any
     observation: Observation
     reset_key: Tensor
     step_key: Tensor

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import types
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput, unknown_name
+from .program import Function, Program, Signature, address, branch_free, cannot, own_copy, refuse_change, signature
 from .tree import leaves, tree_map
 
 MODES = ("auto", "eager", "compiled", "captured")
-Function = Callable[..., tuple[Any, Any]]  # (tree, *inputs) to (tree, outputs)
 WARM_UP = 2  # runs before a capture, in which libraries set themselves up
 
 
@@ -36,28 +34,6 @@ def resolved(what: str, execution: str, device: torch.device | str) -> str:
     if execution == "auto":
         return "captured" if kind == "cuda" else "eager"
     return execution
-
-
-class _Tracing(threading.local):
-    on = False
-
-
-_tracing = _Tracing()
-
-
-def row_by_row(device: torch.device) -> bool:
-    """Whether a rule may look at what tensors hold to compute some rows only: eager, on the CPU, and nowhere else."""
-    return device.type == "cpu" and not torch.compiler.is_compiling() and not _tracing.on
-
-
-@contextmanager
-def branch_free() -> Iterator[None]:
-    """Within it rules look at no tensor's values: for what is traced or captured."""
-    before, _tracing.on = _tracing.on, True
-    try:
-        yield
-    finally:
-        _tracing.on = before
 
 
 class Unit:
@@ -105,45 +81,11 @@ class Unit:
         run = function
         if execution == "compiled" or (execution == "captured" and inside):
             run = Program(function, name, backend) if closed else Compiled(function, name, backend)
-        self._run = Captured(run, name, mutated, keep) if execution == "captured" else run
+        self.run: Function = Captured(run, name, mutated, keep) if execution == "captured" else run
 
     def __call__(self, tree: Any, *inputs: Any) -> tuple[Any, Any]:
         """The next tree, and the outputs."""
-        return self._run(tree, *inputs)
-
-
-Signature = list[tuple[torch.Size, torch.dtype, torch.device]]
-
-
-def signature(tree: Any) -> Signature:
-    """Shape, dtype and device of each of a tree's tensors."""
-    return [(leaf.shape, leaf.dtype, leaf.device) for leaf in leaves(tree)]
-
-
-def _told(one: tuple[torch.Size, torch.dtype, torch.device]) -> str:
-    return f"{str(one[1]).removeprefix('torch.')} {tuple(one[0])} on {one[2]}"
-
-
-def _refuse_change(name: str, execution: str, first: Signature, now: Signature) -> None:
-    """Raises one line that says which tensor has another shape, dtype or device than at the first call."""
-    if len(first) != len(now):
-        raise InvalidInput(
-            f"{name}: execution={execution!r} must be given {len(first)} tensors, as at its first call; got {len(now)}"
-        )
-    for place, (was, got) in enumerate(zip(first, now, strict=True)):
-        if was != got:
-            raise InvalidInput(
-                f"{name}: with execution={execution!r} tensor {place} must be {_told(was)}, as at the first call; "
-                f"got {_told(got)}: make another unit for it"
-            )
-
-
-def _cannot(name: str, what: str, error: Exception) -> InvalidInput:
-    """One line for a function that cannot be compiled or captured."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return InvalidInput(
-        f"{name}: cannot be {what} ({(lines or [type(error).__name__])[0][:160]}); execution='eager' runs it"
-    )
+        return self.run(tree, *inputs)
 
 
 class Compiled:
@@ -172,7 +114,7 @@ class Compiled:
     def _check_again(self) -> None:
         assert self._first is not None
         try:
-            _refuse_change(self.name, "compiled", self._first, signature(self._now))
+            refuse_change(self.name, "compiled", self._first, signature(self._now))
         except InvalidInput as error:
             self._failed = error
             raise
@@ -194,53 +136,9 @@ class Compiled:
             if self._failed is not None:
                 failed, self._failed = self._failed, None
                 raise failed from None
-            raise _cannot(self.name, "compiled", error) from error
+            raise cannot(self.name, "compiled", error) from error
         finally:
             self._now = None
-
-
-class Program:
-    """A closed function as one compiled program of flat tensors, without guards: shapes are checked by the caller.
-
-    What the function closes over (a task's buffers) is part of the program.
-    """
-
-    def __init__(self, function: Function, name: str, backend: str) -> None:
-        self.function, self.name, self.backend = function, name, backend
-        self._call: Any = None
-        self._first: Signature = []
-        self._given: Any = None
-        self._returned: Any = None
-
-    def _compile(self, arguments: Any) -> None:
-        from torch.fx.experimental.proxy_tensor import make_fx
-
-        def flat(*tensors: Tensor) -> list[Tensor]:
-            found = iter(tensors)
-            with branch_free():
-                returned = self.function(*tree_map(lambda _: next(found), arguments))
-            self._returned = returned
-            return [tensor.contiguous() for tensor in leaves(returned)]
-
-        given: list[Any] = [_own(tensor) for tensor in leaves(arguments)]  # a tensor given twice is two inputs
-        self._first = signature(arguments)
-        try:
-            traced = make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*given)
-            self._call = traced if self.backend != "inductor" else torch._inductor.compile(traced, given)
-        except InvalidInput:
-            raise
-        except Exception as error:  # whatever the tracer or the compiler raises
-            raise _cannot(self.name, "compiled", error) from error
-
-    def __call__(self, tree: Any, *inputs: Any) -> tuple[Any, Any]:
-        """The next tree, and the outputs."""
-        arguments = (tree, *inputs)
-        if self._call is None:
-            self._compile(arguments)
-        else:
-            _refuse_change(self.name, "compiled", self._first, signature(arguments))
-        results = iter(self._call(*(tensor.contiguous() for tensor in leaves(arguments))))
-        return tree_map(lambda _: next(results), self._returned)
 
 
 class Recorder(Protocol):
@@ -322,11 +220,11 @@ class Captured:
                     if old is not new:
                         old.copy_(new, non_blocking=True)
                 return
-        _refuse_change(self.name, "captured", self._first[place : place + len(static)], signature(tuple(given)))
+        refuse_change(self.name, "captured", self._first[place : place + len(static)], signature(tuple(given)))
 
     def _capture(self, tree: Any, inputs: tuple[Any, ...]) -> None:
         self._first = signature((tree, inputs))
-        static, arguments = tree_map(_own, tree), tree_map(_own, inputs)
+        static, arguments = tree_map(own_copy, tree), tree_map(own_copy, inputs)
         changing = [*leaves(static), *self.mutated()]
         before = [tensor.detach().clone() for tensor in changing]
         graph = self._make()
@@ -341,7 +239,7 @@ class Captured:
         except InvalidInput:
             raise
         except RuntimeError as error:
-            raise _cannot(self.name, "captured", error) from error
+            raise cannot(self.name, "captured", error) from error
         self.graph, self._tree, self._inputs = graph, static, leaves(arguments)
 
     def _run(self, static: Any, arguments: tuple[Any, ...]) -> Any:
@@ -349,13 +247,11 @@ class Captured:
         following, outputs = self.function(static, *arguments)
         old, new = leaves(static), leaves(following)
         if signature(tuple(old)) != signature(tuple(new)):
-            _refuse_change(
-                f"{self.name}: the tree it returns", "captured", signature(tuple(old)), signature(tuple(new))
-            )
-        memory = {_address(tensor) for tensor in (*old, *leaves(arguments))}
+            refuse_change(f"{self.name}: the tree it returns", "captured", signature(tuple(old)), signature(tuple(new)))
+        memory = {address(tensor) for tensor in (*old, *leaves(arguments))}
 
         def apart(tensor: Tensor) -> Tensor:
-            return tensor.clone() if _address(tensor) in memory else tensor
+            return tensor.clone() if address(tensor) in memory else tensor
 
         outputs = tree_map(apart, outputs)
         with torch.no_grad():
@@ -363,11 +259,6 @@ class Captured:
             for one, other in moved:
                 one.copy_(other)
         return outputs
-
-
-def _own(tensor: Tensor) -> Tensor:
-    """A copy in memory of its own."""
-    return tensor.detach().clone(memory_format=torch.contiguous_format)
 
 
 def _plain(tree: Any) -> Any:
@@ -380,13 +271,9 @@ def _plain(tree: Any) -> Any:
     def once(tensor: Tensor) -> Tensor:
         plain = tensor.is_contiguous() and id(tensor) not in seen
         seen.add(id(tensor))
-        return tensor if plain else _own(tensor)
+        return tensor if plain else own_copy(tensor)
 
     return tree_map(once, tree)
-
-
-def _address(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
 
 
 def copied(tree: Any) -> Any:

@@ -43,6 +43,15 @@ def take(tree: Tree, rows: Tensor | int) -> Tree:
     return tree_map(lambda tensor: tensor[rows], tree)
 
 
+def select(table: Tensor, rows: Tensor) -> Tensor:
+    """The given rows (B,) of a table (N, ...) that is contiguous; bytes move eight at a time where they can."""
+    width = table[0].numel()
+    if table.dtype != torch.uint8 or width % 8:
+        return table.index_select(0, rows)
+    words = table.view(-1, width).view(torch.int64).index_select(0, rows)
+    return words.view(torch.uint8).view(-1, *table.shape[1:])
+
+
 def put(tree: Tree, rows: Tensor, part: Tree) -> Tree:
     """A copy of `tree` in which the given rows (B' indices) are those of `part`; the original is left alone."""
     return tree_map(lambda tensor, new: tensor.index_copy(0, rows, new), tree, part)

@@ -167,30 +167,27 @@ def hodgkin_huxley(axon: Axon, current: Tensor) -> Axon:
     sodium = CONDUCTANCE["sodium"] * m**3 * h * (voltage - REVERSAL["sodium"])  # uA / cm^2
     potassium = CONDUCTANCE["potassium"] * n**4 * (voltage - REVERSAL["potassium"])
     leak = CONDUCTANCE["leak"] * (voltage - REVERSAL["leak"])
-    gates = (
-        (1 - gate) * opening - gate * closing
-        for gate, (opening, closing) in zip(axon[1:], _gate_rates(voltage), strict=True)
-    )
-    return Axon((current - sodium - potassium - leak) / CAPACITANCE, *gates)
+    opening, closing = gate_rates(voltage)
+    gates = torch.stack(axon[1:])
+    gates = (1 - gates) * opening - gates * closing
+    return Axon((current - sodium - potassium - leak) / CAPACITANCE, *gates.unbind())
 
 
 def settled_axon(voltage: Tensor) -> Axon:
     """The axon held at that voltage (B,), in mV, with its gates where they settle."""
-    return Axon(voltage, *(opening / (opening + closing) for opening, closing in _gate_rates(voltage)))
+    opening, closing = gate_rates(voltage)
+    return Axon(voltage, *(opening / (opening + closing)).unbind())
 
 
-def _gate_rates(voltage: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Opening and closing rates of m, h and n, per millisecond."""
+def gate_rates(voltage: Tensor) -> tuple[Tensor, Tensor]:
+    """Opening and closing rates of the gates m, h and n, (3, B) each per millisecond, of voltages (B,) in mV."""
     above = voltage + 65  # mV above rest
-    return [
-        (_linoid((above - 25) / 10), 4 * torch.exp(-above / 18)),
-        (0.07 * torch.exp(-above / 20), torch.sigmoid((above - 30) / 10)),
-        (0.1 * _linoid((above - 10) / 10), 0.125 * torch.exp(-above / 80)),
-    ]
+    opening = [_linoid((above - 25) / 10), 0.07 * torch.exp(above / -20), 0.1 * _linoid((above - 10) / 10)]
+    closing = [4 * torch.exp(above / -18), torch.sigmoid((above - 30) / 10), 0.125 * torch.exp(above / -80)]
+    return torch.stack(opening), torch.stack(closing)
 
 
 def _linoid(x: Tensor) -> Tensor:
     """x / (1 - exp(-x)), which is 1 at 0."""
-    near = x.abs() < 1e-3
-    away = torch.where(near, 1.0, x)
-    return torch.where(near, 1 + x / 2, away / -torch.expm1(-away))
+    away = x.masked_fill(x == 0, 1e-7)
+    return away / -torch.expm1(-away)

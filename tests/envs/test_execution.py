@@ -15,7 +15,8 @@ from gymnasium.vector import AutoresetMode
 
 from palaestra.envs import BatchedEnv, ids, make_batched, make_sb3, make_task
 from palaestra.envs.core.actions import random_action
-from palaestra.envs.core.execution import Captured, Compiled, Unit
+from palaestra.envs.core.execution import Captured, Compiled
+from palaestra.envs.core.program import Program
 from palaestra.envs.core.tree import leaves
 from palaestra.neural_blocks.errors import InvalidInput
 
@@ -60,7 +61,7 @@ def captured(task, mode=AutoresetMode.SAME_STEP):
     """A batch run as on CUDA, with a tape for the graph."""
     env = BatchedEnv(task, BATCH, autoreset=mode)
     env.execution, env._row_by_row = "captured", False
-    env._unit = Captured(env.advance, env.name, recorder=tape.Tape)
+    env._run = Captured(env.advance, env.name, recorder=tape.Tape)
     return env
 
 
@@ -74,7 +75,7 @@ def test_a_captured_environment_plays_the_same_episodes(id):
 def test_a_traced_environment_plays_the_same_episodes(id):
     task = make_task(id)
     env = BatchedEnv(task, BATCH, execution="compiled")
-    env._unit = Unit(env.advance, "compiled", name=env.name, closed=True, backend="aot_eager")
+    env._run = Program(env.advance, env.name, "aot_eager")
     play(BatchedEnv(task, BATCH), env, min(12, task.horizon + 2))
 
 

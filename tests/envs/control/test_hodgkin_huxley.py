@@ -10,7 +10,7 @@ import torch
 from scipy.integrate import solve_ivp
 
 from palaestra.envs import BatchedEnv, make_task
-from palaestra.envs.control.hodgkin_huxley import CURRENTS, RATES, SUBSTEP, runge_kutta
+from palaestra.envs.control.hodgkin_huxley import CURRENTS, RATES, SUBSTEP, integrated
 from palaestra.neural_blocks.neurons.spiking import settled_axon
 from palaestra.tests.neural_blocks.neurons.test_spiking import squid_axon
 
@@ -52,18 +52,43 @@ def test_spikes_come_when_scipy_s_do():
     for current, times in zip(currents, played(currents), strict=True):
         expected, _ = peer(current)
         assert len(times) == len(expected)
-        np.testing.assert_allclose(times, expected, atol=0.1)
+        np.testing.assert_allclose(times, expected, atol=0.3)
     assert [len(times) for times in played([0.0, 10.0])] == [0, 7]
 
 
+def settled(count):
+    """Voltages (B,) and gates (3, B) of axons at rest, float64."""
+    axon = settled_axon(torch.full((count,), -65.0, dtype=torch.float64))
+    return axon.voltage, torch.stack(axon[1:])
+
+
 def test_the_peak_is_scipy_s():
-    currents = torch.tensor([7.0, 10.0, 20.0, 40.0])
-    axon = settled_axon(torch.full((4,), -65.0))
-    highest = axon.voltage
-    for _ in range(round(100 / SUBSTEP)):
-        axon = runge_kutta(axon, currents, SUBSTEP)
-        highest = torch.maximum(highest, axon.voltage)
-    np.testing.assert_allclose(highest.numpy(), [peer(current)[1] for current in currents.tolist()], atol=2)
+    currents = torch.tensor([7.0, 10.0, 20.0, 40.0], dtype=torch.float64)
+    voltages, _ = integrated(*settled(4), currents, SUBSTEP, round(100 / SUBSTEP))
+    expected = [peer(current)[1] for current in currents.tolist()]
+    np.testing.assert_allclose(voltages.amax(0).numpy(), expected, atol=0.5)
+
+
+@pytest.mark.parametrize("current", [-30.0, -20.0, -16.0, -5.0, 2.0, 60.0])
+def test_it_is_stable_and_right_at_any_current(current):
+    """A membrane pulled far below rest has gates that close hundreds of times a millisecond."""
+    voltages, gates = integrated(*settled(1), torch.tensor([current], dtype=torch.float64), SUBSTEP, round(20 / SUBSTEP))
+    times = np.arange(len(voltages)) * SUBSTEP
+    solved = solve_ivp(
+        squid_axon, (0, times[-1]), REST, "LSODA", times, args=(current,), rtol=1e-9, atol=1e-9, max_step=0.1
+    )
+    apart = np.abs(voltages[:, 0].numpy() - solved.y[0])
+    assert np.median(apart) < 0.3
+    assert apart.max() < (40 if current > 6 else 0.1)  # a spike's flank rises 400 mV in a millisecond
+    assert bool(((gates >= 0) & (gates <= 1)).all())
+
+
+def test_the_integration_is_of_second_order():
+    current = torch.tensor([8.0], dtype=torch.float64)
+    ends = [integrated(*settled(1), current, 1.5 / parts, parts)[0][-1] for parts in (24, 48, 96, 1536)]
+    errors = [float((end - ends[-1]).abs()) for end in ends[:-1]]
+    assert 3.5 < errors[0] / errors[1] < 4.5
+    assert 3.5 < errors[1] / errors[2] < 4.5
 
 
 def test_it_fires_on_above_the_rheobase_and_not_below():
