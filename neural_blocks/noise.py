@@ -118,6 +118,8 @@ def as_seed(seed: Seed, device: torch.device) -> Tensor:
         return torch.full((), seed, dtype=torch.int64, device=device)
     try:
         whole = operator.index(seed)
+        if isinstance(seed, Tensor):
+            raise TypeError
     except TypeError:
         raise InvalidInput(f"seed must be a whole number or a tensor of one, int64 (); got {seed!r:.80}") from None
     return torch.full((), _signed(whole % 2**64), dtype=torch.int64, device=device)

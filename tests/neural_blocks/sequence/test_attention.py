@@ -1,5 +1,6 @@
 """Attention against PyTorch's own modules and formulas written out."""
 
+import itertools
 import math
 
 import pytest
@@ -8,15 +9,18 @@ from torch import nn
 
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.sequence.attention import (
+    Cache,
     HardAttention,
     LuongAttention,
     MultiHeadAttention,
+    attention,
     causal_mask,
     padding_mask,
-    positions,
+    recorded_attention,
     reinforce_loss,
-    sinusoidal,
 )
+from palaestra.neural_blocks.sequence.positions import positions, sinusoidal
+from palaestra.neural_blocks.sequence.transformer import Decoder
 
 B, T, S, C, D = 3, 5, 7, 8, 6
 
@@ -72,6 +76,74 @@ def test_a_query_that_may_look_nowhere_finds_zeros_and_harms_no_gradient():
     assert x.grad.isfinite().all()
 
 
+def test_attention_is_the_softmax_of_scaled_products_times_the_values():
+    query, key, value = torch.randn(B, 2, T, 4), torch.randn(B, 2, S, 4), torch.randn(B, 2, S, 4)
+    mask, bias = torch.rand(B, 1, T, S) < 0.6, torch.randn(2, T, S)
+    wanted = torch.zeros(B, 2, T, 4)
+    for b, h, t in itertools.product(range(B), range(2), range(T)):
+        seen = [s for s in range(S) if mask[b, 0, t, s]]
+        scores = [math.exp(query[b, h, t] @ key[b, h, s] / math.sqrt(4) + bias[h, t, s]) for s in seen]
+        wanted[b, h, t] = sum(score / sum(scores) * value[b, h, s] for score, s in zip(scores, seen, strict=True))
+    torch.testing.assert_close(attention(query, key, value, mask, bias), wanted, atol=1e-5, rtol=1e-5)
+    fused = nn.functional.scaled_dot_product_attention(query, key, value, mask)
+    torch.testing.assert_close(attention(query, key, value, mask), fused, atol=1e-6, rtol=1e-5)
+
+
+def test_weights_are_recorded_for_every_attention_of_a_model_and_rebuild_what_it_found():
+    model, x, context = Decoder(C, 2, 2, T, d_context=D), torch.randn(B, T, C), torch.randn(B, S, D)
+    found = []
+    hook = model.layers[1].cross.product.register_forward_hook(lambda _, given, out: found.append((given[2], out)))
+    with recorded_attention(model) as weights:
+        model(x, context)
+    model(x, context)
+    hook.remove()
+    assert {name: [call.shape for call in calls] for name, calls in weights.items()} == {
+        f"layers.{layer}.{kind}": [(B, 2, T, T if kind == "attention" else S)]
+        for layer in range(2)
+        for kind in ("attention", "cross")
+    }
+    for calls in weights.values():
+        torch.testing.assert_close(calls[0].sum(-1), torch.ones(B, 2, T))
+    assert not weights["layers.0.attention"][0].triu(1).any()  # nothing is seen before its time
+    value, out = found[0]
+    torch.testing.assert_close(weights["layers.1.cross"][0] @ value, out, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("biased", [False, True])
+def test_what_is_masked_counts_for_nothing_even_if_it_is_not_finite(bad, biased):
+    block, x, context = MultiHeadAttention(C, 2, D), torch.randn(B, T, C), torch.randn(B, S, D)
+    bias = torch.randn(2, T, S) if biased else None
+    mask = torch.ones(B, T, S, dtype=torch.bool)
+    mask[:, :2, 3] = mask[1, :, 5] = False  # a place hidden from the first queries, and one hidden from all
+    wanted = block(x, context, mask, bias=bias)
+    context[0, 3] = context[1, 5] = bad
+    context.requires_grad_()
+    output = block(x, context, mask, bias=bias)
+    assert output[0, 2:].isnan().all()
+    torch.testing.assert_close(output[0, :2], wanted[0, :2])
+    torch.testing.assert_close(output[1:], wanted[1:])
+    gradient, of_query = torch.autograd.grad(output[1:].sum(), [context, block.query.weight])
+    assert gradient.isfinite().all()
+    assert of_query.isfinite().all()
+
+
+def test_padding_that_is_not_finite_counts_for_nothing():
+    block, x, context = MultiHeadAttention(C, 2, D), torch.randn(B, T, C), torch.randn(B, S, D)
+    mask = padding_mask(torch.tensor([7, 2, 0]), S)
+    wanted = block(x, context, mask)
+    torch.testing.assert_close(block(x, context.masked_fill(~mask.mT, torch.nan), mask), wanted)
+
+
+def test_a_cache_makes_a_sequence_read_in_pieces_the_whole():
+    block, x = MultiHeadAttention(C, 2), torch.randn(B, T, C)
+    wanted = block(x, mask=causal_mask(T))
+    cache = Cache(*(torch.zeros(B, 2, 0, C // 2) for _ in range(2)))
+    pieces = [block(x[:, begin:end], mask=causal_mask(end)[begin:], cache=cache) for begin, end in ((0, 2), (2, T))]
+    torch.testing.assert_close(torch.cat(pieces, 1), wanted)
+    assert cache.key.shape == (B, 2, T, C // 2)
+
+
 def test_sinusoids_are_those_of_the_paper():
     table = sinusoidal(torch.arange(50), 6)
     for place, i in [(0, 0), (7, 1), (49, 2)]:
@@ -113,6 +185,34 @@ def test_luong_attention_is_its_formula(score):
             assert not alignment[b, t, length:].any()
             both = torch.cat([weights @ source[b, :length], state[b, t]])
             torch.testing.assert_close(states[b, t], torch.tanh(block.output.weight @ both))
+
+
+@pytest.mark.parametrize("score", ["dot", "general", "concat"])
+def test_luong_attention_of_a_state_that_may_look_nowhere_knows_of_no_source(score):
+    block = LuongAttention(C, C if score == "dot" else D, score)
+    state, source = torch.randn(B, T, C, requires_grad=True), torch.randn(B, S, block.source_size)
+    mask = padding_mask(torch.tensor([7, 0, 4]), S).expand(-1, T, -1)
+    wanted = block(state, source, mask)
+    for bad in (0.0, math.nan, math.inf):
+        states, alignment = block(state, source.masked_fill(~mask[:, :1].mT, bad), mask)
+        torch.testing.assert_close((states, alignment), wanted)
+        assert not alignment[1].any()
+        torch.testing.assert_close(states[1], torch.tanh(state[1] @ block.output.weight[:, block.source_size :].T))
+        gradients = torch.autograd.grad(states.sum() + alignment.square().sum(), [state, *block.parameters()])
+        assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+@pytest.mark.parametrize("noise", [None, torch.tensor([0.1, 0.5, 0.9])])
+def test_hard_attention_of_a_row_that_may_look_nowhere_finds_zeros(noise):
+    block, query, source = HardAttention(C, D), torch.randn(B, C, requires_grad=True), torch.randn(B, S, D)
+    mask = padding_mask(torch.tensor([7, 0, 4]), S)[:, 0]
+    wanted = block(query, source, noise, mask)
+    glimpse, index, log_probability, entropy = block(query, source.masked_fill(~mask[..., None], math.nan), noise, mask)
+    torch.testing.assert_close((glimpse, index, log_probability, entropy), wanted)
+    assert not glimpse[1].any()
+    assert (index[1], log_probability[1], entropy[1]) == (0, 0, 0)
+    gradients = torch.autograd.grad((log_probability + entropy).sum(), [query, *block.parameters()])
+    assert all(gradient.isfinite().all() for gradient in gradients)
 
 
 def test_hard_attention_draws_places_by_their_probabilities():
@@ -186,6 +286,17 @@ def test_blocks_compile_to_one_graph_run_in_bfloat16_and_come_back_from_a_file(n
         torch.testing.assert_close(output.float(), exact, atol=0.1, rtol=0.1)
 
 
+@pytest.mark.parametrize("name", cases())
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_every_output_has_the_inputs_dtype(name, dtype):
+    block, arguments = cases()[name]
+    cast = [x.to(dtype) if isinstance(x, torch.Tensor) and x.is_floating_point() else x for x in arguments]
+    output = block.to(dtype)(*cast)
+    for part in output if isinstance(output, tuple) else (output,):
+        assert part.dtype in (dtype, torch.int64)
+    assert sinusoidal(torch.arange(3, dtype=dtype), 4).dtype == dtype
+
+
 def test_bad_input_is_named():
     x, context = torch.randn(B, T, C), torch.randn(B, S, D)
     block = MultiHeadAttention(C, 2, D)
@@ -195,6 +306,7 @@ def test_bad_input_is_named():
         (lambda: block(x[:2], context), r"input must have shape \(3, T, 8\); got \(2, 5, 8\)"),
         (lambda: block(x, context, causal_mask(T)), r"\(3, 2, 5, 7\); got \(5, 5\)"),
         (lambda: block(x, context, torch.ones(S, dtype=torch.bool)), r"\(3, 2, 5, 7\); got \(7,\)"),
+        (lambda: block(x, context, torch.ones(T, S, dtype=torch.int64)), "bool or floating-point; got torch.int64"),
         (lambda: sinusoidal(torch.arange(3), 5), "even and at least 2; got 5"),
         (lambda: positions("sinusoids", 3, 4), "did you mean 'sinusoidal'"),
         (lambda: positions("learned", 0, 4), "got 0 and 4"),

@@ -7,7 +7,8 @@ from torch import nn
 
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.perception.vision_transformer import PatchEmbedding, VisionTransformer
-from palaestra.neural_blocks.sequence.attention import causal_mask, padding_mask
+from palaestra.neural_blocks.sequence.attention import MultiHeadAttention, causal_mask, padding_mask
+from palaestra.neural_blocks.sequence.decoding import ancestral, beam, greedy
 from palaestra.neural_blocks.sequence.language_model import LanguageModel, TokenEmbedding
 from palaestra.neural_blocks.sequence.transformer import Decoder, Encoder, TransformerLayer
 
@@ -114,6 +115,60 @@ def test_the_language_models_steps_are_its_full_pass(kind):
         logits, memory = model.step(token, memory)
         torch.testing.assert_close(logits, wanted[:, t], atol=1e-5, rtol=1e-5)
         token = tokens[:, t]
+
+
+def test_hooks_on_every_layer_and_attention_fire_at_each_step():
+    block, x, context = make("cross")
+    fired = []
+    for name, module in block.named_modules():
+        if type(module) in (TransformerLayer, MultiHeadAttention, nn.Linear, nn.LayerNorm):
+            module.register_forward_hook(lambda *_, name=name: fired.append(name))
+    block(x, *context)
+    wanted, memory = sorted(fired), block.initial_memory(B, *context)
+    fired.clear()
+    block.step(x[:, 0], memory)
+    of_context = [f"layers.{index}.cross.key_value" for index in range(2)]  # read once, when the memory is made
+    assert sorted([*fired, *of_context]) == wanted
+
+
+def test_a_memory_holds_what_was_read_and_no_more():
+    block, x, _ = make("alone")
+    memory = block.initial_memory(B)
+    for t in range(3):
+        assert block.next_place(memory) == t
+        assert all(part.shape == (B, 2, t, C // 2) for part in memory)
+        _, memory = block.step(x[:, t], memory)
+
+
+def test_steps_past_the_length_are_refused_however_they_are_taken():
+    model = LanguageModel(V, 2, C, 2, 1)
+    memory, token = model.initial_memory(1), torch.zeros(1, dtype=torch.int64)
+    for _ in range(2):
+        _, memory = model.step(token, memory)
+    with pytest.raises(InvalidInput, match="a memory holds at most 2 places; got one step more"):
+        model.step(token, memory)
+    with pytest.raises(InvalidInput, match="a memory holds at most 2 places; got one step more"):
+        greedy(model.step, model.initial_memory(1), token, 3)
+
+
+def test_sampling_and_decoding_keep_no_graph():
+    model = LanguageModel(V, L, C, 2, 1)
+    tracked = []
+    model.head.register_forward_hook(lambda _, __, out: tracked.append(out.requires_grad))
+    start = torch.full((2,), model.start)
+    model.sample(2, seed=0)
+    greedy(model.step, model.initial_memory(2), start, L)
+    ancestral(model.step, model.initial_memory(2), start, L, seed=0)
+    _, scores = beam(model.step, model.initial_memory(2), start, L, end=1, width=2)
+    assert len(tracked) == 4 * L
+    assert not any(tracked)
+    assert not scores.requires_grad
+
+
+@pytest.mark.parametrize("make", [lambda d_ff: Encoder(C, 2, 1, d_ff), lambda d_ff: Decoder(C, 2, 1, L, d_ff)])
+def test_the_perceptrons_width_is_d_ff_and_four_times_d_model_without(make):
+    for d_ff, width in ((None, 4 * C), (5, 5)):
+        assert make(d_ff).layers[0].perceptron.layers[0].weight.shape == (width, C)
 
 
 def test_probabilities_of_all_sequences_sum_to_one():

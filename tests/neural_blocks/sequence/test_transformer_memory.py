@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 from torch import nn
+from torch.export import Dim
 
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.sequence.recurrent import memory
@@ -83,6 +84,34 @@ def test_chunks_of_any_length_are_the_whole_sequence():
         output, state = block(x[begin : begin + length], state, start[begin : begin + length])
         outputs.append(output)
     torch.testing.assert_close(torch.cat(outputs), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_a_long_sequence_read_in_pieces_is_its_steps():
+    torch.manual_seed(1)
+    block, x, start = make(), torch.randn(75, B, D), torch.rand(75, B) < 0.1
+    _, state = block(x[:5], block.initial_memory(B))
+    output, after = block(x, state, start)
+    for t in range(75):
+        own, state = block.step(x[t], state, start[t])
+        torch.testing.assert_close(own, output[t], atol=1e-5, rtol=1e-5)
+    assert torch.equal(state[-1], after[-1])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("how", ["trace", "export"])
+def test_the_traced_block_serves_a_memory_that_is_not_fresh(how):
+    block = make()
+    x, start = inputs()
+    fresh = block.initial_memory(B)
+    if how == "trace":
+        traced = torch.jit.trace(block, (x, fresh, start))
+    else:
+        two, batch = (torch.randn(T, 2, D), block.initial_memory(2), torch.zeros(T, 2, dtype=torch.bool)), Dim("batch")
+        shapes = ({1: batch}, tuple({0: batch} for _ in fresh), {1: batch})
+        traced = torch.export.export(block, two, dynamic_shapes=shapes).module()
+    _, state = block(x, fresh)
+    for memory in (state, fresh):
+        torch.testing.assert_close(traced(x, memory, start)[0], block(x, memory, start)[0])
 
 
 def test_nothing_is_seen_across_an_episode_start():
