@@ -15,22 +15,26 @@ from typing import TYPE_CHECKING, Any
 from .registry import agent_class, homes, load, make, names, register, summaries
 
 if TYPE_CHECKING:
+    from .contract.checker import check
     from .core.agent import Agent
+    from .core.config import AgentConfig
     from .core.evaluation import Evaluation, evaluate
     from .imitation.demonstrations import Demonstration
     from .imitation.labelled import ImitationConfig
     from .value.q_table import td_evaluation
 
     __all__ = [
-        "Agent", "Demonstration", "Evaluation", "ImitationConfig",
-        "agent_class", "evaluate", "load", "make", "names", "register", "summaries", "td_evaluation",
+        "Agent", "AgentConfig", "Demonstration", "Evaluation", "ImitationConfig",
+        "agent_class", "check", "evaluate", "load", "make", "names", "register", "summaries", "td_evaluation",
     ]  # fmt: skip
 
 _BESIDE = {  # what is public and no agent, nor its configuration in the same file
     "Agent": "core.agent",
+    "AgentConfig": "core.config",
     "Demonstration": "imitation.demonstrations",
     "Evaluation": "core.evaluation",
     "ImitationConfig": "imitation.labelled",
+    "check": "contract.checker",
     "evaluate": "core.evaluation",
     "td_evaluation": "value.q_table",
 }

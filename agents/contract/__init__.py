@@ -1,0 +1,1 @@
+"""The contracts of an agent, an encoder and a memory as checks that anybody can run: `palaestra.agents.check(...)`."""
