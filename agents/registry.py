@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..neural_blocks.errors import InvalidInput
-from ..neural_blocks.registry import Registry
+from ..neural_blocks.registry import Registry, refuse_imports
 
 if TYPE_CHECKING:
     from ..envs.core.protocol import BatchedEnvironment
@@ -119,12 +119,15 @@ def load(path: str | Path, *, agent: str | None = None, device: str = "cpu", **s
         settings: of the configuration, where a checkpoint cannot hold them: blocks that were passed as modules.
 
     Raises:
-        InvalidInput: the file is missing, damaged, or of an unknown agent.
+        InvalidInput: the file is missing, damaged, or of an unknown agent, or it names code to import outside
+            `allowing_imports`.
     """
     from .core.checkpoint import read_checkpoint
     from .core.described_spaces import space_of
 
     checkpoint = read_checkpoint(path)
+    if agent is None:
+        refuse_imports(checkpoint["agent"], path, (AGENTS,))
     described = checkpoint.get("described", {})
     seen, acted = (space_of(described.get(kind, {})) for kind in ("observation", "action"))
     return agent_class(agent or checkpoint["agent"]).load(path, seen, acted, device=device, **settings)

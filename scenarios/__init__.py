@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from .catalogue import names
     from .folders import register
     from .runner import resume, run
+    from .workshop.checking import check
 
-_HOME = {"names": "catalogue", "register": "folders", "resume": "runner", "run": "runner"}
+_HOME = {"check": "workshop.checking", "names": "catalogue", "register": "folders", "resume": "runner", "run": "runner"}
 
-__all__ = ["leaderboard", "names", "register", "resume", "run"]
+__all__ = ["check", "leaderboard", "names", "register", "resume", "run"]
 
 
 def leaderboard(scenario: str | None = None, *, root: str | Path = "runs") -> "list[Standing]":
