@@ -15,7 +15,8 @@ from .commands import build, demo, describe, look, play, rank, runs, train
 from .terminal import say
 
 app = typer.Typer(name="palaestra", pretty_exceptions_enable=False, rich_markup_mode=None)
-for group in (look, describe, train, play, rank, runs, build, demo):  # in the order in which --help names their commands
+GROUPS = (look, describe, train, play, rank, runs, build, demo)  # as --help names their commands
+for group in GROUPS:
     app.add_typer(group.app)
 Refusal: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """What typer raises for a word that it cannot place; it does not export the name."""

@@ -135,7 +135,10 @@ class FiringTask(Task[FiringState]):
 
     def observe(self, state: FiringState) -> Tensor:
         """The neuron's variables, the recent rate and the target, (B, variables + 2)."""
-        return torch.stack([*self.seen(state.neuron), (state.rate.double() / SCALE).float(), (state.target.double() / SCALE).float()], 1)
+        return torch.stack(
+            [*self.seen(state.neuron), (state.rate.double() / SCALE).float(), (state.target.double() / SCALE).float()],
+            1,
+        )
 
     def expert(self, state: FiringState) -> Tensor:
         """The constant current that gives the target rate, less the background."""

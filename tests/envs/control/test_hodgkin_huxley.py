@@ -72,7 +72,9 @@ def test_the_peak_is_scipy_s():
 @pytest.mark.parametrize("current", [-30.0, -20.0, -16.0, -5.0, 2.0, 60.0])
 def test_it_is_stable_and_right_at_any_current(current):
     """A membrane pulled far below rest has gates that close hundreds of times a millisecond."""
-    voltages, gates = integrated(*settled(1), torch.tensor([current], dtype=torch.float64), SUBSTEP, round(20 / SUBSTEP))
+    voltages, gates = integrated(
+        *settled(1), torch.tensor([current], dtype=torch.float64), SUBSTEP, round(20 / SUBSTEP)
+    )
     times = np.arange(len(voltages)) * SUBSTEP
     solved = solve_ivp(
         squid_axon, (0, times[-1]), REST, "LSODA", times, args=(current,), rtol=1e-9, atol=1e-9, max_step=0.1

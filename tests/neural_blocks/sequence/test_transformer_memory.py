@@ -110,8 +110,8 @@ def test_the_traced_block_serves_a_memory_that_is_not_fresh(how):
         shapes = ({1: batch}, tuple({0: batch} for _ in fresh), {1: batch})
         traced = torch.export.export(block, two, dynamic_shapes=shapes).module()
     _, state = block(x, fresh)
-    for memory in (state, fresh):
-        torch.testing.assert_close(traced(x, memory, start)[0], block(x, memory, start)[0])
+    for before in (state, fresh):
+        torch.testing.assert_close(traced(x, before, start)[0], block(x, before, start)[0])
 
 
 def test_nothing_is_seen_across_an_episode_start():
