@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from ...envs.core.execution import Captured, Compiled, CudaGraph, Recorder, signature
+from ...envs.core.execution import Captured, Compiled, CudaGraph, Recorder
+from ...envs.core.program import signature
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from .agent import Memory
 

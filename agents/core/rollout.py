@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ...envs.core.execution import row_by_row
+from ...envs.core.program import row_by_row
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...envs.core.execution import row_by_row
+from ...envs.core.program import row_by_row
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
 from ...envs.core.tree import leaves, tree_map, where
