@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from .adapters.single import SingleEnv
     from .adapters.vector import PalaestraVectorEnv
     from .contract.checker import check
-    from .core.canvas import Canvas
     from .core.game import Game, Opponent, Versus
     from .core.protocol import BatchedEnvironment, TimeStep
     from .core.task import NoExpert, ProblemTask, Step, Task
     from .core.trial import Trial
+    from .drawing.canvas import Canvas
     from .makers import make_batched, make_parallel, make_sb3
     from .score_table import Scores, scores
 
 _HOME = {
     "BatchedEnv": "adapters.batched",
     "BatchedEnvironment": "core.protocol",
-    "Canvas": "core.canvas",
+    "Canvas": "drawing.canvas",
     "Game": "core.game",
     "GymnasiumBridge": "adapters.bridge",
     "NoExpert": "core.task",

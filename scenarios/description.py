@@ -90,7 +90,7 @@ def _scenario(name: str) -> dict[str, Any]:
 
 def _reference(one: catalogue.Scenario) -> str:
     """What counts as a score of 0 and of 1."""
-    from ..envs.core.wording import number
+    from ..envs.drawing.wording import number
     from .environments import reference
 
     known = reference(one)

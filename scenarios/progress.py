@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..envs.core.wording import duration, fixed, number
+from ..envs.drawing.wording import duration, fixed, number
 from ..neural_blocks.errors import printable
 from .board import Row
 from .catalogue import Scenario

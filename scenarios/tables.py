@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..envs.core.wording import count, duration, fixed, score
+from ..envs.drawing.wording import count, duration, fixed, score
 from ..neural_blocks.errors import printable
 from .board import ALL, Standing
 from .terminal import table

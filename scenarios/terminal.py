@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..envs.core.wording import number
+from ..envs.drawing.wording import number
 from ..neural_blocks.errors import printable
 
 GAP = 2

@@ -25,8 +25,8 @@ from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ..core.agent import Memory, Report
-from ..core.learner import Learner
 from ..core.randomness import UPDATE
+from ..learning.learner import Learner
 from .config import config_of
 from .model import learned_state, load_learned_state, load_replay_state, make_model, replay_state
 from .randomness import ForeignRandomness

@@ -9,7 +9,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import Field, create_model
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from ..core.network_config import EncoderConfig
+from ..networks.network_config import EncoderConfig
 
 NOT_SETTINGS = (
     "policy", "env", "seed", "device", "verbose", "tensorboard_log", "stats_window_size", "optimize_memory_usage",

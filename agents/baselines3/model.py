@@ -17,7 +17,7 @@ from torch import Tensor
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ...neural_blocks.errors import InvalidInput
-from ..core.network import make_encoder
+from ..networks.network import make_encoder
 from .config import SB3Config
 
 COUNTERS = (

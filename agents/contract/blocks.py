@@ -16,7 +16,7 @@ from ...envs.core.tree import take, tree_map
 from ...neural_blocks.findings import Fault, Report, examine
 from ...neural_blocks.named_blocks import ENCODERS, MEMORIES
 from ...neural_blocks.sequence.memory import Memory
-from ..core.network import make_encoder
+from ..networks.network import make_encoder
 
 ROWS = 5
 SEEN: tuple[spaces.Space[Any], ...] = (

@@ -12,7 +12,7 @@ from ...envs.core.game import Opponent
 from ...envs.core.task import Observation
 from ...envs.core.tree import take
 from ...neural_blocks.errors import InvalidInput
-from ..core.distributions import Categorical, DiagonalGaussian
+from ..networks.distributions import Categorical, DiagonalGaussian
 from ..policy_gradient.actor_critic import ActorCriticAgent
 
 

@@ -18,9 +18,9 @@ from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.task import Observation
 from ...neural_blocks.errors import InvalidInput
 from ..core.agent import Agent, Memory, Report
-from ..core.distributions import DiagonalGaussian
-from ..core.optimisers import set_rate
 from ..core.randomness import UPDATE
+from ..learning.optimisers import set_rate
+from ..networks.distributions import DiagonalGaussian
 from ..policy_gradient.ppo import PPO, PPOConfig
 from .opponents import FrozenPolicy, Pool
 

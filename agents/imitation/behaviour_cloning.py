@@ -11,8 +11,8 @@ from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.tree import tree_map
 from ...neural_blocks.errors import Diverged
 from ..core.agent import Report
-from ..core.learner import training
 from ..core.randomness import ORDER
+from ..learning.learner import training
 from .demonstrations import Demonstration, Sequences, side_by_side
 from .labelled import LOSSES, ImitationAgent, ImitationConfig
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ...envs.core.task import Observation
 from ...envs.core.tree import leaves, tree_map
-from ..core.network import Memory
 from ..core.randomness import REPLAY, Randomness
-from ..core.rollout import sequences
+from ..learning.rollout import sequences
+from ..networks.network import Memory
 
 Labelled = tuple[Observation, Tensor, Tensor]
 

@@ -18,13 +18,13 @@ from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ...neural_blocks.generation.gan import DenseDiscriminator
 from ...neural_blocks.generation.gan_losses import discriminator_loss
-from ..core import optimisers
 from ..core.agent import Report
-from ..core.learner import training
-from ..core.network import Parts
-from ..core.optimisers import adam
 from ..core.randomness import REPLAY
-from ..core.rollout import Rollout, generalised_advantage
+from ..learning import optimisers
+from ..learning.learner import training
+from ..learning.optimisers import adam
+from ..learning.rollout import Rollout, generalised_advantage
+from ..networks.network import Parts
 from ..policy_gradient.ppo import PPO, PPOConfig
 from .demonstrations import Demonstration
 

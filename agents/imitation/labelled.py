@@ -17,14 +17,14 @@ from ...envs.core.tree import tree_map
 from ..classical.expert import Expert
 from ..core.agent import Agent, Memory, Report
 from ..core.config import AgentConfig
-from ..core.learner import Learner, training
-from ..core.network import Actor
-from ..core.network_config import MemoryConfig
-from ..core.optimisers import adam, set_rate
-from ..core.policy_agent import PolicyAgent
 from ..core.randomness import EXPERT
-from ..core.rollout import stacked, without_observations
-from ..core.statistics import Numbers
+from ..learning.learner import Learner, training
+from ..learning.optimisers import adam, set_rate
+from ..learning.policy_agent import PolicyAgent
+from ..learning.rollout import stacked, without_observations
+from ..learning.statistics import Numbers
+from ..networks.network import Actor
+from ..networks.network_config import MemoryConfig
 from .demonstrations import Aggregate, Sequences, side_by_side
 
 LOSSES = ("policy_loss", "entropy", "gradient_norm")

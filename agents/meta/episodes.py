@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.tree import take
 from ...neural_blocks.errors import InvalidInput
-from ..core import optimisers
 from ..core.agent import Report
 from ..core.config import AgentConfig
-from ..core.learner import Learner, training
-from ..core.optimisers import adam, set_rate
-from ..core.statistics import Numbers, continued_statistics
+from ..learning import optimisers
+from ..learning.learner import Learner, training
+from ..learning.optimisers import adam, set_rate
+from ..learning.statistics import Numbers, continued_statistics
 
 
 class EpisodeLearnerConfig(AgentConfig):

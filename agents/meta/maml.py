@@ -17,11 +17,11 @@ from ...envs.core.tree import leaves, tree_map, where
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.perception.mlp import MLP
 from ..core.agent import Memory
-from ..core.execution import Interaction
-from ..core.network import make_encoder
-from ..core.network_config import EncoderConfig
 from ..core.randomness import ACT
-from ..core.rollout import stacked, without_observations
+from ..learning.execution import Interaction
+from ..learning.rollout import stacked, without_observations
+from ..networks.network import make_encoder
+from ..networks.network_config import EncoderConfig
 from .episodes import EpisodeLearner, EpisodeLearnerConfig
 from .inner_loss import Block, Lesson, PolicyGradient, Supervised
 

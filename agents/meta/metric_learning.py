@@ -16,9 +16,9 @@ from ...envs.core.tree import tree_map, where
 from ...neural_blocks.perception.mlp import MLP
 from ...neural_blocks.representation.metric import FewShotNetwork, MatchingNetwork, PrototypicalNetwork
 from ..core.agent import Memory
-from ..core.network import make_encoder
-from ..core.network_config import EncoderConfig
-from ..core.rollout import stacked, without_observations
+from ..learning.rollout import stacked, without_observations
+from ..networks.network import make_encoder
+from ..networks.network_config import EncoderConfig
 from .answers import Labels, answers
 from .episodes import EpisodeLearner, EpisodeLearnerConfig
 

@@ -8,7 +8,7 @@ import gymnasium.spaces as spaces
 from pydantic import Field
 
 from ...neural_blocks.errors import InvalidInput
-from ..core.network_config import MemoryChoice
+from ..networks.network_config import MemoryChoice
 from ..policy_gradient.ppo import PPO, PPOConfig
 
 SHOWN = ("previous_action", "previous_reward", "episode_start")  # what a trial adds to the task's observation

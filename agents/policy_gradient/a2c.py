@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ...envs.core.task import Observation
 from ..core.agent import Memory
-from ..core.optimisers import rmsprop
-from ..core.rollout import Rollout, sequences
+from ..learning.optimisers import rmsprop
+from ..learning.rollout import Rollout, sequences
 from .actor_critic import ActorCriticAgent, ActorCriticConfig
 
 

@@ -14,15 +14,15 @@ from torch import Tensor
 from ...envs.core.protocol import BatchedEnvironment
 from ..core.agent import Report
 from ..core.config import AgentConfig
-from ..core.learner import Learner, training
-from ..core.network import ActorCritic
-from ..core.network_config import MemoryConfig
-from ..core.normalisation import RewardNormaliser
-from ..core.optimisers import set_rate
-from ..core.policy_agent import PolicyAgent
 from ..core.randomness import ACT
-from ..core.rollout import Collector, Rollout, generalised_advantage
-from ..core.statistics import Numbers
+from ..learning.learner import Learner, training
+from ..learning.optimisers import set_rate
+from ..learning.policy_agent import PolicyAgent
+from ..learning.rollout import Collector, Rollout, generalised_advantage
+from ..learning.statistics import Numbers
+from ..networks.network import ActorCritic
+from ..networks.network_config import MemoryConfig
+from ..networks.normalisation import RewardNormaliser
 
 
 class ActorCriticConfig(MemoryConfig):

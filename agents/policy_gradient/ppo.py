@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ...envs.core.tree import tree_map
 from ..core.config import AgentConfig
-from ..core.optimisers import adam
 from ..core.randomness import ORDER
-from ..core.rollout import Rollout, sequences
+from ..learning.optimisers import adam
+from ..learning.rollout import Rollout, sequences
 from .actor_critic import ActorCriticAgent, ActorCriticConfig
 
 

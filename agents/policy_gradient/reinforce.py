@@ -13,8 +13,8 @@ from torch import Tensor
 from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.tree import tree_map
 from ..core.agent import Report
-from ..core.optimisers import adam
-from ..core.rollout import Rollout, generalised_advantage, sequences
+from ..learning.optimisers import adam
+from ..learning.rollout import Rollout, generalised_advantage, sequences
 from .actor_critic import ActorCriticAgent, ActorCriticConfig
 
 

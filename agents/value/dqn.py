@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ..core.agent import Memory
-from ..core.exploration import NOISE, ExplorationConfig, explore
-from ..core.network_config import MemoryConfig
-from ..core.optimisers import adam
-from ..core.replay import Batch, Replay
+from ..learning.exploration import NOISE, ExplorationConfig, explore
+from ..learning.optimisers import adam
+from ..learning.replay import Batch, Replay
+from ..networks.network_config import MemoryConfig
 from .off_policy import OffPolicyAgent, OffPolicyConfig
 from .q_network import QNetwork
 

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
-from ..core import optimisers
 from ..core.agent import Memory, Report
 from ..core.config import AgentConfig
-from ..core.learner import Learner, training
-from ..core.network_config import NetworkConfig
 from ..core.randomness import ACT
-from ..core.replay import Batch, Replay, Transition
-from ..core.rollout import stacked, without_observations
-from ..core.statistics import Numbers
+from ..learning import optimisers
+from ..learning.learner import Learner, training
+from ..learning.replay import Batch, Replay, Transition
+from ..learning.rollout import stacked, without_observations
+from ..learning.statistics import Numbers
+from ..networks.network_config import NetworkConfig
 
 
 class OffPolicyConfig(NetworkConfig):

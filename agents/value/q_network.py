@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
-from ..core.network import Memory, Trunk
+from ..networks.network import Memory, Trunk
 
 
 class QNetwork(Trunk):

@@ -14,11 +14,11 @@ from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
 from ...neural_blocks.errors import InvalidInput
 from ..core.agent import Memory, Report
-from ..core.exploration import NOISE, ExplorationConfig, explore
-from ..core.learner import Learner
 from ..core.randomness import ACT
-from ..core.rollout import stacked, without_observations
-from ..core.statistics import Numbers
+from ..learning.exploration import NOISE, ExplorationConfig, explore
+from ..learning.learner import Learner
+from ..learning.rollout import stacked, without_observations
+from ..learning.statistics import Numbers
 
 
 class QTableConfig(ExplorationConfig):

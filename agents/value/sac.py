@@ -19,10 +19,10 @@ from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.generation.gaussian import gaussian_log_prob
 from ...neural_blocks.perception.mlp import MLP
 from ..core.agent import Memory
-from ..core.network import Actor, make_encoder
-from ..core.optimisers import adam
 from ..core.randomness import UPDATE
-from ..core.replay import Batch, Replay
+from ..learning.optimisers import adam
+from ..learning.replay import Batch, Replay
+from ..networks.network import Actor, make_encoder
 from .off_policy import OffPolicyAgent, OffPolicyConfig
 
 LOG_STD = (-5.0, 2.0)  # the policy's deviation stays between these exponents of e

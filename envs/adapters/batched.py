@@ -14,7 +14,6 @@ from torch import Tensor
 from ...neural_blocks.errors import InvalidInput, shown, unknown_name
 from ..core.actions import ActionCheck
 from ..core.batch import Advance, Batch
-from ..core.canvas import Canvas
 from ..core.execution import Unit, copied, resolved
 from ..core.game import GameActionCheck
 from ..core.noise import RESET, STEP, NoiseStream
@@ -24,6 +23,7 @@ from ..core.protocol import TimeStep
 from ..core.room import require_room, space_bytes
 from ..core.task import Observation, Task
 from ..core.tree import leaves, put, take, tree_map
+from ..drawing.canvas import Canvas
 
 
 class BatchedEnv:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.canvas import Canvas
 from ..core.options import choice
 from ..core.task import Task
+from ..drawing.canvas import Canvas
 
 FRAMES_PER_SECOND = 4
 RENDER_MODES = ("human", "rgb_array")

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..core.canvas import Canvas
 from ..core.task import Observation, Step, Task
+from ..drawing.canvas import Canvas
 
 
 class TimeLimit(Task[Any]):

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from ...neural_blocks.robustness.adversarial import pgd
 from ..classification.images import load_images
-from ..core.canvas import BAD, GOOD, MUTED, Canvas
-from ..core.choices import Choice, numbered
 from ..core.game import Game, Opponent
 from ..core.options import choice, integer, number
 from ..core.splits import SPLITS
 from ..core.task import Step
 from ..core.tree import select
+from ..drawing.canvas import BAD, GOOD, MUTED, Canvas
+from ..drawing.choices import Choice, numbered
 from ..frozen.classifiers import classifier
 from .lookup import Lookup
 

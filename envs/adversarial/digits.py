@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from ..classification.images import load_images
-from ..core.canvas import BAD, MUTED, Canvas
 from ..core.game import Opponent
 from ..core.tree import select
+from ..drawing.canvas import BAD, MUTED, Canvas
 from ..frozen.classifiers import classifier
 from .lookup import Lookup
 from .source import Source

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from ...neural_blocks.robustness.adversarial import NORMS, input_gradient, project, steepest_step
 from ..classification.images import load_images
-from ..core.canvas import ACCENT, BAD, MUTED, Canvas
 from ..core.options import choice, integer, number
 from ..core.splits import SPLITS
 from ..core.task import Observation, Step, Task
 from ..core.tree import select
+from ..drawing.canvas import ACCENT, BAD, MUTED, Canvas
 from ..frozen.classifiers import NAMES, classifier
 
 KNOWLEDGE = ("gradient", "scores", "label")

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import MUTED, Canvas
-from ..core.choices import Choice
 from ..core.game import Game, Opponent
 from ..core.options import choice, integer, number
 from ..core.splits import SPLITS
 from ..core.task import Step
+from ..drawing.canvas import MUTED, Canvas
+from ..drawing.choices import Choice
 from .digits import Digits
 from .mixture import Mixture
 from .source import Source

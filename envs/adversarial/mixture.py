@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..core.canvas import ACCENT, BAD, PANEL, Canvas
 from ..core.game import Opponent
+from ..drawing.canvas import ACCENT, BAD, PANEL, Canvas
 from .source import Source
 
 BLUR = 0.4  # deviation of the one Gaussian of the blurred generator

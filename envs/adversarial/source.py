@@ -8,8 +8,8 @@ from collections.abc import Callable
 import gymnasium.spaces as spaces
 from torch import Tensor, nn
 
-from ..core.canvas import Canvas
 from ..core.game import Opponent
+from ..drawing.canvas import Canvas
 
 
 class Source(nn.Module, ABC):

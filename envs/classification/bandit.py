@@ -9,10 +9,10 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor
 
-from ..core.canvas import Canvas
-from ..core.choices import Choice, numbered
 from ..core.task import Step, Task
 from ..core.tree import select
+from ..drawing.canvas import Canvas
+from ..drawing.choices import Choice, numbered
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import ACCENT, MUTED, Canvas
 from ..core.options import choice, number
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from ..core.tree import select
+from ..drawing.canvas import ACCENT, MUTED, Canvas
 from .images import load_images
 
 LEAST = 1e-3  # the log score takes no probability for smaller than this

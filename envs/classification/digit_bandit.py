@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import Canvas
 from ..core.options import choice
 from ..core.splits import SPLITS
+from ..drawing.canvas import Canvas
 from .bandit import ClassificationBandit
 from .images import IMAGE_SETS, load_images
 

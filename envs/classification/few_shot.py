@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import MUTED, Canvas
-from ..core.choices import Choice, numbered
 from ..core.options import choice, integer
 from ..core.task import Observation, ProblemTask, Step
+from ..drawing.canvas import MUTED, Canvas
+from ..drawing.choices import Choice, numbered
 from .glyphs import ALPHABETS, DRAWING_NOISE, PROGRAM_NOISE, SIZE, draw_glyphs, draw_programs
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
-from ..core.choices import Choice, numbered
 from ..core.options import choice, integer, number
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from ..core.tree import tree_map
+from ..drawing.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
+from ..drawing.choices import Choice, numbered
 from .images import load_images
 
 CELL, CELLS = 4, 8  # pixels a side of a cell, and cells a side of the canvas

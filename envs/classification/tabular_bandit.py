@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import COLOURS, INK, MARKS, Canvas
 from ..core.options import choice
 from ..core.splits import OUTSIDE_TEST, SPLITS, split_rows
+from ..drawing.canvas import COLOURS, INK, MARKS, Canvas
 from .bandit import ClassificationBandit
 from .tables import TABLES, load_table
 

@@ -18,9 +18,9 @@ from ...neural_blocks.findings import Fault
 from ..adapters.batched import BatchedEnv
 from ..adapters.single import SingleEnv
 from ..core.actions import action_dtype, action_shape
-from ..core.canvas import Canvas
 from ..core.task import Task
 from ..core.tree import leaves, take
+from ..drawing.canvas import Canvas
 from .probing import BATCH, STEPS, clones, expert_of, inside, play, require, same, sample_actions, walked
 
 EPISODES, LONGEST = 64, 1000  # what the expert is compared over, and the steps of an episode that are played

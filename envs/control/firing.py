@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import ACCENT, GOOD, INK, MUTED, Canvas
 from ..core.options import integer, number
 from ..core.task import Step, Task
+from ..drawing.canvas import ACCENT, GOOD, INK, MUTED, Canvas
 
 Neuron = tuple[Tensor, ...]
 TRACE = 40  # steps that a drawing shows

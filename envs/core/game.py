@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from ...neural_blocks.errors import InvalidInput, shown, unknown_name
+from ..drawing.choices import Choice
+from ..drawing.pictures import draw_observation
 from .actions import ActionCheck
-from .choices import Choice
 from .options import choice
-from .pictures import draw_observation
 from .task import NoExpert, Observation, State, Step, Task
 
 if TYPE_CHECKING:
-    from .canvas import Canvas
+    from ..drawing.canvas import Canvas
 
 
 class Game(Task[State], Generic[State]):

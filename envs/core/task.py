@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import gymnasium.spaces as spaces
 from torch import Tensor, nn
 
-from .choices import Choice
+from ..drawing.choices import Choice
 from .tree import tree_map
 
 if TYPE_CHECKING:
-    from .canvas import Canvas
+    from ..drawing.canvas import Canvas
 
 State = TypeVar("State")
 Problem = TypeVar("Problem")
@@ -101,7 +101,7 @@ class Task(nn.Module, ABC, Generic[State]):
 
     def draw_seen(self, observation: Any, canvas: Canvas) -> None:
         """Draws one environment's observation (without the environment axis) for who plays: the player's view."""
-        from .pictures import draw_observation
+        from ..drawing.pictures import draw_observation
 
         draw_observation(self.observation_space, observation, canvas)
 

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
+from ..drawing.choices import Choice
 from .actions import action_dtype, action_shape, bounds
-from .choices import Choice
 from .options import integer
 from .task import Observation, ProblemTask, Step, Task
 from .tree import where
 
 if TYPE_CHECKING:
-    from .canvas import Canvas
+    from ..drawing.canvas import Canvas
 
 
 PAST = ("previous_action", "previous_reward", "episode_start")  # what a trial adds to an observation

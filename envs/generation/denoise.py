@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
 from ..core.options import number
 from ..core.program import row_by_row
 from ..core.task import Step, Task
+from ..drawing.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
 from ..frozen.classifiers import classifier
 from ..frozen.generators import DENOISING_STEPS, diffusion
 from ..frozen.rounding import normal, rounded

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ..classification.images import load_images
-from ..core.canvas import ACCENT, GOOD, MUTED, Canvas
 from ..core.options import choice, integer, number
 from ..core.splits import OUTSIDE_TEST
 from ..core.task import Step, Task
+from ..drawing.canvas import ACCENT, GOOD, MUTED, Canvas
 from ..frozen.classifiers import classifier
 from ..frozen.generators import autoencoder
 from ..frozen.rounding import normal, rounded

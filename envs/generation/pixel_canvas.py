@@ -13,11 +13,11 @@ from torch import Tensor
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.generation.pixels import quantise, unit_scale
 from ..classification.images import load_images
-from ..core.canvas import ACCENT, INK, MUTED, Canvas
-from ..core.choices import Choice
 from ..core.options import choice
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
+from ..drawing.canvas import ACCENT, INK, MUTED, Canvas
+from ..drawing.choices import Choice
 from ..frozen.classifiers import classifier
 from ..frozen.density import CLASSES, LEVELS, SIDE
 from ..frozen.generators import density

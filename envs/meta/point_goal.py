@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import ACCENT, GOOD, INK, MUTED, Canvas
-from ..core.choices import Choice
 from ..core.options import integer, number
 from ..core.task import ProblemTask, Step
+from ..drawing.canvas import ACCENT, GOOD, INK, MUTED, Canvas
+from ..drawing.choices import Choice
 
 STRIDE = 0.1  # the longest step along each axis
 TRAIL = 16  # positions that a drawing shows

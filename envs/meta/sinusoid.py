@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import ACCENT, BAD, GOOD, INK, MUTED, Canvas
 from ..core.options import integer
 from ..core.task import ProblemTask, Step
+from ..drawing.canvas import ACCENT, BAD, GOOD, INK, MUTED, Canvas
 
 AMPLITUDE, PHASE, REACH = (0.1, 5.0), (0.0, math.pi), 5.0  # x lies in [-REACH, REACH]
 

@@ -8,10 +8,10 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor
 
-from ..core.canvas import ACCENT, MUTED, PANEL, Canvas, Colour
-from ..core.choices import Choice, numbered
 from ..core.options import integer
 from ..core.task import ProblemTask, Step
+from ..drawing.canvas import ACCENT, MUTED, PANEL, Canvas, Colour
+from ..drawing.choices import Choice, numbered
 
 SMALLEST = 2.0**-25  # keeps a uniform off 0, where its logarithm and its normal quantile are infinite
 

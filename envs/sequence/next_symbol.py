@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
-from ..core.canvas import Canvas
-from ..core.choices import Choice, lettered, numbered
 from ..core.options import choice, integer
 from ..core.task import Step, Task
+from ..drawing.canvas import Canvas
+from ..drawing.choices import Choice, lettered, numbered
 from .sources import SOURCES, Array, Source
 
 SHOWN = 8  # symbols of the past kept for the drawing

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.canvas import MUTED, Canvas
-from ..core.choices import Choice, numbered
 from ..core.options import integer
 from ..core.task import Step, Task
+from ..drawing.canvas import MUTED, Canvas
+from ..drawing.choices import Choice, numbered
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor
 
-from ..core.canvas import MUTED, Canvas
-from ..core.choices import Choice, lettered
 from ..core.options import integer
 from ..core.task import Step, Task
+from ..drawing.canvas import MUTED, Canvas
+from ..drawing.choices import Choice, lettered
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.sequence.text import sentence_bleu
-from ..core.canvas import BAD, GOOD, MUTED, PANEL, Canvas
-from ..core.choices import DIGITS, LETTERS, Choice
 from ..core.options import choice, integer
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
+from ..drawing.canvas import BAD, GOOD, MUTED, PANEL, Canvas
+from ..drawing.choices import DIGITS, LETTERS, Choice
 from .grammar import NOUNS, all_sentences, split_sentences
 
 

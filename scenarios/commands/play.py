@@ -55,7 +55,7 @@ def play(
 
     With --record what was played is kept, to be watched again or imitated (train --demonstrations).
     """
-    from ...envs.core.wording import number, several
+    from ...envs.drawing.wording import number, several
     from .. import catalogue
     from ..playback import watch
     from ..progress import working

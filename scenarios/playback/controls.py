@@ -10,8 +10,8 @@ import gymnasium.spaces as spaces
 import numpy as np
 
 from ...envs.adapters.batched import BatchedEnv
-from ...envs.core.canvas import ACCENT, INK, MUTED, PANEL, Canvas, Input
-from ...envs.core.choices import DIGITS, LETTERS, Choice
+from ...envs.drawing.canvas import ACCENT, INK, MUTED, PANEL, Canvas, Input
+from ...envs.drawing.choices import DIGITS, LETTERS, Choice
 from ...neural_blocks.errors import InvalidInput
 
 ENTER = ("return", "enter")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...envs.core.canvas import ACCENT, INK, MUTED, Canvas
-from ...envs.core.wording import number
+from ...envs.drawing.canvas import ACCENT, INK, MUTED, Canvas
+from ...envs.drawing.wording import number
 
 HEADER = 62  # pixels above the picture
 LINE = 26  # pixels of a line below it

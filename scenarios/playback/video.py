@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ...agents.core.whole_file import write_whole
 from ...envs.adapters.batched import BatchedEnv
-from ...envs.core.canvas import Canvas
 from ...envs.core.task import NoExpert
+from ...envs.drawing.canvas import Canvas
 from ...envs.registry import ids, make_task
 from ...neural_blocks.errors import InvalidInput, shown
 

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from ...envs.adapters.batched import BatchedEnv
-from ...envs.core.canvas import INK, MUTED, Canvas, Input
+from ...envs.drawing.canvas import INK, MUTED, Canvas, Input
 from .controls import Controls
 from .overlay import HEADER, LINE, Told, draw_card, draw_header
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from palaestra.agents.core.learner import Learner
+from palaestra.agents.learning.learner import Learner
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios import runner
 from palaestra.scenarios.runner.plan import execution_on

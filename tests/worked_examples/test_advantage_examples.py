@@ -2,7 +2,7 @@
 
 import torch
 
-from palaestra.agents.core.rollout import Rollout, generalised_advantage
+from palaestra.agents.learning.rollout import Rollout, generalised_advantage
 
 
 def advantages(terminated, truncated, final_value):

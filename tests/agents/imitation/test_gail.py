@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from palaestra import agents
-from palaestra.agents.core.rollout import Collector, generalised_advantage
+from palaestra.agents.learning.rollout import Collector, generalised_advantage
 from palaestra.envs import make_batched
 from palaestra.envs.core.task import NoExpert
 from palaestra.neural_blocks.errors import InvalidInput

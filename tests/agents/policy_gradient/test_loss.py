@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from palaestra.agents import A2C, PPO, A2CConfig, PPOConfig
-from palaestra.agents.core.rollout import Rollout
+from palaestra.agents.learning.rollout import Rollout
 
 OBSERVATION, ACTION = spaces.Box(-3, 3, (3,), np.float32), spaces.Discrete(3)
 T, B = 6, 3

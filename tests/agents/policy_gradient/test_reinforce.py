@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from palaestra import agents
-from palaestra.agents.core.rollout import Collector, Rollout
+from palaestra.agents.learning.rollout import Collector, Rollout
 from palaestra.envs import BatchedEnv, Step, Task, make_batched
 from palaestra.envs.core.tree import tree_map
 from palaestra.neural_blocks.errors import InvalidInput

@@ -9,7 +9,7 @@ import torch
 
 from palaestra.agents import DQN, SAC, DQNConfig, SACConfig
 from palaestra.agents.core.randomness import UPDATE
-from palaestra.agents.core.replay import Replay, Transition
+from palaestra.agents.learning.replay import Replay, Transition
 from palaestra.envs.core.noise import normal
 
 OBSERVATION = spaces.Box(-3, 3, (3,), np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from palaestra.envs import BatchedEnv, Canvas, ids, make_task
-from palaestra.envs.core.canvas import Input
+from palaestra.envs.drawing.canvas import Input
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios.playback.controls import Both, Buttons, Sliders, Typed, controls
 from palaestra.scenarios.recording import as_action

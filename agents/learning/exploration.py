@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from .config import AgentConfig
-from .distributions import choose
+from ..core.config import AgentConfig
+from ..networks.distributions import choose
 
 
 class ExplorationConfig(AgentConfig):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import palaestra.agents as agents
 import palaestra.envs as envs
 import palaestra.neural_blocks as neural_blocks
-from palaestra.agents.core.network import make_encoder
+from palaestra.agents.networks.network import make_encoder
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.named_blocks import ENCODERS, MEMORIES
 from palaestra.neural_blocks.registry import allowing_imports
@@ -54,7 +54,7 @@ def test_every_memory_replays_what_it_collected(memory: str) -> None:
     env = envs.make_batched("palaestra/RepeatPrevious-v0", 4, symbols=2, delay=1, length=5)
     agent = agents.make("ppo", env, rollout_steps=16, sequence_length=8, memory=memory, memory_size=8, hidden=(8,))
     env.reset()
-    from palaestra.agents.core.rollout import Collector, sequences
+    from palaestra.agents.learning.rollout import Collector, sequences
 
     noise = torch.rand(16, 4, agent.policy.noise)
     rollout, _ = Collector(env, agent.network, agent.policy).collect(agent.initial_memory(4), noise, 8)

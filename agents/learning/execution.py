@@ -10,7 +10,7 @@ from torch import Tensor
 from ...envs.core.execution import Captured, Compiled, CudaGraph, Recorder
 from ...envs.core.program import signature
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
-from .agent import Memory
+from ..core.agent import Memory
 
 SHAPES = 8  # programs of one function, for as many shapes of its arguments
 

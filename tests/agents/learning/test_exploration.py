@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from palaestra.agents.core.exploration import NOISE, ExplorationConfig, explore
+from palaestra.agents.learning.exploration import NOISE, ExplorationConfig, explore
 
 VALUES = torch.tensor([0.2, 1.4, -0.3]).expand(40_000, 3)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from palaestra.agents.core.randomness import Randomness
-from palaestra.agents.core.replay import Replay, Transition, n_step
+from palaestra.agents.learning.replay import Replay, Transition, n_step
 
 CPU = torch.device("cpu")
 

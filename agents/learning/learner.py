@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ...envs.core.execution import CudaGraph, Recorder
 from ...envs.core.protocol import BatchedEnvironment
-from .agent import Agent, Memory, Report
+from ..core.agent import Agent, Memory, Report
 from .execution import Interaction, Iterations, PerShape
 from .statistics import EpisodeStatistics, Numbers, continued_statistics
 

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from palaestra.agents.core.distributions import distribution
-from palaestra.agents.core.network import ActorCritic
-from palaestra.agents.core.rollout import Collector, Rollout, generalised_advantage, sequences
-from palaestra.agents.core.statistics import EpisodeStatistics
+from palaestra.agents.learning.rollout import Collector, Rollout, generalised_advantage, sequences
+from palaestra.agents.learning.statistics import EpisodeStatistics
+from palaestra.agents.networks.distributions import distribution
+from palaestra.agents.networks.network import ActorCritic
 
 
 class TimeValue:

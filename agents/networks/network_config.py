@@ -11,7 +11,7 @@ from torch import nn
 from ...neural_blocks.named_blocks import ENCODERS, MEMORIES
 from ...neural_blocks.registry import Registry
 from ...neural_blocks.sequence.memory import Memory
-from .config import AgentConfig
+from ..core.config import AgentConfig
 
 
 class BlockChoice:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from ...envs.core.task import Observation
+from ..core.agent import Memory
+from ..core.randomness import ACT
+from ..networks.distributions import distribution
+from ..networks.network import Actor, ActorCritic
 from . import optimisers
-from .agent import Memory
-from .distributions import distribution
 from .learner import Learner
-from .network import Actor, ActorCritic
-from .randomness import ACT
 
 
 class PolicyAgent(Learner):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...envs.core.protocol import BatchedEnvironment
 from ...neural_blocks.errors import Diverged
-from .agent import Report
+from ..core.agent import Report
 
 Numbers = tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]
 """Returns, lengths and count of the episodes that ended, each summed, (3,); metrics and losses by name, each ()."""

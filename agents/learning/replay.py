@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ...envs.core.task import Observation
 from ...envs.core.tree import leaves, tree_map
-from .agent import Memory
-from .randomness import REPLAY, Randomness
+from ..core.agent import Memory
+from ..core.randomness import REPLAY, Randomness
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from palaestra.envs.core.canvas import ACCENT, BACKGROUND, BAD, COLOURS, GOOD, INK, MUTED, PANEL, Canvas
+from palaestra.envs.drawing.canvas import ACCENT, BACKGROUND, BAD, COLOURS, GOOD, INK, MUTED, PANEL, Canvas
 from palaestra.neural_blocks.errors import InvalidInput
 
 
@@ -42,12 +42,12 @@ def run_python(code):
 
 
 def test_importing_the_canvas_does_not_import_pygame():
-    assert run_python("import palaestra.envs.core.canvas, sys; print('pygame' in sys.modules)") == "False\n"
+    assert run_python("import palaestra.envs.drawing.canvas, sys; print('pygame' in sys.modules)") == "False\n"
 
 
 def test_offscreen_needs_no_video_system_and_prints_no_greeting():
     code = """
-from palaestra.envs.core.canvas import Canvas
+from palaestra.envs.drawing.canvas import Canvas
 canvas = Canvas(); canvas.text("hello", (10, 10)); canvas.frame()
 import pygame; print(pygame.display.get_init())
 """

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from palaestra.envs.core.wording import count, duration, fixed, number, score, several
+from palaestra.envs.drawing.wording import count, duration, fixed, number, score, several
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from palaestra import agents
-from palaestra.agents.core.execution import Interaction, PerShape
-from palaestra.agents.core.learner import Learner
+from palaestra.agents.learning.execution import Interaction, PerShape
+from palaestra.agents.learning.learner import Learner
 from palaestra.envs import GymnasiumBridge, make_batched
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.tests.agents.core.test_every_agent import LEARNERS, claims, make_env, settings

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from palaestra import agents
-from palaestra.agents.core.normalisation import ObservationNormaliser, RewardNormaliser
+from palaestra.agents.networks.normalisation import ObservationNormaliser, RewardNormaliser
 from palaestra.tests.agents.core.test_resume import check_resume
 
 

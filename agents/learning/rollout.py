@@ -13,8 +13,8 @@ from ...envs.core.program import row_by_row
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
+from ..networks.network import ActorCritic, Memory
 from .execution import Interaction
-from .network import ActorCritic, Memory
 
 
 @dataclass(frozen=True)

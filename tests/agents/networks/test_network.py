@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from palaestra.agents.core.network import ActorCritic, OneHot, make_encoder
+from palaestra.agents.networks.network import ActorCritic, OneHot, make_encoder
 from palaestra.envs import make_batched
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.perception.convolution import NatureCNN, SmallCNN, parameter_count

@@ -1,0 +1,1 @@
+"""What learners share: how iterations are run, rollouts, replay, optimisers, statistics, exploring."""
