@@ -133,8 +133,8 @@ def make_task(id: str, **options: Any) -> Task[Any]:
     Raises:
         InvalidInput: an unknown id or option (with the nearest right name), or an option's value that is not allowed.
     """
+    from .checks.options import integer
     from .core.game import Game, against
-    from .core.options import integer
     from .core.task import ProblemTask
     from .core.trial import Trial
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .board import Standing
     from .catalogue import names
-    from .folders import register
+    from .files.folders import register
     from .runner import resume, run
     from .workshop.checking import check
 

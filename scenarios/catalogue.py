@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..envs.core.options import MOST_ENVIRONMENTS, MOST_EPISODES, MOST_STEPS
+from ..envs.checks.options import MOST_ENVIRONMENTS, MOST_EPISODES, MOST_STEPS
 from ..neural_blocks.errors import InvalidInput, invalid_config, unknown_name
-from . import strict_yaml
-from .folders import REGISTERED
-from .trust import check_names
+from .files import strict_yaml
+from .files.folders import REGISTERED
+from .files.trust import check_names
 
 FOLDER = Path(__file__).parent / "catalog"
 

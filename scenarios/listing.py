@@ -10,7 +10,7 @@ from typing import Any
 
 from ..neural_blocks.errors import InvalidInput, unknown_name
 from .board import ALL, Leaderboard, Row
-from .terminal import paragraph, say, table, width
+from .output.terminal import paragraph, say, table, width
 
 Lines = list[dict[str, Any]]
 
@@ -117,7 +117,7 @@ def show_standings(board: Leaderboard, scenario: str | None, as_json: bool) -> N
         InvalidInput: a scenario that is neither in the catalogue nor on the leaderboard, with the nearest one that is.
     """
     from . import catalogue
-    from .tables import render
+    from .output.tables import render
 
     if scenario is not None and scenario not in catalogue.names():
         known = sorted({row.scenario for row in board.rows()})

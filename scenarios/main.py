@@ -12,7 +12,7 @@ import typer
 from .. import __version__
 from ..neural_blocks.errors import InvalidInput
 from .commands import build, demo, describe, look, play, rank, runs, train
-from .terminal import say
+from .output.terminal import say
 
 app = typer.Typer(name="palaestra", pretty_exceptions_enable=False, rich_markup_mode=None)
 GROUPS = (look, describe, train, play, rank, runs, build, demo)  # as --help names their commands

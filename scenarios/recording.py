@@ -18,18 +18,18 @@ from torch import Tensor
 from ..agents.core.agent import Agent
 from ..agents.core.whole_file import write_text
 from ..agents.imitation.demonstrations import Demonstration
+from ..envs.checks.options import LARGEST_SEED
 from ..envs.core.actions import action_dtype
 from ..envs.core.game import Game
-from ..envs.core.options import LARGEST_SEED
 from ..envs.core.task import Observation, ProblemTask
 from ..envs.core.tree import tree_map
 from ..envs.registry import is_task, task_class
 from ..neural_blocks.errors import InvalidInput, invalid_config, shown
 from .catalogue import Scenario
 from .environments import make_environment
+from .files.trust import check_names
 from .seeds import EVALUATION_SEED, PLAY_SEED
 from .session import Session, chooser, play
-from .trust import check_names
 
 LARGEST_FILE = 2**29  # bytes
 View = Literal["player", "spectator"]

@@ -7,10 +7,11 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from . import catalogue, listing, progress
+from . import catalogue, listing
 from .board import Leaderboard
+from .output import progress
+from .output.terminal import paragraph, say
 from .playback import watch
-from .terminal import paragraph, say
 
 SCENARIO, AGENT, SEEDS, FILMED = "digits", "ppo", 3, 12
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from ..neural_blocks.errors import unknown_name
+from .output.terminal import say
 from .reachable import refusal
-from .terminal import say
 
 if TYPE_CHECKING:
     import wandb

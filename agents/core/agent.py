@@ -12,8 +12,8 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor
 
+from ...envs.checks.options import LARGEST_SEED, MOST_STEPS, integer, torch_device
 from ...envs.core.execution import resolved
-from ...envs.core.options import LARGEST_SEED, MOST_STEPS, integer, torch_device
 from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.task import Observation
 from ...envs.core.tree import leaves, tree_map

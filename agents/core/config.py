@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ...envs.core.options import MOST
+from ...envs.checks.options import MOST
 from ...neural_blocks.errors import InvalidInput, invalid_config, shown
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...envs.core.options import LARGEST_SEED, MOST_EPISODES, integer
+from ...envs.checks.options import LARGEST_SEED, MOST_EPISODES, integer
 from ...envs.core.protocol import BatchedEnvironment
 from .agent import Agent
 

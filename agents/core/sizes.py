@@ -6,8 +6,8 @@ from typing import Any
 
 import gymnasium.spaces as spaces
 
+from ...envs.checks.room import require_room, space_bytes
 from ...envs.core.protocol import BatchedEnvironment
-from ...envs.core.room import require_room, space_bytes
 
 COPIES = 12
 """Of every weight: three networks, each with gradients and two moments of Adam."""

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput, shown, unknown_name
+from ..checks.options import LARGEST_SEED, MOST_ENVIRONMENTS, integer, torch_device
+from ..checks.room import require_room, space_bytes
 from ..core.actions import ActionCheck
 from ..core.batch import Advance, Batch
 from ..core.execution import Unit, copied, resolved
 from ..core.game import GameActionCheck
 from ..core.noise import RESET, STEP, NoiseStream
-from ..core.options import LARGEST_SEED, MOST_ENVIRONMENTS, integer, torch_device
 from ..core.program import Program
 from ..core.protocol import TimeStep
-from ..core.room import require_room, space_bytes
 from ..core.task import Observation, Task
 from ..core.tree import leaves, put, take, tree_map
 from ..drawing.canvas import Canvas

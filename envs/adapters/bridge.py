@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
-from ..core.options import LARGEST_SEED, fresh_seed, integer, torch_device
+from ..checks.options import LARGEST_SEED, fresh_seed, integer, torch_device
 from ..core.protocol import TimeStep
 from ..core.task import NoExpert, Observation
 from ..core.tree import put, tree_map

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
 from ...neural_blocks.errors import InvalidInput
+from ..checks.options import fresh_seed, seed_or_none
 from ..core.game import Game, GameActionCheck
 from ..core.observations import metric_values, single_observation
-from ..core.options import fresh_seed, seed_or_none
 from .batched import BatchedEnv
 from .screen import FRAMES_PER_SECOND, RENDER_MODES, Screen
 

@@ -12,8 +12,8 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from ...neural_blocks.errors import InvalidInput
+from ..checks.options import LARGEST_SEED, fresh_seed, integer
 from ..core.observations import batched_observation, metric_values, row_of
-from ..core.options import LARGEST_SEED, fresh_seed, integer
 from .batched import BatchedEnv
 from .screen import FRAMES_PER_SECOND
 

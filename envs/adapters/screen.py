@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.options import choice
+from ..checks.options import choice
 from ..core.task import Task
 from ..drawing.canvas import Canvas
 

@@ -9,9 +9,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from ..checks.options import fresh_seed, seed_or_none
 from ..core.actions import ActionCheck
 from ..core.observations import metric_values, single_observation
-from ..core.options import fresh_seed, seed_or_none
 from ..core.task import Task
 from ..registry import make_task
 from .batched import BatchedEnv

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput, shown
+from ..checks.options import choice, fresh_seed, integer, seed_or_none
 from ..core.observations import batched_observation, metric_values, row_of
-from ..core.options import choice, fresh_seed, integer, seed_or_none
 from ..core.task import Observation, Task
 from ..registry import make_task
 from .batched import BatchedEnv

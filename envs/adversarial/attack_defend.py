@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.robustness.adversarial import pgd
+from ..checks.options import choice, integer, number
 from ..classification.images import load_images
 from ..core.game import Game, Opponent
-from ..core.options import choice, integer, number
 from ..core.splits import SPLITS
 from ..core.task import Step
 from ..core.tree import select

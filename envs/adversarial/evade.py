@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.robustness.adversarial import NORMS, input_gradient, project, steepest_step
+from ..checks.options import choice, integer, number
 from ..classification.images import load_images
-from ..core.options import choice, integer, number
 from ..core.splits import SPLITS
 from ..core.task import Observation, Step, Task
 from ..core.tree import select

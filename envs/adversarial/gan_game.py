@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checks.options import choice, integer, number
 from ..core.game import Game, Opponent
-from ..core.options import choice, integer, number
 from ..core.splits import SPLITS
 from ..core.task import Step
 from ..drawing.canvas import MUTED, Canvas

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.options import choice, number
+from ..checks.options import choice, number
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from ..core.tree import select

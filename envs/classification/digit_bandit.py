@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.options import choice
+from ..checks.options import choice
 from ..core.splits import SPLITS
 from ..drawing.canvas import Canvas
 from .bandit import ClassificationBandit

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.options import choice, integer
+from ..checks.options import choice, integer
 from ..core.task import Observation, ProblemTask, Step
 from ..drawing.canvas import MUTED, Canvas
 from ..drawing.choices import Choice, numbered

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.options import choice
+from ..checks.options import choice
 from ..core.splits import OUTSIDE_TEST, SPLITS, split_rows
 from ..drawing.canvas import COLOURS, INK, MARKS, Canvas
 from .bandit import ClassificationBandit

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.options import integer, number
+from ..checks.options import integer, number
 from ..core.task import Step, Task
 from ..drawing.canvas import ACCENT, GOOD, INK, MUTED, Canvas
 

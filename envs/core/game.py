@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ...neural_blocks.errors import InvalidInput, shown, unknown_name
+from ..checks.options import choice
 from ..drawing.choices import Choice
 from ..drawing.pictures import draw_observation
 from .actions import ActionCheck
-from .options import choice
 from .task import NoExpert, Observation, State, Step, Task
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
+from ..checks.options import integer
 from ..drawing.choices import Choice
 from .actions import action_dtype, action_shape, bounds
-from .options import integer
 from .task import Observation, ProblemTask, Step, Task
 from .tree import where
 

@@ -10,8 +10,8 @@ from torch import nn
 
 from ...neural_blocks.perception.mlp import MLP
 from ...neural_blocks.robustness.adversarial import adversarial_training_step
+from ..checks.options import choice
 from ..classification.images import load_images
-from ..core.options import choice
 from ..core.splits import OUTSIDE_TEST
 from .store import Recipe, load
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.options import number
+from ..checks.options import number
 from ..core.program import row_by_row
 from ..core.task import Step, Task
 from ..drawing.canvas import ACCENT, BAD, GOOD, MUTED, Canvas

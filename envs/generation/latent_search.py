@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checks.options import choice, integer, number
 from ..classification.images import load_images
-from ..core.options import choice, integer, number
 from ..core.splits import OUTSIDE_TEST
 from ..core.task import Step, Task
 from ..drawing.canvas import ACCENT, GOOD, MUTED, Canvas

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.generation.pixels import quantise, unit_scale
+from ..checks.options import choice
 from ..classification.images import load_images
-from ..core.options import choice
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from ..drawing.canvas import ACCENT, INK, MUTED, Canvas

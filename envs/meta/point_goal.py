@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.options import integer, number
+from ..checks.options import integer, number
 from ..core.task import ProblemTask, Step
 from ..drawing.canvas import ACCENT, GOOD, INK, MUTED, Canvas
 from ..drawing.choices import Choice

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.options import integer
+from ..checks.options import integer
 from ..core.task import ProblemTask, Step
 from ..drawing.canvas import ACCENT, BAD, GOOD, INK, MUTED, Canvas
 

@@ -8,7 +8,7 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor
 
-from ..core.options import integer
+from ..checks.options import integer
 from ..core.task import ProblemTask, Step
 from ..drawing.canvas import ACCENT, MUTED, PANEL, Canvas, Colour
 from ..drawing.choices import Choice, numbered

@@ -8,7 +8,7 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor
 
-from ..core.options import integer
+from ..checks.options import integer
 from ..core.task import Step, Task
 from ..drawing.canvas import BAD, GOOD, MUTED, PANEL, Canvas
 from ..drawing.choices import Choice, lettered

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
-from ..core.options import choice, integer
+from ..checks.options import choice, integer
 from ..core.task import Step, Task
 from ..drawing.canvas import Canvas
 from ..drawing.choices import Choice, lettered, numbered

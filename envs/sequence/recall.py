@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.options import integer
+from ..checks.options import integer
 from ..core.task import Step, Task
 from ..drawing.canvas import MUTED, Canvas
 from ..drawing.choices import Choice, numbered

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.sequence.text import sentence_bleu
-from ..core.options import choice, integer
+from ..checks.options import choice, integer
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from ..drawing.canvas import BAD, GOOD, MUTED, PANEL, Canvas

@@ -42,7 +42,7 @@ def check(
 
         print(json.dumps({"passed": report.passed, **asdict(report)}, indent=1))
     else:
-        from ..terminal import say
+        from ..output.terminal import say
 
         for line in str(report).splitlines():
             say(line)
@@ -57,7 +57,7 @@ def new(
     folder: Annotated[Path, typer.Option(help="Where to write it.")] = Path("."),
 ) -> None:
     """Write a working environment, agent, block or scenario of your own to begin with, and a test of it."""
-    from ..terminal import say
+    from ..output.terminal import say
     from ..workshop import scaffold
 
     written = scaffold.write(kind.value, name, folder)

@@ -27,6 +27,6 @@ def describe(
     as_json: AsJson = False,
 ) -> None:
     """Tell what a scenario, an environment or an agent is, with every option or setting, its default and meaning."""
-    from .. import description
+    from ..output import description
 
     description.show(name, as_json)

@@ -33,8 +33,8 @@ def list_(
     from .. import listing
 
     if images is not None:
+        from ..output.progress import working
         from ..playback import draw_environments
-        from ..progress import working
 
         if kind is not Kind.envs:
             raise InvalidInput(f"--images draws environments: use it with 'list envs'; got {kind.value!r}")

@@ -33,7 +33,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     """Reads a whole number, also one such as 4e4 or 40_000."""
 
     def read(text: str | int) -> int:
-        from .. import strict_yaml
+        from ..files import strict_yaml
 
         try:
             value = strict_yaml.read(str(text), "")
@@ -94,7 +94,7 @@ def parse_settings(pairs: list[str], option: str = "--set") -> dict[str, Any]:
     Raises:
         InvalidInput: a pair without "=", a key that stands twice, or a value that is not YAML.
     """
-    from .. import strict_yaml
+    from ..files import strict_yaml
 
     settings: dict[str, Any] = {}
     for pair in pairs:

@@ -57,9 +57,9 @@ def play(
     """
     from ...envs.drawing.wording import number, several
     from .. import catalogue
+    from ..output.progress import working
+    from ..output.terminal import say
     from ..playback import watch
-    from ..progress import working
-    from ..terminal import say
 
     changed = catalogue.get(scenario).with_options(parse_settings(env_settings or [], "--env-set"))
     purpose = options or (Options.training if record is not None else None)  # a recording is there to learn from

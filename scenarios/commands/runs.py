@@ -60,8 +60,8 @@ def remove(
     root: Root = Path("runs"),
 ) -> None:
     """Delete runs: their folders and their rows of the leaderboard. Deleted is deleted."""
+    from ..output.terminal import say
     from ..runner.keeping import remove_run
-    from ..terminal import say
 
     if not yes:
         typer.confirm(f"Delete {', '.join(map(repr, run))} for good?", abort=True)
@@ -76,8 +76,8 @@ def relabel(
     root: Root = Path("runs"),
 ) -> None:
     """Give runs another label, under which their standing is listed."""
+    from ..output.terminal import say
     from ..runner.keeping import relabel_run
-    from ..terminal import say
 
     for one in run:
         say(f"{one} is now {relabel_run(one, label or None, root).label!r}")
@@ -90,7 +90,7 @@ def export(
     root: Root = Path("runs"),
 ) -> None:
     """Write the leaderboard's rows, one for each finished run, to a file."""
+    from ..output.terminal import say
     from ..runner.keeping import export_rows
-    from ..terminal import say
 
     say(f"{export_rows(out, root, scenario)} rows written to {out}")

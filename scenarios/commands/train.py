@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ...envs.core.options import MOST_EPISODES, MOST_STEPS
-from ..terminal import say
+from ...envs.checks.options import MOST_EPISODES, MOST_STEPS
+from ..output.terminal import say
 from .options import (
     LARGEST_SEED,
     MOST_SEEDS,
@@ -69,7 +69,8 @@ def train(
 
     Ctrl-C saves; a run that was stopped goes on with 'palaestra resume'.
     """
-    from .. import catalogue, progress
+    from .. import catalogue
+    from ..output import progress
 
     chosen, runs = parse_settings(settings or []), range(first_seed, first_seed + seeds)
     changed = catalogue.get(scenario).with_options(parse_settings(env_settings or [], "--env-set"))
@@ -108,7 +109,8 @@ def resume(
     allow_import: AllowImport = False,
 ) -> None:
     """Carry on a run that was stopped or killed; the result is that of a run that was not."""
-    from .. import progress, runner
+    from .. import runner
+    from ..output import progress
 
     try:
         progress.resume(run, steps, device)
@@ -129,7 +131,8 @@ def evaluate(
     allow_import: AllowImport = False,
 ) -> None:
     """Score a trained agent again by its scenario's protocol. The leaderboard is left as it is."""
-    from .. import listing, progress, runner
+    from .. import listing, runner
+    from ..output import progress
 
     with progress.working(f"scoring {run}"):
         row = runner.score_run(run, episodes, best=best, device=device)

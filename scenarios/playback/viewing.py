@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from ... import agents
 from ...envs.adapters.batched import BatchedEnv
-from ...envs.core.options import choice, integer, number
+from ...envs.checks.options import choice, integer, number
 from ...neural_blocks.errors import InvalidInput, shown
 from ..catalogue import Scenario
 from ..environments import make_environment

@@ -13,14 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ... import __version__, agents
 from ...agents.core.agent import Agent
 from ...agents.core.whole_file import write_text
+from ...envs.checks.options import MOST_STEPS, integer
 from ...envs.core.execution import resolved
-from ...envs.core.options import MOST_STEPS, integer
 from ...neural_blocks.errors import InvalidInput, invalid_config, unknown_name
-from .. import catalogue, strict_yaml
+from .. import catalogue
 from ..catalogue import Scenario
 from ..configuration import checked_label, configuration, derived_label, digest
 from ..environments import with_validation
-from ..trust import check_names
+from ..files import strict_yaml
+from ..files.trust import check_names
 
 PLAN = "run.yaml"
 LARGEST_SEED = 2**31 - 1

@@ -11,7 +11,7 @@ from ... import agents
 from ...agents.core.agent import Agent
 from ...agents.core.checkpoint import read_checkpoint
 from ...agents.core.evaluation import evaluate
-from ...envs.core.options import MOST_EPISODES, integer
+from ...envs.checks.options import MOST_EPISODES, integer
 from ...envs.core.protocol import BatchedEnvironment
 from ...neural_blocks.errors import InvalidInput
 from ..board import Row

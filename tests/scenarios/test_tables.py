@@ -2,7 +2,7 @@
 
 import pytest
 
-from palaestra.scenarios.tables import render
+from palaestra.scenarios.output.tables import render
 from palaestra.tests.scenarios.board.conftest import row
 
 

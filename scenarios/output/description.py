@@ -10,8 +10,8 @@ import types
 import typing
 from typing import Any
 
-from ..neural_blocks.errors import InvalidInput, shown
-from . import catalogue
+from ...neural_blocks.errors import InvalidInput, shown
+from .. import catalogue
 from .terminal import paragraph, say, table, width
 
 HEADINGS = ("Args:", "Attributes:", "Raises:", "Returns:", "Example:", "Examples:")
@@ -44,8 +44,8 @@ def show(name: str, as_json: bool) -> None:
 
 def describe(name: str) -> dict[str, Any]:
     """What something of that name is, as plain values; `options` holds a line for each that can be set."""
-    from ..agents import names as agents
-    from ..envs.registry import ids, is_task
+    from ...agents import names as agents
+    from ...envs.registry import ids, is_task
 
     if name.endswith((".yaml", ".yml")) or name in catalogue.names():
         return _scenario(name)
@@ -61,8 +61,8 @@ def describe(name: str) -> dict[str, Any]:
 
 def _class(path: str) -> dict[str, Any]:
     """Somebody else's "module:Class", an agent or a task."""
-    from ..agents.core.agent import Agent
-    from ..neural_blocks.registry import import_path
+    from ...agents.core.agent import Agent
+    from ...neural_blocks.registry import import_path
 
     found = import_path(path, "name")
     return _agent(path) if isinstance(found, type) and issubclass(found, Agent) else _environment(path)
@@ -90,8 +90,8 @@ def _scenario(name: str) -> dict[str, Any]:
 
 def _reference(one: catalogue.Scenario) -> str:
     """What counts as a score of 0 and of 1."""
-    from ..envs.drawing.wording import number
-    from .environments import reference
+    from ...envs.drawing.wording import number
+    from ..environments import reference
 
     known = reference(one)
     if known is None:
@@ -103,9 +103,9 @@ def _reference(one: catalogue.Scenario) -> str:
 
 
 def _environment(id: str) -> dict[str, Any]:
-    from ..envs.core.game import Game
-    from ..envs.core.task import ProblemTask
-    from ..envs.registry import family, make_game, make_task, task_class
+    from ...envs.core.game import Game
+    from ...envs.core.task import ProblemTask
+    from ...envs.registry import family, make_game, make_task, task_class
 
     cls, task = task_class(id), make_task(id)
     text = inspect.getdoc(cls) or ""
@@ -131,8 +131,8 @@ def _environment(id: str) -> dict[str, Any]:
 
 
 def _agent(name: str) -> dict[str, Any]:
-    from ..agents import agent_class
-    from ..agents.core.agent import served
+    from ...agents import agent_class
+    from ...agents.core.agent import served
 
     cls = agent_class(name)
     meanings: dict[str, str] = {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..neural_blocks.errors import InvalidInput
-from ..neural_blocks.registry import check_foreign_name
+from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.registry import check_foreign_name
 
 REGISTERED: dict[str, Path] = {}
 """The file of every registered scenario, by its name."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..envs.drawing.wording import count, duration, fixed, score
-from ..neural_blocks.errors import printable
-from .board import ALL, Standing
+from ...envs.drawing.wording import count, duration, fixed, score
+from ...neural_blocks.errors import printable
+from ..board import ALL, Standing
 from .terminal import table
 
 MAIN_METRICS = 2

@@ -9,8 +9,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..envs.drawing.wording import number
-from ..neural_blocks.errors import printable
+from ...envs.drawing.wording import number
+from ...neural_blocks.errors import printable
 
 GAP = 2
 NARROWEST = 24

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..agents.registry import AGENTS
-from ..neural_blocks.registry import refuse_imports
+from ...agents.registry import AGENTS
+from ...neural_blocks.registry import refuse_imports
 
 
 def check_names(source: object, *parts: Any) -> None:

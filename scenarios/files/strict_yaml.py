@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from ..neural_blocks.errors import InvalidInput, printable
+from ...neural_blocks.errors import InvalidInput, printable
 
 LONGEST = 200_000  # characters of a document
 DEEPEST = 32  # brackets within brackets

@@ -14,13 +14,13 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..envs.drawing.wording import duration, fixed, number
-from ..neural_blocks.errors import printable
-from .board import Row
-from .catalogue import Scenario
-from .runner import ROOT, OnReport, Stopped
-from .runner import resume as resume_run
-from .runner import run as start_run
+from ...envs.drawing.wording import duration, fixed, number
+from ...neural_blocks.errors import printable
+from ..board import Row
+from ..catalogue import Scenario
+from ..runner import ROOT, OnReport, Stopped
+from ..runner import resume as resume_run
+from ..runner import run as start_run
 from .terminal import say
 
 FIRST, SILENCE = 2.0, 10.0  # seconds to the first line of progress, and between two, where there is no terminal

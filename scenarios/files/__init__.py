@@ -1,0 +1,1 @@
+"""Reading files that may be anybody's: YAML in its strict form, and whose code may be imported."""
