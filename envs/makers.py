@@ -18,19 +18,20 @@ def make_batched(
     id: str,
     num_envs: int,
     device: torch.device | str = "cpu",
-    seed: int = 0,
+    seed: int | None = None,
     execution: str = "auto",
     **options: Any,
 ) -> BatchedEnv:
     """B environments of an id, or of "module:Class", as torch tensors on one device. Raises as `make_task`.
 
+    Without a seed they draw a fresh one, which the attribute `seed` tells.
     ``execution`` is "auto", "eager", "compiled" or "captured"; see `BatchedEnv`.
     """
     return BatchedEnv(make_task(id, **options), num_envs, device=device, seed=seed, execution=execution)
 
 
 def make_sb3(
-    id: str, num_envs: int, *, device: str = "cpu", seed: int = 0, execution: str = "auto", **options: Any
+    id: str, num_envs: int, *, device: str = "cpu", seed: int | None = None, execution: str = "auto", **options: Any
 ) -> SB3VecEnv:
     """B environments of an id, or of "module:Class", as a Stable-Baselines3 `VecEnv`. Raises as `make_task`."""
     from .adapters.sb3 import SB3VecEnv

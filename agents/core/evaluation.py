@@ -69,34 +69,59 @@ def _play(agent: Agent, env: BatchedEnvironment, episodes: int, seed: int | None
     each = math.ceil(episodes / env.num_envs)
     observation, memory, start = env.reset(seed), agent.initial_memory(env.num_envs), env.episode_start
     device, rows = env.device, torch.arange(env.num_envs, device=env.device)
-    returns = torch.zeros(env.num_envs, each + 1, dtype=torch.float64, device=device)  # the last column is overflow
+    returns = Sums((env.num_envs, each + 1), device)  # the last column is overflow
     lengths = torch.zeros(env.num_envs, each + 1, dtype=torch.int64, device=device)
     episode = torch.zeros(env.num_envs, dtype=torch.int64, device=device)
     endless = torch.zeros(env.num_envs, dtype=torch.bool, device=device)
-    limited, sums = time_limit(env) is not None, dict[str, Tensor]()
+    limited = time_limit(env) is not None
+    sums: dict[str, tuple[Sums, Tensor]] = {}  # of each metric's values, and how many there are
     steps, pause = 0, 1 if device.type == "cpu" else 16  # another device is asked only now and then
     while steps % pause or bool((episode < each).any()):
         action, memory = agent.act(observation, memory, start, greedy=greedy)
         step = env.step(action)
-        returns[rows, episode] += step.reward
+        returns.add(step.reward, (rows, episode))
         lengths[rows, episode] += 1
         for name, values in step.metrics.items():
             counted = (episode < each) & ~values.isnan()
-            total = torch.stack([torch.where(counted, values, 0.0).sum(dtype=torch.float64), counted.sum()])
-            sums[name] = sums[name] + total if name in sums else total
+            total, count = sums.setdefault(name, (Sums((), device), torch.zeros((), dtype=torch.int64, device=device)))
+            total.add(torch.where(counted, values, 0.0).sum())
+            count += counted.sum()
         if not limited and steps + 1 >= CAP:
             cut = (lengths[rows, episode] >= CAP) & (episode < each) & ~step.done
             endless, episode = endless | cut, episode.masked_fill(cut, each)
         episode = (episode + step.done).clamp(max=each)
         observation, start = step.observation, step.done
         steps += 1
-    if count := int(endless.sum()):
+    if cut_off := int(endless.sum()):
         warnings.warn(
-            f"{env.name}: {count} of {env.num_envs} environments had an episode longer than {CAP:,} steps, and no time "
+            f"{env.name}: {cut_off} of {env.num_envs} environments had an episode longer than {CAP:,} steps, and no time "
             "limit; it counts with what it returned by then. Give the environment a limit (max_episode_steps)",
             RuntimeWarning,
             stacklevel=4,
         )
-    metrics = {name: float(total / count) for name, (total, count) in sums.items() if count}
+    metrics = {name: float(total.value()) / int(count) for name, (total, count) in sums.items() if count}
     played = lengths[:, :each].flatten().cpu() > 0
-    return Evaluation(returns[:, :each].flatten().cpu()[played], lengths[:, :each].flatten().cpu()[played], metrics)
+    return Evaluation(returns.value()[:, :each].flatten()[played], lengths[:, :each].flatten().cpu()[played], metrics)
+
+
+class Sums:
+    """Float32 sums that lose nothing to rounding (Kahan, 1965), for devices that have no float64.
+
+    Args:
+        shape: of the sums.
+        device: where they live.
+    """
+
+    def __init__(self, shape: tuple[int, ...], device: torch.device) -> None:
+        self._sum, self._excess = (torch.zeros(shape, dtype=torch.float32, device=device) for _ in range(2))
+
+    def add(self, value: Tensor, at: tuple[Tensor, ...] = ()) -> None:
+        """Adds to all sums, or to those at some indices, of which none occurs twice."""
+        wanted = value - self._excess[at]
+        total = self._sum[at] + wanted
+        self._excess[at] = (total - self._sum[at]) - wanted
+        self._sum[at] = total
+
+    def value(self) -> Tensor:
+        """The sums in float64, on the CPU."""
+        return self._sum.cpu().double() - self._excess.cpu().double()

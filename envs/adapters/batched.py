@@ -37,7 +37,7 @@ class BatchedEnv:
         task: the rules; moved to `device`.
         num_envs: B.
         device: where every tensor lives.
-        seed: of environment 0.
+        seed: of environment 0; None for a fresh one, which the attribute `seed` tells.
         autoreset: SAME_STEP (an ended environment restarts within the step and `TimeStep.final_observation` keeps what
             it led to), NEXT_STEP (it restarts at the next step, whose action it ignores) or DISABLED (the caller
             restarts it with ``reset(rows=...)`` before the next step).
@@ -45,6 +45,7 @@ class BatchedEnv:
             "captured" (on CUDA only: that program as a CUDA graph), or "auto", captured on CUDA and eager elsewhere.
 
     Attributes:
+        seed: of environment 0, or one of each (B,) where `reset` was given those; None after `load_state_dict`.
         advance: one step as a pure function of `batch` and actions, for a compiled function to trace through.
 
     Raises:
@@ -57,7 +58,7 @@ class BatchedEnv:
         num_envs: int,
         *,
         device: torch.device | str = "cpu",
-        seed: int = 0,
+        seed: int | None = None,
         autoreset: AutoresetMode = AutoresetMode.SAME_STEP,
         execution: str = "auto",
     ) -> None:
@@ -72,7 +73,8 @@ class BatchedEnv:
         self.autoreset = autoreset_mode(self.name, autoreset)
         check: Any = GameActionCheck if isinstance(self.action_space, spaces.Dict) else ActionCheck
         self.check_action = check(self.action_space, num_envs, self.device, self.name)
-        seeds = self._seeds(seed)
+        self.seed: int | Tensor | None = fresh_seed() if seed is None else seed
+        seeds = self._seeds(self.seed)
         self._resets = NoiseStream(RESET, task.reset_noise, seeds)
         self._steps = NoiseStream(STEP, task.step_noise, seeds)
         self._no_reward = torch.zeros(num_envs, device=self.device)
@@ -184,6 +186,7 @@ class BatchedEnv:
             seeds = self._seeds(seed)
             for stream in (self._resets, self._steps):
                 stream.reseed(seeds if rows is None else seeds[rows], rows)
+            self.seed = seed if rows is None else self.seed
         if rows is None or self._state is None:
             self._state = self.task.reset(self._resets.draw())
             self._elapsed = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
@@ -328,7 +331,7 @@ class BatchedEnv:
         self._elapsed, self._ended = state["elapsed"].to(self.device), state["ended"].to(self.device)
         self._resets.load_state_dict(state["resets"])
         self._steps.load_state_dict(state["steps"])
-        self._observation = self._batch = self._flat = None
+        self._observation = self._batch = self._flat = self.seed = None
 
 
 def autoreset_mode(name: str, mode: object) -> AutoresetMode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from secrets import randbits
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,4 +74,4 @@ def torch_device(what: str, device: Any) -> torch.device:
 
 def fresh_seed() -> int:
     """A seed that nobody chose, from 0 to 2**31 - 1."""
-    return int(np.random.default_rng().integers(2**31))
+    return randbits(31)

@@ -1,10 +1,15 @@
 """Evaluation against single environments played one after the other."""
 
+import math
+
 import gymnasium.spaces as spaces
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from palaestra import agents
+from palaestra.agents.core.evaluation import Sums
 from palaestra.envs import make_batched
 
 
@@ -87,3 +92,35 @@ def test_an_evaluation_with_a_seed_can_be_repeated(uneven):
     again = agents.evaluate(agent, uneven(4), 40, seed=5, greedy=False)
     assert torch.equal(first.returns, again.returns)
     assert not torch.equal(first.returns, agents.evaluate(agent, uneven(4), 40, seed=6).returns)
+
+
+class NoDoubles(TorchDispatchMode):
+    """Stands for a device without float64: nothing computed in it may be of that type."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        kinds = {part.dtype for part in tree_leaves(result) if isinstance(part, torch.Tensor)}
+        assert torch.float64 not in kinds, f"{function} gives float64"
+        return result
+
+
+def test_nothing_is_computed_in_float64_on_the_device(monkeypatch):
+    monkeypatch.setattr(Sums, "value", lambda self: self._sum)  # which is taken on the CPU
+    env = make_batched("palaestra/NextSymbol-v0", 4, seed=0, length=5)
+    agent = agents.make("random", env)
+    with NoDoubles():
+        result = agents.evaluate(agent, env, 8, seed=1)
+    assert result.lengths.tolist() == [5] * 8
+
+
+def test_float32_sums_lose_nothing_to_rounding():
+    values = torch.rand(3000, 2, generator=torch.Generator().manual_seed(0)) * 1000 - 300
+    sums, picked = Sums((2,), values.device), Sums((2, 3), values.device)
+    rows, column = torch.arange(2), torch.tensor([0, 2])
+    for value in values:
+        sums.add(value)
+        picked.add(value, (rows, column))
+    exact = [math.fsum(values[:, k].tolist()) for k in range(2)]
+    assert sums.value().tolist() == pytest.approx(exact, rel=1e-9)
+    assert picked.value()[rows, column].tolist() == pytest.approx(exact, rel=1e-9)
+    assert float(values.cumsum(0)[-1, 0]) != pytest.approx(exact[0], rel=1e-9)  # as plain ones do

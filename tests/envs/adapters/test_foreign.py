@@ -438,6 +438,7 @@ def test_values_of_other_kinds_that_fit_are_taken():
     assert seen["pair"].tolist() == [[1.0, 0.0]]
 
 
+@pytest.mark.fresh_seeds
 def test_an_unseeded_bridge_tells_a_seed_that_plays_its_episodes_again():
     first, second = (GymnasiumBridge("CartPole-v1", 2) for _ in range(2))
     assert not torch.equal(first.reset(), second.reset())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import warnings
 
 import numpy as np
 import pytest
-from pettingzoo.test import parallel_api_test, parallel_seed_test
+from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test, render_test, seed_test
+from pettingzoo.utils import aec_to_parallel, parallel_to_aec, wrappers
 
 from palaestra.envs import BatchedEnv, Game, make_game, make_parallel
 from palaestra.envs.registry import ids, task_class
@@ -25,6 +28,26 @@ def test_pettingzoo_finds_no_fault(id):
         warnings.simplefilter("error")
         parallel_api_test(make_parallel(id), num_cycles=100)
         parallel_seed_test(lambda: make_parallel(id), num_cycles=100)
+
+
+@pytest.mark.parametrize("id", GAMES)
+def test_pettingzoo_s_wrappers_and_conversions_find_no_fault(id):
+    for wrap in (
+        wrappers.BaseParallelWrapper,
+        lambda env: wrappers.MultiEpisodeParallelEnv(env, 3),
+        lambda env: aec_to_parallel(wrappers.OrderEnforcingWrapper(parallel_to_aec(env))),
+        lambda env: aec_to_parallel(wrappers.AssertOutOfBoundsWrapper(parallel_to_aec(env))),
+    ):
+        parallel_api_test(wrap(make_parallel(id)), num_cycles=30)
+    seed_test(lambda: parallel_to_aec(make_parallel(id)), num_cycles=10)
+    render_test(lambda render_mode: parallel_to_aec(make_parallel(id, render_mode=render_mode)))
+
+
+def test_pettingzoo_s_test_of_turns_finds_no_fault():
+    """In the game whose observations are arrays: that test takes no dicts of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice on the names of players
+        api_test(wrappers.ClipOutOfBoundsWrapper(parallel_to_aec(make_parallel("palaestra/GANGame-v0"))), 30)
 
 
 @pytest.mark.parametrize("id", GAMES)
@@ -56,6 +79,17 @@ def test_it_plays_the_episodes_of_a_row_of_the_batch(id):
             assert env.agents == []
             seen, _ = env.reset()
     assert env.agents == list(game.players)
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_copy_of_a_game_that_was_drawn_goes_on_alike(again):
+    env = make_parallel(GAMES[0], render_mode="rgb_array")
+    env.reset(seed=2)
+    env.render()
+    other = again(env)
+    actions = {player: env.action_space(player).sample() for player in env.agents}
+    assert env.step(actions)[1:4] == other.step(actions)[1:4]
+    np.testing.assert_array_equal(env.render(), other.render())
 
 
 def test_misuse_is_refused():

@@ -50,6 +50,7 @@ def test_the_next_reset_plays_the_next_episode_and_a_seed_starts_over():
     np.testing.assert_equal([env.reset()[0] for _ in range(5)], following)
 
 
+@pytest.mark.fresh_seeds
 def test_an_unseeded_environment_starts_anywhere():
     images = [gymnasium.make(DIGITS).reset()[0] for _ in range(4)]
     assert len({image.tobytes() for image in images}) > 1
@@ -169,6 +170,7 @@ def test_a_copy_of_an_environment_that_was_drawn_goes_on_alike(case, again):
     np.testing.assert_array_equal(env.render(), other.render())
 
 
+@pytest.mark.fresh_seeds
 def test_a_fresh_seed_is_told_and_plays_the_same_again():
     env = gymnasium.make(DIGITS)
     first = env.reset()[0]

@@ -114,6 +114,7 @@ def test_none_among_the_seeds_lets_its_row_go_on(walk, mode, first):
         )
 
 
+@pytest.mark.fresh_seeds
 def test_the_first_reset_takes_none_among_its_seeds():
     (seeded, other), _ = gymnasium.make_vec(DIGITS, 2).reset(seed=[1, None])
     assert np.array_equal(seeded, gymnasium.make(DIGITS).reset(seed=1)[0])
@@ -121,6 +122,7 @@ def test_the_first_reset_takes_none_among_its_seeds():
     assert len(others | {other.tobytes()}) > 1
 
 
+@pytest.mark.fresh_seeds
 def test_a_fresh_seed_is_told_and_plays_the_same_again():
     envs, again = gymnasium.make_vec(DIGITS, 3), gymnasium.make_vec(DIGITS, 3)
     first, second = envs.reset()[0], envs.reset()[0]
@@ -162,6 +164,7 @@ def test_the_specification_survives_json_and_makes_the_environments_again(mode):
             assert torch.equal(a, b)
 
 
+@pytest.mark.fresh_seeds
 def test_an_unseeded_vector_starts_anywhere():
     first, second = (gymnasium.make_vec(DIGITS, 8).reset()[0] for _ in range(2))
     assert not np.array_equal(first, second)
