@@ -23,4 +23,4 @@ def _working_folder(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
 def _fresh_seeds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test hangs on a seed that nobody chose: it is 0, but for tests marked `fresh_seeds`."""
     if request.node.get_closest_marker("fresh_seeds") is None:
-        monkeypatch.setattr("palaestra.envs.core.options.randbits", lambda bits: 0)
+        monkeypatch.setattr("palaestra.envs.checks.options.randbits", lambda bits: 0)

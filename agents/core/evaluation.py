@@ -94,8 +94,8 @@ def _play(agent: Agent, env: BatchedEnvironment, episodes: int, seed: int | None
         steps += 1
     if cut_off := int(endless.sum()):
         warnings.warn(
-            f"{env.name}: {cut_off} of {env.num_envs} environments had an episode longer than {CAP:,} steps, and no time "
-            "limit; it counts with what it returned by then. Give the environment a limit (max_episode_steps)",
+            f"{env.name}: {cut_off} of {env.num_envs} environments had an episode longer than {CAP:,} steps, and no "
+            "time limit; it counts with what it returned by then. Give the environment a limit (max_episode_steps)",
             RuntimeWarning,
             stacklevel=4,
         )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput, shown, unknown_name
-from ..checks.options import LARGEST_SEED, MOST_ENVIRONMENTS, integer, torch_device
+from ..checks.options import LARGEST_SEED, MOST_ENVIRONMENTS, fresh_seed, integer, torch_device
 from ..checks.room import require_room, space_bytes
 from ..core.actions import ActionCheck
 from ..core.batch import Advance, Batch

@@ -96,4 +96,6 @@ class TransformerMemory(Memory):
                 kept[2 * index], kept[2 * index + 1] = cache.key[:, :, length:], cache.value[:, :, length:]
             outputs.append(piece)
         output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
-        return self.norm(output).transpose(0, 1), (*kept, of[:, steps:] == episode[:, -1:])
+        known = of[:, steps:] == episode[:, -1:]  # (B, W - 1)
+        unknown = ~known[:, None, :, None]  # what is of another episode is wiped, not only masked
+        return self.norm(output).transpose(0, 1), (*(part.masked_fill(unknown, 0) for part in kept), known)

@@ -56,6 +56,28 @@ def test_sparsity_is_the_divergence_of_the_mean_activation(images):
     torch.testing.assert_close(model.loss(images), plain + 0.5 * expected)
 
 
+@pytest.mark.parametrize("scale", [1e3, -1e3])
+def test_saturated_units_have_a_finite_price_and_a_gradient_that_frees_them(images, scale):
+    model = SparseAutoencoder((1, 8, 8), 5)
+    with torch.no_grad():
+        model.encoder.layers[0].bias.fill_(scale)
+    assert model.encode(images).unique().tolist() == [float(scale > 0)]
+    loss = model.loss(images)
+    (gradient,) = torch.autograd.grad(loss, model.encoder.layers[0].bias)
+    # d KL / d logit of a unit that is always on is 1 - target, of one that is always off -target
+    share = (1 - model.target) if scale > 0 else -model.target
+    torch.testing.assert_close(gradient, torch.full((5,), model.weight * share), atol=1e-4, rtol=1e-3)
+    assert loss.isfinite()
+    assert model.sparsity(model.encode(images)).isfinite()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_price_of_any_mean_activation_is_finite_in_any_precision(dtype):
+    model = SparseAutoencoder((4,), 3)
+    for value in (0.0, 1.0):
+        assert model.sparsity(torch.full((2, 3), value, dtype=dtype)).isfinite()
+
+
 def test_patches_are_in_raster_order_and_can_be_put_back(images):
     model = MaskedAutoencoder((1, 8, 8), patch=2, d_model=16, n_head=2, layers=1)
     patches = model.to_patches(images)

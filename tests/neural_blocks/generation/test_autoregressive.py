@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.generation.autoregressive import MaskedConv2d, PixelCNN, PixelRNN
+from palaestra.neural_blocks.generation.autoregressive import MaskedConv2d, PixelCNN, PixelModel, PixelRNN
 
 MODELS = {
     "PixelCNN": lambda **options: PixelCNN(channels=8, blocks=2, **options),
@@ -39,6 +39,37 @@ def test_a_pixel_depends_on_those_before_it_only(make):
         difference = (model(changed)[0].flatten(1) - before).abs().amax(0)
         assert not difference[: i + 1].any()
         assert i % 5 == 4 or difference[i + 1] > 0  # a narrow filter or triangle may miss the end of the row above
+
+
+@pytest.mark.parametrize("size", [(8, 8), (5, 9), (9, 4)])
+def test_every_pixel_of_pixelrnn_sees_every_pixel_before_it_and_no_other(size):
+    torch.manual_seed(0)
+    model = PixelRNN(size, 3, channels=24).double()  # enough that no pixel has all its units off
+    model.position.data.normal_()
+    one_hot = model.one_hot(torch.randint(3, (1, 1, *size))).double()
+    model.one_hot = lambda x: x
+
+    def logits(x):
+        return model(x)[0].sum(0).flatten()  # (H W,)
+
+    jacobian = torch.autograd.functional.jacobian(logits, one_hot)[:, 0].abs().sum(1).flatten(1)  # (H W, H W)
+    count = size[0] * size[1]
+    assert torch.equal(jacobian > 0, torch.ones(count, count, dtype=torch.bool).tril(-1))
+
+
+def test_the_first_filter_of_pixelrnn_is_seven_rows_high_and_masks_its_own_pixel_and_all_after_it():
+    mask = PixelRNN((8, 8)).first.mask
+    assert mask.shape == (7, 15)
+    assert mask.flatten().tolist() == [1.0] * (3 * 15 + 7) + [0.0] * (8 + 3 * 15)
+
+
+@pytest.mark.parametrize("size", [(4, 5), (2, 3)])
+def test_sampling_row_by_row_draws_what_sampling_from_the_whole_picture_draws(size):
+    torch.manual_seed(0)
+    model = PixelRNN(size, 4, channels=8)
+    model.position.data.normal_()
+    torch.nn.init.normal_(model.last[1].weight)
+    assert torch.equal(model.sample(50, seed=3), PixelModel.sample(model, 50, seed=3))
 
 
 def test_the_wide_kernel_leaves_no_blind_spot():

@@ -106,6 +106,19 @@ def test_the_loss_of_a_wrong_denoiser_is_larger():
     assert losses[1] == pytest.approx((4 * kept / (1 - kept)).mean().item(), rel=1e-3)
 
 
+@pytest.mark.parametrize("batch", [3, 30])
+def test_projecting_the_images_steps_is_projecting_every_step(batch):
+    torch.manual_seed(0)
+    denoiser = Denoiser((1, 2, 2), 3, 20, width=8, blocks=2)
+    torch.nn.init.normal_(denoiser.last[1].weight)
+    x, step = torch.randn(batch, 1, 2, 2), torch.randint(20, (batch,))
+    hidden = denoiser.first(x.flatten(1))
+    for project, block in zip(denoiser.time, denoiser.blocks, strict=True):
+        hidden = hidden + block(hidden + project(denoiser.table)[step])
+    wanted = denoiser.last(hidden).view(batch, 1, 2, 2, 3)
+    torch.testing.assert_close(denoiser(x, step), wanted, atol=1e-6, rtol=1e-6)
+
+
 def test_the_last_reverse_step_adds_no_noise():
     model = Diffusion((1, 2, 2), levels=5, steps=20, width=8, blocks=1)
     x, noise = torch.randn(2, 1, 2, 2), torch.randn(2, 1, 2, 2)
