@@ -128,7 +128,7 @@ def _made(cls: type[Memory]) -> tuple[Any, Tensor, Tensor]:
     """A memory, inputs (T, B, D) and starts (T, B)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        block: Any = cls(INPUTS, FEATURES)  # type: ignore[call-arg]
+        block: Any = cls(INPUTS, FEATURES)
         x = torch.randn(TIME, ROWS, INPUTS)
     start = torch.zeros(TIME, ROWS, dtype=torch.bool)
     start[0], start[3, 1], start[5, 2] = True, True, True
@@ -194,7 +194,7 @@ def _remembers(cls: type[Memory]) -> None:
     other, _ = block(torch.cat([x[:1] + 1, x[1:]]), block.initial_memory(ROWS), start)
     _require(not torch.equal(whole[1:3, 0], other[1:3, 0]), "what was seen must matter to the steps after it")
     _learns(block, whole)
-    again: Any = cls(INPUTS, FEATURES)  # type: ignore[call-arg]
+    again: Any = cls(INPUTS, FEATURES)
     again.load_state_dict(block.state_dict())
     same = torch.equal(again.eval()(x, again.initial_memory(ROWS), start)[0], whole)
     _require(same, "state_dict must hold all that decides what it gives")
