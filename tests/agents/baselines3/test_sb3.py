@@ -79,7 +79,7 @@ def test_discrete_parts_and_images_reach_the_encoder_as_in_other_agents():
         features_extractor_kwargs={"kind": "flat"}, normalize_images=False,
     )  # fmt: skip
     seen = {"image": torch.randint(256, (5, 1, 8, 8), dtype=torch.uint8), "token": torch.tensor([[0, 3]] * 5)}
-    expected = agents.core.network.make_encoder(space, "flat")(seen)
+    expected = agents.networks.network.make_encoder(space, "flat")(seen)
     torch.testing.assert_close(policy.q_net.extract_features(seen, policy.q_net.features_extractor), expected)
 
 

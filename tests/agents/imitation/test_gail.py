@@ -72,9 +72,11 @@ def test_the_discriminator_s_loss_and_gradient_are_those_of_the_paper():
         torch.testing.assert_close(mine, plain, rtol=1e-5, atol=1e-8)
 
 
-def test_the_policy_learns_from_the_discriminator_s_reward_alone(acting, monkeypatch):
+@pytest.mark.parametrize("reward", ["logit", "positive", "negative"])
+def test_the_policy_learns_from_the_discriminator_s_reward_alone(reward, acting, monkeypatch):
     env = acting(8, spaces.Discrete(2))
-    agent = agents.make("gail", env, rollout_steps=4, discriminator_updates=1, discriminator_learning_rate=1e-30)
+    still = {"discriminator_updates": 1, "discriminator_learning_rate": 1e-30}
+    agent = agents.make("gail", env, rollout_steps=4, reward=reward, **still)
     list(agent.learn(env, 8 * 128 + 32))
     rollout, _ = Collector(env, agent.network, agent.policy).collect(
         (), torch.rand(4, env.num_envs, agent.policy.noise)
@@ -85,7 +87,8 @@ def test_the_policy_learns_from_the_discriminator_s_reward_alone(acting, monkeyp
     judged, advantage = seen[0]
     pairs = {"observation": rollout.observation.flatten(0, 1), "action": rollout.action.flatten()}
     share = torch.sigmoid(agent.discriminator(pairs)).view(4, 8)
-    torch.testing.assert_close(judged.reward, -(1 - share).log(), rtol=1e-5, atol=1e-6)
+    paid = {"positive": -(1 - share).log(), "negative": share.log(), "logit": share.log() - (1 - share).log()}
+    torch.testing.assert_close(judged.reward, paid[reward], rtol=1e-5, atol=1e-5)
     assert float(report["imitation_reward"]) == pytest.approx(float(judged.reward.mean()))
     torch.testing.assert_close(advantage, generalised_advantage(judged, 0.99, 0.95))
 
