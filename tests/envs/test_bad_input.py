@@ -244,7 +244,7 @@ def test_a_device_that_cannot_hold_values_is_refused(device):
 
 
 def test_more_environments_than_memory_holds_are_refused_before_any_is_made(monkeypatch):
-    from palaestra.envs.core import room
+    from palaestra.envs.checks import room
 
     monkeypatch.setattr(room, "free_memory", lambda device: 2.0**20)
     make_batched(DIGITS, 100)
@@ -301,15 +301,15 @@ def test_a_whole_number_of_numpy_is_a_seed():
     assert np.array_equal(first.reset(seed=np.int64(3))[0], second.reset(seed=3)[0])
 
 
-@pytest.mark.parametrize("seed", [1.5, "one", None, True, 2**62 + 1, torch.zeros(3, dtype=torch.int64), torch.zeros(2)])
+@pytest.mark.parametrize("seed", [1.5, "one", True, 2**62 + 1, torch.zeros(3, dtype=torch.int64), torch.zeros(2)])
 def test_a_wrong_seed_of_a_batch_is_refused(seed):
     assert complaint(make_batched, DIGITS, 2, seed=seed).startswith("DigitBandit: seed must be ")
 
 
-@pytest.mark.parametrize("seed", [[1, 2, 3], [1, None]])
+@pytest.mark.parametrize("seed", [[1, 2, 3], [1]])
 def test_a_list_of_seeds_names_every_row(seed):
     message = complaint(gymnasium.make_vec(DIGITS, 2).reset, seed=seed)
-    assert message == f"DigitBandit: seed must be a list of 2 whole numbers; got {seed!r}"
+    assert message == f"DigitBandit: seed must be a list of 2 whole numbers or None; got {seed!r}"
 
 
 @pytest.mark.parametrize(

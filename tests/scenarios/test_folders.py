@@ -9,7 +9,8 @@ import pytest
 from palaestra import scenarios
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.registry import allowing_imports
-from palaestra.scenarios import catalogue, folders, runner
+from palaestra.scenarios import catalogue, runner
+from palaestra.scenarios.files import folders
 from palaestra.scenarios.recording import Recording
 from palaestra.tests.scenarios.conftest import TINY
 

@@ -10,9 +10,11 @@ import pytest
 
 from palaestra import __version__, agents, envs
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.scenarios import description, runner, strict_yaml
+from palaestra.scenarios import runner
 from palaestra.scenarios.commands.options import parse_settings
+from palaestra.scenarios.files import strict_yaml
 from palaestra.scenarios.main import main
+from palaestra.scenarios.output import description
 
 
 @pytest.fixture

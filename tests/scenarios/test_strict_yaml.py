@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.scenarios import catalogue, strict_yaml
+from palaestra.scenarios import catalogue
+from palaestra.scenarios.files import strict_yaml
 
 
 def complaint(text: str) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from palaestra.scenarios import progress, runner, tour
+from palaestra.scenarios import runner, tour
+from palaestra.scenarios.output import progress
 
 
 def test_the_next_lines_of_the_demo_work_where_they_are_pasted(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from palaestra import agents
 from palaestra.agents import PPO, A2CConfig, Expert, PPOConfig, Random
 from palaestra.agents.core.checkpoint import read_checkpoint, write_checkpoint
 from palaestra.envs import make_batched
-from palaestra.envs.core import room
+from palaestra.envs.checks import room
 from palaestra.neural_blocks.errors import InvalidInput
 
 
