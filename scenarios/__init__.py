@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     from .runner import resume, run
     from .workshop.checking import check
 
-_HOME = {"check": "workshop.checking", "names": "catalogue", "register": "folders", "resume": "runner", "run": "runner"}
+_HOME = {
+    "check": "workshop.checking",
+    "names": "catalogue",
+    "register": "files.folders",
+    "resume": "runner",
+    "run": "runner",
+}
 
 __all__ = ["check", "leaderboard", "names", "register", "resume", "run"]
 
