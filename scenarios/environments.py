@@ -39,7 +39,7 @@ def with_validation(scenario: Scenario) -> Scenario:
         return scenario.model_copy(update={"validation": scenario.validation or Validation()})
     try:
         make_task(scenario.environment, **{**scenario.options, "split": "validation"})
-    except InvalidInput:
+    except (InvalidInput, TypeError):
         return scenario.model_copy(update={"validation": Validation()})
     return scenario.model_copy(update={"validation": Validation(options={"split": "validation"})})
 

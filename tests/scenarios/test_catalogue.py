@@ -58,6 +58,7 @@ def test_a_file_of_ones_own_needs_only_the_required_keys(tmp_path):
         "reference": None,
         "agent": "ppo",
         "tags": [],
+        "validation": None,
     }
     assert catalogue.get(tmp_path / "mine.yaml") == scenario
 

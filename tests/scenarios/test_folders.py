@@ -10,7 +10,7 @@ from palaestra import scenarios
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.registry import allowing_imports
 from palaestra.scenarios import catalogue, runner
-from palaestra.scenarios.files import folders
+from palaestra.scenarios.files import folders, strict_yaml
 from palaestra.scenarios.recording import Recording
 from palaestra.tests.scenarios.conftest import TINY
 
@@ -97,9 +97,9 @@ def test_a_scenario_file_imports_code_only_when_that_is_allowed(good: str, evil:
 def test_a_run_folder_imports_code_only_when_that_is_allowed(good: str, evil: str, tiny: Path) -> None:
     folder = Path(runner.run(tiny, "random").folder)
     Path("evil.yaml").write_text(TINY.replace(good, evil))
-    content = runner.strict_yaml.load(folder / "run.yaml")
-    content["scenario"] = runner.strict_yaml.load("evil.yaml")
-    (folder / "run.yaml").write_text(runner.strict_yaml.dump(content))
+    content = strict_yaml.load(folder / "run.yaml")
+    content["scenario"] = strict_yaml.load("evil.yaml")
+    (folder / "run.yaml").write_text(strict_yaml.dump(content))
     for use in (runner.resume, runner.score_run):
         with pytest.raises(InvalidInput, match=r"run\.yaml: names code to import, 'some\.module"):
             use(folder)
