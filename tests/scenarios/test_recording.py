@@ -75,7 +75,7 @@ def test_a_recorded_expert_is_imitated_on_unseen_flowers(tiny: Path) -> None:
     row = runner.run(
         tiny, "behaviour_cloning", steps=300 * 30, settings=chosen, demonstrations="expert.json", root="runs"
     )
-    assert (row.steps, row.agent) == (9000, "behaviour_cloning")
+    assert (row.steps, row.agent) == (300, "behaviour_cloning")  # what it saw, however often
     assert row.return_mean >= 0.8  # a third by chance
     folder = Path(row.folder)
     Path("expert.json").unlink()  # the run keeps its own copy
