@@ -88,7 +88,7 @@ def test_a_name_that_cannot_be_is_refused(kind: str, name: str, told: str) -> No
 @pytest.mark.parametrize(
     ("changed", "name", "told"),
     [
-        ("environment: palaestra/Tabular-v0", "training environment", "did you mean 'palaestra/TabularBandit-v0'"),
+        ("environment: palaestra/TabularBandi-v0", "training environment", "did you mean 'palaestra/TabularBandit-v0'"),
         ("options: {dataset: tset}", "training environment", "dataset"),
         ("evaluation: {options: {dataset: wine}}", "same spaces", "observation_space must be the same"),
         ("agents: {sac: {}}", "agent sac", "action space must be Box"),
