@@ -94,7 +94,7 @@ def _encodes(name: str, space: spaces.Space[Any]) -> None:
     _require(fits, f"{ROWS} observations must become torch.float32 {wanted}, (N, output_size); got {got}")
     _require(bool(features.isfinite().all()), "features must be finite")
     one = encoder(tree_map(lambda part: part[:1], batch))
-    size = max(1.0, float(features.abs().max()))  # what a sum's rounding is compared with
+    size = max(1.0, float(features.detach().abs().max()))  # what a sum's rounding is compared with
     _require(torch.allclose(one, features[:1], atol=1e-4 * size), "a row must be encoded alike alone and among others")
     _learns(encoder, features)
     again = make_encoder(space, name).eval()
