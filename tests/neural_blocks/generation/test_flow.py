@@ -112,6 +112,16 @@ def test_an_untrained_pixel_flow_samples_independent_pixels(pixels):
     torch.testing.assert_close(got, wanted, atol=0.03, rtol=0)
 
 
+def test_double_precision_stays_and_is_as_exact_as_it_says(pixels):
+    layer = MarginalGaussianisation((1, 2, 2), 4).double()
+    layer.fit(pixels)
+    x = torch.rand(50, 1, 2, 2, dtype=torch.float64)
+    z, log_det = layer(x)
+    assert z.dtype == log_det.dtype == layer.inverse(z).dtype == torch.float64
+    torch.testing.assert_close(layer.inverse(z), x, atol=1e-12, rtol=0)
+    assert PixelFlow((1, 2, 2), levels=4, couplings=2, hidden=(8,)).double().log_prob(pixels).dtype == torch.float64
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

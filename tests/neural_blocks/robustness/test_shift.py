@@ -66,6 +66,17 @@ def test_group_weights_grow_exponentially_with_the_groups_loss():
     np.testing.assert_allclose(losses.grad.numpy(), [weights[0] / 2, weights[0] / 2, weights[2]], rtol=1e-6)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_two_losses_may_be_made_before_either_is_differentiated(training):
+    first, second, group = torch.rand(6, requires_grad=True), torch.rand(6), torch.arange(6) % 3
+    block, twin = GroupDRO(3).train(training), GroupDRO(3).train(training)
+    wanted = torch.autograd.grad(twin(first, group), first)[0]
+    loss = block(first, group)
+    block.train()
+    (loss + block(second, group)).backward()
+    torch.testing.assert_close(first.grad, wanted)
+
+
 def test_group_weights_stand_still_in_evaluation():
     block = GroupDRO(2).eval()
     assert block(torch.tensor([1.0, 3.0]), torch.tensor([0, 1])).item() == pytest.approx(2)
