@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .errors import InvalidInput
 
-PACKAGE = Path(__file__).parents[1]
+SUITE = [Path(__file__).parents[1] / floor for floor in ("agents", "envs", "neural_blocks", "scenarios")]
 
 
 class Fault(Exception):
@@ -85,6 +85,6 @@ def _finding(name: str, check: Callable[[], str | None]) -> Finding:
 def _place(error: BaseException) -> str:
     """Where in somebody's own file an error came from."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not Path(frame.filename).is_relative_to(PACKAGE)]
+    own = [frame for frame in frames if not any(map(Path(frame.filename).is_relative_to, SUITE))]
     own = [frame for frame in own if "site-packages" not in frame.filename and Path(frame.filename).exists()]
     return f" ({Path(own[-1].filename).name}, line {own[-1].lineno}, in {own[-1].name})" if own else ""

@@ -1,6 +1,7 @@
 """Settings of every test: no window, no network, one thread."""
 
 import os
+import random
 
 os.environ["SDL_VIDEODRIVER"] = "dummy"
 os.environ["WANDB_MODE"] = "offline"
@@ -17,6 +18,13 @@ torch.set_num_threads(1)
 def _working_folder(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test works in a folder of its own, so none leaves files in the repository."""
     monkeypatch.chdir(str(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """A test draws the same numbers whatever ran before it."""
+    random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)

@@ -51,7 +51,7 @@ def test_encoder_and_decoder_translate():
     torch.manual_seed(0)
     length, size = 6, 32
     embedding, encoder = TokenEmbedding(10, length, size, "learned"), Encoder(size, 2, 1)
-    decoder = LanguageModel(10, length + 1, size, 2, 1, position="learned", context_size=size)
+    decoder = LanguageModel(10, length + 1, size, 2, 1, position="learned", d_context=size)
     parameters = [*embedding.parameters(), *encoder.parameters(), *decoder.parameters()]
     optimiser = torch.optim.AdamW(parameters, 4e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=700)
@@ -107,7 +107,7 @@ def test_a_language_model_reaches_the_entropy_of_its_source():
     entropy = (math.log(3) + (length - 1) * (0.8 * math.log(1.25) + 0.2 * math.log(10))) / length
     with torch.no_grad():
         assert entropy - 0.03 < model.loss(chains(1000)) < entropy + 0.03
-        drawn = model.sample(500, torch.Generator().manual_seed(0))
+        drawn = model.sample(500, seed=0)
     assert (drawn[:, 1:] == drawn[:, :-1]).float().mean().item() == pytest.approx(0.8, abs=0.04)
 
 
