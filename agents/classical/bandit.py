@@ -65,7 +65,7 @@ class BanditAgent(Agent):
 
     def initial_memory(self, num_envs: int) -> Memory:
         """No pulls."""
-        zero = torch.zeros(num_envs, self.arms, device=self.device)
+        zero = torch.zeros(num_envs, self.arms, dtype=torch.float32, device=self.device)
         return Record(zero, zero, torch.zeros(num_envs, dtype=torch.bool, device=self.device))
 
     def act(

@@ -93,7 +93,8 @@ class TabularPlanner(Agent):
 
     def initial_memory(self, num_envs: int) -> Memory:
         """No visits."""
-        transitions = torch.zeros(num_envs, self.states, self.actions, self.states, device=self.device)
+        shape = num_envs, self.states, self.actions, self.states
+        transitions = torch.zeros(shape, dtype=torch.float32, device=self.device)
         pairs, number = transitions[..., 0], torch.zeros(num_envs, dtype=torch.int64, device=self.device)
         policy = number[:, None, None].expand(-1, self.config.length, self.states)
         return Belief(transitions, pairs, pairs, policy, number, number, number.bool())

@@ -117,12 +117,12 @@ class MAML(EpisodeLearner):
     def _blank(self, count: int) -> Adapted:
         """Fresh trials: the weights that adaptation starts from, and an empty block."""
         room = (count, self.config.support_steps)
-        action = self.inner.mode(torch.zeros(1, self.inner.output_size, device=self.device))
+        action = self.inner.mode(torch.zeros(1, self.inner.output_size, dtype=torch.float32, device=self.device))
         return Adapted(
             time=torch.zeros(count, dtype=torch.int64, device=self.device),
-            inputs=torch.zeros(*room, self.encode.output_size, device=self.device),
+            inputs=action.new_zeros(*room, self.encode.output_size, dtype=torch.float32),
             action=action.new_zeros(*room, *action.shape[1:]),
-            outcome=torch.zeros(*room, self.inner.outcome_size, device=self.device),
+            outcome=action.new_zeros(*room, self.inner.outcome_size, dtype=torch.float32),
             start=torch.zeros(room, dtype=torch.bool, device=self.device),
             weights=tree_map(lambda part: part.detach().expand(count, *part.shape), self._weights()),
         )

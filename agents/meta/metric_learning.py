@@ -79,7 +79,7 @@ class MetricLearner(EpisodeLearner):
         """No examples."""
         time = torch.zeros(num_envs, dtype=torch.int64, device=self.device)
         room = (num_envs, self.config.rollout_steps)
-        embedding = torch.zeros(*room, self.config.embedding, device=self.device)
+        embedding = self.unseen.new_zeros(*room, self.config.embedding)
         return Examples(time, embedding, torch.full(room, self.ways, device=self.device))
 
     @torch.no_grad()

@@ -50,8 +50,8 @@ class QTable(Learner):
     def build(self) -> None:
         """A table of zeros."""
         shape = int(self.observation_space.n), int(self.action_space.n)
-        self.values = torch.zeros(shape, device=self.device)  # (S, A)
-        self.visits = torch.zeros(shape, device=self.device)
+        self.values = torch.zeros(shape, dtype=torch.float32, device=self.device)  # (S, A)
+        self.visits = torch.zeros(shape, dtype=torch.float32, device=self.device)
         self.progress = torch.zeros((), dtype=torch.float32, device=self.device)
 
     def act(
@@ -154,7 +154,7 @@ def td_evaluation(
     space = env.observation_space
     if not isinstance(space, spaces.Discrete):
         raise InvalidInput(f"td_evaluation: observation space must be Discrete; got {space}")
-    values, visits = torch.zeros(2, int(space.n), device=env.device)
+    values, visits = torch.zeros(2, int(space.n), dtype=torch.float32, device=env.device)
     observation: Any = env.reset()
     for _ in range(steps // env.num_envs):
         outcome = env.step(policy(observation))

@@ -77,7 +77,7 @@ class BatchedEnv:
         seeds = self._seeds(self.seed)
         self._resets = NoiseStream(RESET, task.reset_noise, seeds)
         self._steps = NoiseStream(STEP, task.step_noise, seeds)
-        self._no_reward = torch.zeros(num_envs, device=self.device)
+        self._no_reward = torch.zeros(num_envs, dtype=torch.float32, device=self.device)
         self._none = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
         self._state: Any = None
         self._elapsed, self._ended = torch.zeros(num_envs, dtype=torch.int64, device=self.device), self._none

@@ -130,7 +130,7 @@ class AttackDefend(Game[AttackDefendState]):
         answer, counts = action["defender"], state.time > 0
         right, passed = answer == self.labels[state.source], answer == len(self.class_names)
         wrong = ~(right | passed)
-        payoff = (right.float() - wrong.float() + self.passing * passed) * counts / self.digits
+        payoff = (right.float() - wrong.float() + self.passing * passed.float()) * counts / self.digits
         image = select(self.images, state.index)
         change = (self.reach * action["attacker"]).round().view_as(image)
         time = state.time + 1

@@ -165,7 +165,7 @@ class Evade(Task[EvadeState]):
         if self.knowledge == "label":
             reward = fooled.float()
         else:
-            reward = 0.5 * (before - after.clamp(min=0)) / state.start + 0.5 * fooled
+            reward = 0.5 * (before - after.clamp(min=0)) / state.start + 0.5 * fooled.float()
         ended = fooled | (time >= self.horizon)
         following = EvadeState(state.image, state.label, state.start, perturbed, scores, time)
         return Step(following, reward, fooled, {"fooled": fooled.float().masked_fill(~ended, torch.nan)})

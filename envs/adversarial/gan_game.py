@@ -172,7 +172,7 @@ class GANGame(Game[GANGameState]):
             truth=state.real,
             time=time,
         )
-        accuracy = (right > 0.5).float() + 0.5 * (right == 0.5)
+        accuracy = (right > 0.5).float() + 0.5 * (right == 0.5).float()
         metrics = {
             "accuracy": accuracy.masked_fill(~counts, torch.nan),
             "quality": near.any(1).float(),

@@ -49,8 +49,8 @@ def draw_glyphs(programs: Tensor, noise: Tensor) -> Tensor:
         (B, 1, 16, 16) uint8, ink bright on black.
     """
     normal = torch.special.ndtri(noise.clamp(1e-6, 1 - 1e-6))
-    points = (programs * (1.4 / (GRID - 1)) - 0.7 + JITTER * normal[:, :COORDINATES]).unflatten(1, (-1, 2))
-    x, y = points.unbind(2)  # each (B, STROKES CONTROLS)
+    even = programs.to(noise.dtype) * (1.4 / (GRID - 1)) - 0.7
+    x, y = (even + JITTER * normal[:, :COORDINATES]).unflatten(1, (-1, 2)).unbind(2)  # each (B, STROKES CONTROLS)
     turn, zoom, aside, below = (part.unsqueeze(1) for part in normal[:, COORDINATES:].unbind(1))
     half = TURN / 2 * turn  # the tangent of half the angle: its sine and cosine are then the same in every batch
     scale = (1 + ZOOM * zoom) * (SIZE / 2 - 0.5) / (1 + half * half)  # pixels in a unit, over 1 + tangent^2
@@ -58,7 +58,7 @@ def draw_glyphs(programs: Tensor, noise: Tensor) -> Tensor:
     column = cos * x - sin * y + (centre + SHIFT * SIZE / 2 * aside)
     row = sin * x + cos * y + (centre + SHIFT * SIZE / 2 * below)
     start, middle, end = torch.stack([column, row]).unflatten(2, (STROKES, CONTROLS, 1)).unbind(3)  # (2, B, STROKES, 1)
-    time = torch.linspace(0, 1, INK, device=noise.device)
+    time = torch.linspace(0, 1, INK, dtype=noise.dtype, device=noise.device)
     curve = start + time * (2 * (middle - start) + time * (start - 2 * middle + end))  # (2, B, STROKES, INK)
     curve = curve.clamp(0, SIZE - 1.001).flatten(2)  # (2, B, n)
     corner = curve.int()

@@ -127,7 +127,7 @@ class Denoise(Task[DenoiseState]):
             return self._confidence(state.clean, state.request) * finished
         rows = finished.nonzero().squeeze(1)
         judged = self._confidence(state.clean[rows], state.request[rows])
-        return torch.zeros(len(finished)).index_copy_(0, rows, judged)
+        return state.clean.new_zeros(len(finished)).index_copy_(0, rows, judged)
 
     def _log_prob(self, clean: Tensor, request: Tensor) -> Tensor:
         """The classifier's log-probability (B,) of the class asked for, of images from -1 to 1."""

@@ -106,7 +106,7 @@ class Translate(Task[TranslateState]):
         if self.by_token:
             length = (reference > 0).sum(1)
             right = (self._word(state) == action) & (state.time <= length)
-            reward = right / (length + 1)
+            reward = right.float() / (length + 1)
         else:
             reward = torch.where(ended, bleu, 0)
         return Step(TranslateState(state.row, written, time), reward, ended, {"bleu": bleu, "exact": exact})

@@ -147,7 +147,7 @@ def _bleu_counts(
             found = found[:, :, :-1, :-1] & in_reference[:, :, n - 1 :, n - 1 :]
         occurrences = same.sum(2)  # (B, T - n + 1): of each n-gram in its own sentence, 0 where it is padded
         allowed = torch.minimum(occurrences, found.sum(3).amax(1))
-        matches.append((allowed / occurrences.clamp(min=1)).sum(1).round())
+        matches.append((allowed.float() / occurrences.clamp(min=1)).sum(1).round())
         totals.append((length - n + 1).clamp(min=0).float())
     difference = (reference_length - length[:, None]).abs()
     far = references.shape[2] + hypotheses.shape[1] + 1

@@ -11,7 +11,7 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 
-from palaestra.envs import BatchedEnv, SingleEnv, score_table, scores
+from palaestra.envs import BatchedEnv, SingleEnv, make_task, score_table, scores
 from palaestra.envs.adapters import batched
 from palaestra.envs.contract.checker import CHECKS
 from palaestra.envs.contract.probing import play, same
@@ -43,6 +43,18 @@ def test_the_table_knows_every_variant_and_play_confirms_it(case, monkeypatch):
         assert abs(getattr(stated, policy) - getattr(played, policy)) <= 4 * error + 1e-6
     assert stated.expert - stated.random > 20 * np.hypot(stated.expert_error, stated.random_error)
     assert played.expert - played.random > 8 * np.hypot(played.expert_error, played.random_error)
+
+
+def test_another_default_dtype_changes_nothing(case, task):
+    actions = actions_of(task, min(12, 2 * task.horizon))
+    default, alone = torch.get_default_dtype(), play(BatchedEnv(task, BATCH), actions, 5)
+    torch.set_default_dtype(torch.float64)
+    try:
+        seen = play(BatchedEnv(make_task(case[0], **case[1]), BATCH), actions, 5)
+    finally:
+        torch.set_default_dtype(default)
+    assert same(alone, seen)
+    assert [part.dtype for part in alone] == [part.dtype for part in seen]
 
 
 def test_a_seed_gives_the_same_episodes_also_while_another_environment_runs(case, task):
