@@ -12,7 +12,7 @@ from ...envs.core.execution import CudaGraph, Recorder
 from ...envs.core.protocol import BatchedEnvironment
 from ..core.agent import Agent, Memory, Report
 from .execution import Interaction, Iterations, PerShape
-from .statistics import EpisodeStatistics, Numbers, continued_statistics
+from .statistics import EpisodeStatistics, Numbers, continued_statistics, restored, saved
 
 
 class Learner(Agent):
@@ -93,16 +93,15 @@ class Learner(Agent):
         return self.randomness.counters
 
     def state_dict(self) -> dict[str, Any]:
-        """Running episodes beside the base's counters."""
-        return super().state_dict() | {"running": None if self.statistics is None else self.statistics.running.clone()}
+        """Running and recent episodes beside the base's counters."""
+        return super().state_dict() | {"episodes": None if self.statistics is None else saved(self.statistics)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues exactly where a saved agent stood."""
         super().load_state_dict(state)
         self.statistics = self._env = self._iterations = None
-        if state["running"] is not None:
-            self.statistics = EpisodeStatistics(state["running"].shape[1], self.device)
-            self.statistics.running = state["running"].to(self.device)
+        if state["episodes"] is not None:
+            self.statistics = restored(state["episodes"], self.device)
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from ...envs.core.protocol import BatchedEnvironment
 from ...neural_blocks.errors import Diverged
 from ..core.agent import Report
 
+WINDOW = 100  # episodes that a reported return is a mean of, at least
+
 Numbers = tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]
 """Returns, lengths and count of the episodes that ended, each summed, (3,); metrics and losses by name, each ()."""
 
@@ -37,11 +39,14 @@ class EpisodeStatistics:
 
     Attributes:
         running: (2, B) return and length of the current episodes.
+        recent: of the last iterations, as many as 100 episodes ended in: their returns and lengths, each summed, and
+            their number.
         iterations: reports made so far.
     """
 
     def __init__(self, num_envs: int, device: torch.device) -> None:
         self.running = torch.zeros(2, num_envs, dtype=torch.float32, device=device)
+        self.recent: list[tuple[float, float, float]] = []
         self.iterations = 0
 
     def gather(self, rollout: Outcomes, losses: dict[str, Tensor]) -> Numbers:
@@ -55,9 +60,10 @@ class EpisodeStatistics:
         return total, metrics, losses
 
     def report(self, steps: int, numbers: Numbers) -> Report:
-        """What `Agent.learn` yields: the mean return and length of the episodes that ended, metrics and losses.
+        """What `Agent.learn` yields: episodes that ended, mean return and length, metrics and losses.
 
-        It is the one place where an iteration reads from the device. A mean over nothing is left out.
+        The means are over the last iterations in which 100 episodes ended, or over all; before the first episode ends
+        they are left out, as is a metric without a value. It is the one place where an iteration reads from the device.
 
         Raises:
             Diverged: a loss is NaN or infinite.
@@ -72,8 +78,26 @@ class EpisodeStatistics:
                 raise Diverged(self.iterations, name, named[name])
         report = {"steps": float(steps), "episodes": episodes}
         if episodes:
-            report |= {"return": total / episodes, "length": length / episodes}
+            self.recent.append((total, length, episodes))
+        while sum(count for *_, count in self.recent[1:]) >= WINDOW:
+            del self.recent[0]
+        if self.recent:
+            total, length, count = map(sum, zip(*self.recent, strict=True))
+            report |= {"return": total / count, "length": length / count}
         return report | {name: value for name, value in named.items() if name in losses or not math.isnan(value)}
+
+
+def saved(statistics: EpisodeStatistics) -> dict[str, Tensor]:
+    """Tensors for a checkpoint."""
+    return {"running": statistics.running.clone(), "recent": torch.tensor(statistics.recent, dtype=torch.float64)}
+
+
+def restored(state: dict[str, Tensor], device: torch.device) -> EpisodeStatistics:
+    """Statistics that go on from `saved` ones."""
+    statistics = EpisodeStatistics(state["running"].shape[1], device)
+    statistics.running = state["running"].to(device)
+    statistics.recent = [tuple(sums) for sums in state["recent"].tolist()]
+    return statistics
 
 
 def continued_statistics(statistics: EpisodeStatistics | None, env: BatchedEnvironment) -> EpisodeStatistics:

@@ -254,7 +254,7 @@ def test_the_checkpoint_of_other_layer_sizes_is_refused(saved, uneven):
     refused(lambda: deeper.restore(read_checkpoint("agent.pt"), "agent.pt"), "agent.pt", "does not fit")
 
 
-@pytest.mark.parametrize("part", ["randomness", "network", "optimiser", "memory", "running", "steps"])
+@pytest.mark.parametrize("part", ["randomness", "network", "optimiser", "memory", "episodes", "steps"])
 def test_a_checkpoint_without_one_of_its_parts_is_refused(saved, uneven, part):
     content = read_checkpoint("agent.pt")
     del content["state"][part]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from palaestra.agents.learning.rollout import Collector, Rollout, generalised_advantage, sequences
-from palaestra.agents.learning.statistics import EpisodeStatistics
+from palaestra.agents.learning.statistics import EpisodeStatistics, restored, saved
 from palaestra.agents.networks.distributions import distribution
 from palaestra.agents.networks.network import ActorCritic
 
@@ -177,3 +177,17 @@ def test_statistics_are_those_of_a_plain_loop_over_episodes(uneven):
         assert float(total) == pytest.approx(sum(returned for returned, _ in ended), abs=1e-5)
         assert (int(length), int(episodes)) == (sum(steps for _, steps in ended), len(ended))
         assert float(late) == pytest.approx(sum(values) / len(values))
+
+
+def test_a_return_is_of_the_last_iterations_in_which_a_hundred_episodes_ended():
+    statistics, none = EpisodeStatistics(4, torch.device("cpu")), torch.zeros(3)
+    told = lambda total: statistics.report(0, (torch.tensor(total), {}, {}))  # noqa: E731
+    assert "return" not in told([0.0, 0.0, 0.0])
+    assert told([6.0, 30.0, 3.0]) == {"steps": 0, "episodes": 3, "return": 2, "length": 10}
+    assert told([0.0, 0.0, 0.0]) == {"steps": 0, "episodes": 0, "return": 2, "length": 10}  # none ended: as before
+    assert told([97.0, 0.0, 97.0])["return"] == 103 / 100
+    assert told([4.0, 0.0, 1.0])["return"] == 107 / 101  # without the first three it would be fewer than a hundred
+    again = restored(saved(statistics), torch.device("cpu"))
+    for these in (statistics, again):
+        assert these.report(0, (torch.tensor([8.0, 0.0, 2.0]), {}, {}))["return"] == 109 / 100
+        assert these.report(0, (none + 500, {}, {}))["return"] == 1
