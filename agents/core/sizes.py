@@ -24,6 +24,9 @@ def require_room_for(name: str, config: Any, env: BatchedEnvironment) -> None:
     for key, each in (("capacity", 1), ("rollout_steps", env.num_envs), ("n_steps", env.num_envs)):
         if (count := getattr(config, key, None)) is not None:
             require_room(f"{name}: {key} {count}", float(count) * each * step, env.device, "take fewer")
+    if "buffer_size" in config.model_fields_set:  # two observations a step, in the memory of the host
+        size = float(config.buffer_size) * (step + seen)
+        require_room(f"{name}: buffer_size {config.buffer_size}", size, hint="take fewer")
     widths = [*getattr(config, "hidden", ())]
     if getattr(config, "memory", None) is not None:
         widths += [4 * config.memory_size, config.memory_size]  # four gates

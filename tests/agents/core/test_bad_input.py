@@ -100,6 +100,7 @@ def test_truth_values_and_huge_numbers_are_refused_in_every_setting_that_is_a_nu
         ("ppo", {"memory": "gru", "memory_size": 65_536}, "needs about"),
         ("dqn", {"capacity": 10**9}, "dqn: capacity 1000000000 needs about"),
         ("dagger", {"capacity": 10**9}, "dagger: capacity 1000000000 needs about"),
+        ("sb3:DQN", {"buffer_size": 10**6}, "sb3:DQN: buffer_size 1000000 needs about"),
     ],
 )
 def test_more_than_memory_holds_is_refused_before_it_is_taken(name, setting, told, uneven, monkeypatch):
