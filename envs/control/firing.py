@@ -13,6 +13,7 @@ from torch import Tensor
 from ..checks.options import integer, number
 from ..core.task import Step, Task
 from ..drawing.canvas import ACCENT, GOOD, INK, MUTED, Canvas
+from ..drawing.wording import fixed
 
 Neuron = tuple[Tensor, ...]
 TRACE = 40  # steps that a drawing shows
@@ -161,9 +162,9 @@ class FiringTask(Task[FiringState]):
         canvas.curve(state.trace[:, 1], area, ACCENT, 0, top, width=3, framed=False)
         canvas.text(f"rate {float(state.rate):.0f} Hz", (middle - 20, 402), 28, ACCENT, "midright")
         canvas.text(f"target {float(state.target):.0f} Hz", (middle + 20, 402), 28, GOOD, "midleft")
-        told = f"current {float(state.current):.2f}{ampere}"
+        told = f"current {fixed(float(state.current), 2)}{ampere}"
         if self.background:
-            told += f"      background {float(state.background):+.2f} (hidden)"
+            told += f"      background {fixed(float(state.background), 2)} (hidden)"
         canvas.text(told, (middle, 434), size=22, anchor="center")
         canvas.text(f"step {int(state.time)} of {self.horizon}", (middle, 462), size=20, colour=MUTED, anchor="center")
 
@@ -176,7 +177,7 @@ class FiringTask(Task[FiringState]):
         canvas.text(f"rate {rate:.0f} Hz, target {target:.0f} Hz (marked)", (middle, 80), size=26, anchor="center")
         _gauge(rate / top, 105, canvas, target / top)
         voltage = self.volts * variables[0]
-        canvas.text(f"membrane voltage {voltage:.2f} ({self.unit[0]})", (middle, 200), size=24, anchor="center")
+        canvas.text(f"membrane voltage {fixed(voltage, 2)} ({self.unit[0]})", (middle, 200), size=24, anchor="center")
         _gauge((voltage - low) / (high - low), 222, canvas)
         for k, (name, share) in enumerate(zip(self.gates, variables[1:], strict=True)):
             canvas.text(f"{name} {share:.2f}", (30, 303 + 46 * k), size=24, anchor="midleft")

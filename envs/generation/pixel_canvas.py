@@ -18,6 +18,7 @@ from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from ..drawing.canvas import ACCENT, INK, MUTED, Canvas
 from ..drawing.choices import Choice
+from ..drawing.wording import fixed
 from ..frozen.classifiers import classifier
 from ..frozen.density import CLASSES, LEVELS, SIDE
 from ..frozen.generators import density
@@ -185,7 +186,7 @@ class PixelCanvas(Task[PixelCanvasState]):
                 state.log_prob.exp(), (360, 130, 100, 250), labels=["no", "yes"], colours=[MUTED, INK], maximum=1.0
             )
         canvas.text(f"pixel {time} of {PIXELS}", (middle, 412), size=26, anchor="center")
-        told = f"log-density so far {float(state.log_density):.1f} nats (0 is certain)"
+        told = f"log-density so far {fixed(float(state.log_density), 1)} nats (0 is certain)"
         canvas.text(told, (middle, 447), size=24, anchor="center")
 
     def _draw_pixels(self, pixels: Tensor, time: int, left: int, canvas: Canvas) -> None:

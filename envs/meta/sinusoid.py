@@ -13,6 +13,7 @@ from torch import Tensor
 from ..checks.options import integer
 from ..core.task import ProblemTask, Step
 from ..drawing.canvas import ACCENT, BAD, GOOD, INK, MUTED, Canvas
+from ..drawing.wording import fixed
 
 AMPLITUDE, PHASE, REACH = (0.1, 5.0), (0.0, math.pi), 5.0  # x lies in [-REACH, REACH]
 
@@ -118,7 +119,7 @@ class Sinusoid(ProblemTask[SinusoidState, Tensor]):
             (x_before, y), guess = state.seen[-1].tolist(), float(state.guess)
             colour = GOOD if abs(guess - y) < 0.5 else BAD
             canvas.points([[x_before, guess]], area, [colour], 7, limits, "cross")
-            told = f"last guess {guess:.2f} (cross), it was {y:.2f}"
+            told = f"last guess {fixed(guess, 2)} (cross), it was {fixed(y, 2)}"
         canvas.text(told, (middle, bottom - 70), size=26, colour=colour, anchor="center")
         canvas.text(f"point {int(state.time)} of {self.horizon}", (middle, bottom - 30), 20, MUTED, "center")
 
@@ -129,10 +130,10 @@ class Sinusoid(ProblemTask[SinusoidState, Tensor]):
         spans = (-REACH, REACH), (-AMPLITUDE[1], AMPLITUDE[1])
         left, top, width, height = canvas.axes((20, 75, 440, 350), *spans, ("x", "y"))
         canvas.fill((left + (x + REACH) / (2 * REACH) * (width - 1) - 1, top, 3, height), MUTED)
-        told = f"asked: y at x = {x:.2f}"
+        told = f"asked: y at x = {fixed(x, 2)}"
         if known:
             canvas.points([[x_before, y]], (left, top, width, height), [ACCENT], 7, (*spans[0], *spans[1]))
-            told += f"      before: y = {y:.2f} at x = {x_before:.2f}"
+            told += f"      before: y = {fixed(y, 2)} at x = {fixed(x_before, 2)}"
         canvas.text(told, (middle, 450), size=24, anchor="center")
 
     def entries(self) -> list[str]:

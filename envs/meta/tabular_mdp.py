@@ -12,6 +12,7 @@ from ..checks.options import integer
 from ..core.task import ProblemTask, Step
 from ..drawing.canvas import ACCENT, MUTED, PANEL, Canvas, Colour
 from ..drawing.choices import Choice, numbered
+from ..drawing.wording import fixed
 
 SMALLEST = 2.0**-25  # keeps a uniform off 0, where its logarithm and its normal quantile are infinite
 
@@ -144,7 +145,7 @@ class TabularMDP(ProblemTask[TabularMDPState, TabularMDPTables]):
             canvas.cards([""] * self.states, (20, 120, wide, 36), colours=shades)
             told = f"where action {action} leads from {before} (dark: likely)"
             canvas.text(told, (middle, 175), size=20, colour=MUTED, anchor="center")
-            canvas.text(f"it brought {float(state.reward):.2f}", (middle, 205), 20, MUTED, "center")
+            canvas.text(f"it brought {fixed(float(state.reward), 2)}", (middle, 205), 20, MUTED, "center")
         canvas.text("mean reward of each action (hidden)", (middle, 250), size=20, colour=ACCENT, anchor="center")
         labels = [str(k) for k in range(self.actions)]
         canvas.bars(state.tables.mean[position], (60, 270, canvas.width - 120, 180), labels=labels, colours=[ACCENT])
