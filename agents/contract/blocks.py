@@ -28,6 +28,7 @@ SEEN: tuple[spaces.Space[Any], ...] = (
     spaces.MultiDiscrete([5, 5, 5, 5]),
     spaces.MultiBinary(4),
     spaces.Dict({"vector": spaces.Box(-1, 1, (6,), np.float32), "symbol": spaces.Discrete(7)}),
+    spaces.Dict({"source": spaces.MultiDiscrete([5] * 6), "written": spaces.MultiDiscrete([4] * 3)}),
 )
 """Observation spaces on which an encoder is tried."""
 INPUTS, FEATURES, TIME = 6, 8, 7

@@ -14,6 +14,7 @@ from torch import Tensor
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
+from ...neural_blocks.errors import InvalidInput
 from ..classical.expert import Expert
 from ..core.agent import Agent, Memory, Report
 from ..core.config import AgentConfig
@@ -24,13 +25,13 @@ from ..learning.policy_agent import PolicyAgent
 from ..learning.rollout import stacked, without_observations
 from ..learning.statistics import Numbers
 from ..networks.network import Actor
-from ..networks.network_config import MemoryConfig
+from ..networks.network_config import PolicyConfig
 from .demonstrations import Aggregate, Sequences, side_by_side
 
 LOSSES = ("policy_loss", "entropy", "gradient_norm")
 
 
-class ImitationConfig(MemoryConfig):
+class ImitationConfig(PolicyConfig):
     """Settings of learning from labels beside the network's.
 
     Attributes:
@@ -40,6 +41,8 @@ class ImitationConfig(MemoryConfig):
         minibatch_size: labels in a gradient step; with a memory, whole sequences of about as many steps.
         capacity: labels kept; the oldest are dropped.
         max_grad_norm: gradients are scaled down to this norm.
+        label_smoothing: share of each label that goes evenly to all actions (Szegedy et al., 2016), where actions are
+            chosen from a finite number.
     """
 
     learning_rate: float = Field(1e-3, gt=0)
@@ -48,6 +51,7 @@ class ImitationConfig(MemoryConfig):
     minibatch_size: int = Field(1024, ge=1)
     capacity: int = Field(100_000, ge=1, le=10**9)
     max_grad_norm: float = Field(1.0, gt=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,10 @@ class ImitationAgent(PolicyAgent):
     def build(self) -> None:
         """Network, distribution, optimiser and an empty data set."""
         self.make_network(Actor)
+        if self.config.label_smoothing and not hasattr(self.policy, "mean_log_prob"):
+            raise InvalidInput(
+                f"{self.name}: label_smoothing needs a Discrete or MultiDiscrete action; got {self.action_space}"
+            )
         self.optimiser = adam(self.parameters, self.config.learning_rate)
         self.run_loss = self.compiled(self.loss)
         self.aggregate = Aggregate(max(1, self.config.capacity // self.chunk), self.device)
@@ -229,9 +237,14 @@ class ImitationAgent(PolicyAgent):
         return torch.cat([numbers, self.minimise(loss).reshape(1)])
 
     def loss(self, observation: Observation, start: Tensor, label: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Minus the mean log-probability of the labels of sequences (L, N, ...), and it with the entropy, (2,)."""
+        """Minus the mean log-probability of the labels of sequences (L, N, ...), and it with the entropy, (2,).
+
+        Smoothed labels stand for (1 - s) of the label and s of the mean over all actions.
+        """
         parameters, _ = self.network(observation, memory, start)
         loss = -self.policy.log_prob(parameters, label).mean()
+        if smoothing := self.config.label_smoothing:
+            loss = (1 - smoothing) * loss - smoothing * self.policy.mean_log_prob(parameters).mean()
         with torch.no_grad():
             return loss, torch.stack([loss, self.policy.entropy(parameters).mean()])
 

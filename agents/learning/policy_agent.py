@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from ...envs.core.task import Observation
 from ..core.agent import Memory
 from ..core.randomness import ACT
+from ..networks.beam import next_word, require_writing
 from ..networks.distributions import distribution
 from ..networks.network import Actor, ActorCritic
 from . import optimisers
@@ -34,6 +35,8 @@ class PolicyAgent(Learner):
     def make_network(self, kind: type[Actor] | type[ActorCritic]) -> None:
         """Network and distribution, and what stands beside them before learning."""
         policy = distribution(self.action_space)
+        if self.config.beam > 1:
+            require_writing(self.name, self.observation_space, self.action_space)
         self.network = kind(self.observation_space, policy.size, **self.config.network()).to(self.device).eval()
         self.policy = policy.to(self.device)
         both = [*self.network.parameters(), *self.policy.parameters()]
@@ -50,7 +53,11 @@ class PolicyAgent(Learner):
         self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False
     ) -> tuple[Tensor, Memory]:
         """Actions (B, ...) from the policy; see `Agent.act`."""
-        parameters, *_, memory = self.network.act(observation, *self._going_on(observation, memory, start))
+        memory, start = self._going_on(observation, memory, start)
+        if greedy and self.config.beam > 1:
+            logits = lambda seen: self.network.act(seen, (), torch.zeros_like(seen["written"][:, 0]).bool())[0]  # noqa: E731
+            return next_word(logits, cast("dict[str, Tensor]", observation), self.config.beam), memory
+        parameters, *_, memory = self.network.act(observation, memory, start)
         raw = self.policy.mode(parameters) if greedy else self.policy.sample(parameters, self.noise(len(parameters)))
         return self.policy.to_env(raw), memory
 

@@ -49,6 +49,10 @@ class Categorical(nn.Module):
         """(...) the log-probability of the action."""
         return (logits.gather(-1, action.unsqueeze(-1)) - logits.logsumexp(-1, keepdim=True)).squeeze(-1)
 
+    def mean_log_prob(self, logits: Tensor) -> Tensor:
+        """(...) the mean of the log-probabilities of all actions."""
+        return logits.mean(-1) - logits.logsumexp(-1)
+
     def entropy(self, logits: Tensor) -> Tensor:
         """(...) in nats."""
         log_probs = logits - logits.logsumexp(-1, keepdim=True)  # log_softmax is slow over a short last axis
@@ -86,6 +90,10 @@ class MultiCategorical(nn.Module):
     def log_prob(self, logits: Tensor, action: Tensor) -> Tensor:
         """(...) the log-probability of all choices together."""
         return self._each(logits, lambda part, own, k: part.log_prob(own, action[..., k])).sum(-1)
+
+    def mean_log_prob(self, logits: Tensor) -> Tensor:
+        """(...) the mean of the log-probabilities of all values of each choice, summed over choices."""
+        return self._each(logits, lambda part, own, _: part.mean_log_prob(own)).sum(-1)
 
     def entropy(self, logits: Tensor) -> Tensor:
         """(...) in nats."""

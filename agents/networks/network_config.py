@@ -112,3 +112,20 @@ class MemoryConfig(NetworkConfig):
         if self.rollout_steps % self.chunk:
             raise ValueError(f"rollout_steps must be a multiple of sequence_length {self.chunk}")
         return self
+
+
+class PolicyConfig(MemoryConfig):
+    """Settings of a network whose outputs are a policy.
+
+    Attributes:
+        beam: where an action is the next word of what is written, act greedily by beam search of that width
+            (Sutskever et al., 2014); 1 takes the likeliest word.
+    """
+
+    beam: int = Field(1, ge=1, le=256)
+
+    @model_validator(mode="after")
+    def _beams_remember_nothing(self) -> Self:
+        if self.beam > 1 and self.memory is not None:
+            raise ValueError(f"beam must be 1 with a memory; got {self.beam}")
+        return self

@@ -21,11 +21,11 @@ from ..learning.policy_agent import PolicyAgent
 from ..learning.rollout import Collector, Rollout, generalised_advantage
 from ..learning.statistics import Numbers
 from ..networks.network import ActorCritic
-from ..networks.network_config import MemoryConfig
+from ..networks.network_config import PolicyConfig
 from ..networks.normalisation import RewardNormaliser
 
 
-class ActorCriticConfig(MemoryConfig):
+class ActorCriticConfig(PolicyConfig):
     """Settings that every actor-critic has beside its network's.
 
     Attributes:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.sequence.text import sentence_bleu
 from ..checks.options import choice, integer
 from ..core.splits import SPLITS
@@ -58,26 +59,41 @@ class Translate(Task[TranslateState]):
         reward: "bleu" or "token".
         split: "train", "validation" or "test", 70, 10 and 20 % of all sentences (6,400 for words 4),
             the same for everyone.
+        shortest: words of the shortest source sentences that are shown, from 3 to 7.
+        longest: words of the longest ones.
 
     Raises:
-        InvalidInput: an unknown reward or split, or a number out of its range.
+        InvalidInput: an unknown reward or split, a number out of its range, or a split without such sentences.
     """
 
-    variants = ({"split": "test"}, {"reward": "token"}, {"words": 6, "reward": "token", "split": "test"})
+    variants = (
+        {"split": "test"},
+        {"reward": "token"},
+        {"words": 6, "reward": "token", "split": "test"},
+        {"shortest": 6, "split": "test"},
+    )
 
     reset_noise = 1
     source: Tensor
     target: Tensor
     places: Tensor
 
-    def __init__(self, *, words: int = 4, reward: str = "bleu", split: str = "train") -> None:
+    def __init__(
+        self, *, words: int = 4, reward: str = "bleu", split: str = "train", shortest: int = 3, longest: int = 7
+    ) -> None:
         super().__init__()
         integer("Translate: words", words, 2, len(NOUNS))
         self.by_token = choice("Translate: reward", reward, ("bleu", "token")) == "token"
         choice("Translate: split", split, SPLITS)
         language = all_sentences(words)
         self.source_words, self.target_words = language.source_words, language.target_words
+        integer("Translate: shortest", shortest, 3, 7)
+        integer("Translate: longest", longest, shortest, 7)
         rows = split_sentences(len(language.source), split)
+        length = (language.source[rows] > 0).sum(1)
+        rows = rows[(shortest <= length) & (length <= longest)]
+        if not len(rows):
+            raise InvalidInput(f"Translate: no {split} sentence (words {words}) is {shortest} to {longest} words long")
         self.register_buffer("source", language.source[rows], persistent=False)  # (N, 7)
         self.register_buffer("target", language.target[rows], persistent=False)  # (N, 8)
         self.horizon = self.target.shape[1]

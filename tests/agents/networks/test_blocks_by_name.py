@@ -38,7 +38,15 @@ def comes_back(agent: agents.Agent, env: envs.BatchedEnv) -> None:
         start = env.step(ours).done
 
 
-@pytest.mark.parametrize("encoder", sorted(set(ENCODERS.names()) - {"nature"}))  # that one is for larger images
+SEQ2SEQ = {"seq2seq", "seq2seq_luong", "seq2seq_bottleneck"}
+
+
+@pytest.mark.parametrize("encoder", sorted(SEQ2SEQ))
+def test_every_seq2seq_serves_a_translation(encoder: str) -> None:
+    comes_back(*learned("palaestra/Translate-v0", {"words": 2}, encoder=encoder))
+
+
+@pytest.mark.parametrize("encoder", sorted({*ENCODERS.names()} - {"nature"} - SEQ2SEQ))  # "nature" is for larger images
 def test_every_encoder_serves_an_image(encoder: str) -> None:
     comes_back(*learned("palaestra/DigitBandit-v0", {}, encoder=encoder))
 

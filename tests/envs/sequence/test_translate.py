@@ -159,3 +159,18 @@ def test_bleu_is_that_of_nltk():
 def test_a_wrong_option_is_refused(option, value, allowed):
     with pytest.raises(InvalidInput, match=f"Translate: {option} must be {allowed}; got {value!r}"):
         make_task(ID, **{option: value})
+
+
+def test_sentences_may_be_chosen_by_their_length():
+    lengths = lambda **options: (make_task(ID, split="test", **options).source > 0).sum(1)  # noqa: E731
+    every = lengths()
+    assert set(every.tolist()) == {3, 4, 5, 6, 7}
+    assert torch.equal(lengths(longest=5), every[every <= 5])
+    assert torch.equal(lengths(shortest=6), every[every > 5])
+    assert torch.equal(lengths(shortest=5, longest=5), every[every == 5])
+
+
+@pytest.mark.parametrize("options", [{"shortest": 2}, {"longest": 8}, {"shortest": 6, "longest": 5}])
+def test_lengths_that_no_sentence_has_are_refused(options):
+    with pytest.raises(InvalidInput, match="must be"):
+        make_task(ID, **options)
