@@ -1,9 +1,12 @@
 """Every learner in every way of running it: eager, compiled and captured learn the same."""
 
+from itertools import islice
+
 import pytest
 import torch
 
 from palaestra import agents
+from palaestra.agents.core.checkpoint import read_checkpoint
 from palaestra.agents.learning.execution import Interaction, PerShape
 from palaestra.agents.learning.learner import Learner
 from palaestra.envs import GymnasiumBridge, make_batched
@@ -15,20 +18,26 @@ OWN = [name for name in LEARNERS if not name.startswith("sb3:")]  # foreign code
 ITERATIONS = 20
 
 
-def learned(name, execution, iterations=ITERATIONS, **further):
-    """Reports and state after so many iterations, run that way; captured by the stand-in for a graph on the CPU."""
+def made(name, execution, **further):
+    """An agent that learns that way, and what it is for; captured by the stand-in for a graph on the CPU."""
     seen, acted = next(iter(claims(name)))
     env = make_batched("palaestra/RepeatPrevious-v0", 4) if name == "q_table" else make_env(name, seen, acted)
     config = {**settings(name, seen), **further}
     agent = agents.make(name, env, seed=3, execution="compiled" if execution == "compiled" else "eager", **config)
     if execution == "captured":
         captured(agent)
-    reports = []
-    for report in agent.learn(env, 10**9):
-        reports.append(report)
-        if len(reports) == iterations:
-            break
-    return agent, env, reports
+    return agent, env
+
+
+def reports_of(agent, env, iterations):
+    """What it reports of so many iterations more."""
+    return list(islice(agent.learn(env, 10**9), iterations))
+
+
+def learned(name, execution, iterations=ITERATIONS, **further):
+    """Agent, environments and reports after so many iterations, run that way."""
+    agent, env = made(name, execution, **further)
+    return agent, env, reports_of(agent, env, iterations)
 
 
 def captured(agent):
@@ -90,6 +99,21 @@ def test_memories_are_captured_too(name, memory, monkeypatch):
     close(other_reports, reports)
     close(graphs.state_dict(), eager.state_dict())
     close(other_env.state_dict(), env.state_dict())
+
+
+@pytest.mark.parametrize("execution", ["compiled", "captured"])
+@pytest.mark.parametrize("name", ["ppo", "dqn"])
+def test_a_saved_agent_goes_on_bit_for_bit(name, execution, monkeypatch):
+    monkeypatch.setattr(Learner, "backend", "aot_eager")
+    monkeypatch.setattr(Learner, "recorder", Tape)
+    whole, _, reports = learned(name, execution, 6)
+    first, env, _ = learned(name, execution, 3)
+    first.save("agent.pt")
+    again, other = made(name, execution)
+    again.restore(read_checkpoint("agent.pt"), "agent.pt")
+    other.load_state_dict(env.state_dict())
+    assert reports_of(again, other, 3) == reports[3:]
+    torch.testing.assert_close(again.state_dict(), whole.state_dict(), rtol=0, atol=0)
 
 
 def test_what_the_compiler_makes_of_ppo_learns_as_ppo_does(monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from palaestra import agents
+from palaestra.agents.learning import statistics
 from palaestra.agents.learning.rollout import Collector, Rollout
 from palaestra.envs import BatchedEnv, Step, Task, make_batched
 from palaestra.envs.core.tree import tree_map
@@ -292,8 +293,9 @@ def test_a_wrong_setting_is_refused_by_name(setting, value):
 
 
 @pytest.mark.parametrize(("carry", "whole"), [(2, True), (0, False)])
-def test_an_episode_across_the_edges_of_rollouts_counts_once_and_whole(carry, whole, uneven):
+def test_an_episode_across_the_edges_of_rollouts_counts_once_and_whole(carry, whole, uneven, monkeypatch):
     """Episodes last up to 5 steps: in rollouts of 3 most of them cross an edge."""
+    monkeypatch.setattr(statistics, "WINDOW", 1)  # each report is of its own episodes
     env = uneven(6)
     agent = agents.make("reinforce", env, rollout_steps=3, carry=carry, hidden=(4,))
     run, counts = agent.run_loss, []
