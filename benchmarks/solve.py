@@ -63,6 +63,8 @@ CLAIMS = (
     Claim("frozen-lake-slippery", "return", ">=", 0.703),  # 5 % below value iteration's 0.7402
     Claim("glimpse", "score", ">=", 0.7),
     Claim("calibrate", "score", ">=", 0.9),
+    Claim("dose", "excess", "<=", 0.02, agent="behaviour_cloning"),
+    Claim("dose-few", "excess", ">=", 0.05, agent="behaviour_cloning"),
     Claim("copy", "score", ">=", 0.9),
     Claim("copy", "score", "<=", 0.5, "memory=null"),
     Claim("recall", "score", ">=", 0.9),

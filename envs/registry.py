@@ -20,6 +20,7 @@ OWN = {
     "palaestra/Calibrate-v0": "classification.calibrate:Calibrate",
     "palaestra/Glimpse-v0": "classification.glimpse:Glimpse",
     "palaestra/FewShot-v0": "classification.few_shot:FewShot",
+    "palaestra/Dose-v0": "classification.dose:Dose",
     "palaestra/RepeatPrevious-v0": "sequence.repeat_previous:RepeatPrevious",
     "palaestra/NextSymbol-v0": "sequence.next_symbol:NextSymbol",
     "palaestra/Copy-v0": "sequence.copy:Copy",

@@ -51,6 +51,13 @@ def number(what: str, value: Any, low: float, high: float = math.inf) -> float:
     return found
 
 
+def flag(what: str, value: Any) -> bool:
+    """`value`, if it is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidInput(f"{what} must be True or False; got {shown(value)}")
+    return bool(value)
+
+
 def seed_or_none(name: str, seed: object) -> int | None:
     """A seed as Gymnasium takes it: None, or a whole number that is not negative; `name` is the environment's."""
     return None if seed is None else integer(f"{name}: seed", seed, 0, LARGEST_SEED)

@@ -26,6 +26,7 @@ GOLDEN = {
     "calibrate": ("Calibrate", {"blend": 1.0}, [[0.0, 0.1, 0.0, 0.6, 0.0, 0.2, 0.0, 0.1, 0.9, 0.4]]),
     "calibrate_before": ("Calibrate", {"blend": 1.0}, []),
     "glimpse": ("Glimpse", {}, [10, 12, 3]),
+    "dose": ("Dose", {}, [[0.2]]),
     "few_shot": ("FewShot", {}, [0, 1, 2, 3, 4, 0]),
     "repeat_previous": ("RepeatPrevious", {}, [0, 1, 2, 3, 0, 1, 2]),
     "copy": ("Copy", {}, [2, 2, 2, 2, 2, 2, 3, 2]),
