@@ -26,6 +26,7 @@ OWN = {
     "palaestra/Copy-v0": "sequence.copy:Copy",
     "palaestra/Recall-v0": "sequence.recall:Recall",
     "palaestra/Translate-v0": "sequence.translate:Translate",
+    "palaestra/Text-v0": "language.text:Text",
     "palaestra/AttackDefend-v0": "adversarial.attack_defend:AttackDefend",
     "palaestra/GANGame-v0": "adversarial.gan_game:GANGame",
     "palaestra/Evade-v0": "adversarial.evade:Evade",

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...envs.core.actions import Odds
 from ...neural_blocks.errors import InvalidInput
 
 
@@ -34,6 +35,8 @@ def space_of(described: dict[str, Any]) -> spaces.Space[Any]:
     """The space that `describe` was given. Raises `InvalidInput` for what it did not write."""
     try:
         kind = described["kind"]
+        if kind == "Odds":
+            return Odds(len(described["low"]))
         if kind == "Box":
             low, high = (_array(described[bound]) for bound in ("low", "high"))
             return spaces.Box(low, high, dtype=np.dtype(described["dtype"]).type)

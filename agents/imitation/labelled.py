@@ -237,12 +237,12 @@ class ImitationAgent(PolicyAgent):
         return torch.cat([numbers, self.minimise(loss).reshape(1)])
 
     def loss(self, observation: Observation, start: Tensor, label: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Minus the mean log-probability of the labels of sequences (L, N, ...), and it with the entropy, (2,).
+        """Minus the policy's mean agreement with the labels of sequences (L, N, ...), and it with the entropy, (2,).
 
         Smoothed labels stand for (1 - s) of the label and s of the mean over all actions.
         """
         parameters, _ = self.network(observation, memory, start)
-        loss = -self.policy.log_prob(parameters, label).mean()
+        loss = -self.policy.agreement(parameters, label).mean()
         if smoothing := self.config.label_smoothing:
             loss = (1 - smoothing) * loss - smoothing * self.policy.mean_log_prob(parameters).mean()
         with torch.no_grad():

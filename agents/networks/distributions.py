@@ -15,8 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...envs.core.actions import Odds
 from ...envs.core.noise import normal
 from ...neural_blocks.errors import InvalidInput
+
+SMALLEST_WEIGHT = 1e-9
 
 
 def choose(logits: Tensor, noise: Tensor) -> Tensor:
@@ -30,7 +33,15 @@ def choose(logits: Tensor, noise: Tensor) -> Tensor:
     return (noise >= passed).sum(-1)
 
 
-class Categorical(nn.Module):
+class Policy(nn.Module):
+    """What the policies of all action spaces share."""
+
+    def agreement(self, parameters: Tensor, action: Tensor) -> Tensor:
+        """(...) what imitation makes as large as it can, of the expert's raw action: its log-probability."""
+        return self.log_prob(parameters, action)
+
+
+class Categorical(Policy):
     """One of n values: a Discrete space. Parameters are n logits; raw actions (...) int64 from 0 to n - 1."""
 
     def __init__(self, space: spaces.Discrete) -> None:
@@ -67,7 +78,7 @@ class Categorical(nn.Module):
         return action - self.start if self.start else action
 
 
-class MultiCategorical(nn.Module):
+class MultiCategorical(Policy):
     """Several independent choices: a MultiDiscrete space. Parameters are all logits in a row; raw actions (..., n)."""
 
     start: Tensor
@@ -112,7 +123,7 @@ class MultiCategorical(nn.Module):
         return _flat(action - self.start, self.shape)
 
 
-class Bernoulli(nn.Module):
+class Bernoulli(Policy):
     """Independent bits: a MultiBinary space. Parameters are one logit a bit; raw actions (..., n) float 0 or 1."""
 
     def __init__(self, space: spaces.MultiBinary) -> None:
@@ -145,7 +156,7 @@ class Bernoulli(nn.Module):
         return _flat(action, self.shape).float()
 
 
-class DiagonalGaussian(nn.Module):
+class DiagonalGaussian(Policy):
     """A normal distribution with a learned deviation per dimension: a Box space.
 
     Parameters are means; raw actions (..., n). The environment gets the raw action clipped to the box, scaled from
@@ -200,19 +211,43 @@ class DiagonalGaussian(nn.Module):
         return _flat((action - self.centre) / self.scale, self.shape)
 
 
+class LogisticNormal(DiagonalGaussian):
+    """Odds of n alternatives as a softmax of normal logits (Aitchison and Shen, 1980): an `Odds` space.
+
+    Parameters are n mean logits; raw actions (..., n) are logits. The environment gets probabilities, which sum to 1.
+    """
+
+    def to_env(self, action: Tensor) -> Tensor:
+        """The probabilities."""
+        return action.softmax(-1)
+
+    def from_env(self, action: Tensor) -> Tensor:
+        """The logits of weights (..., n); no weight counts as a very small one."""
+        return action.clamp(min=SMALLEST_WEIGHT).log()
+
+    def agreement(self, parameters: Tensor, action: Tensor) -> Tensor:
+        """(...) minus the cross-entropy from the expert's probabilities to those of the mean logits, in nats.
+
+        The expert's logits themselves have no finite density where it is certain.
+        """
+        return (action.softmax(-1) * parameters.log_softmax(-1)).sum(-1)
+
+
 def _flat(action: Tensor, shape: tuple[int, ...]) -> Tensor:
     """(..., *shape) to (..., n)."""
     return action.reshape(*action.shape[: action.ndim - len(shape)], -1)
 
 
 def distribution(space: spaces.Space[Any]) -> Any:
-    """The policy for an action space: Discrete, MultiDiscrete, MultiBinary or Box."""
+    """The policy for an action space: Discrete, MultiDiscrete, MultiBinary, `Odds` or another Box."""
     if isinstance(space, spaces.Discrete):
         return Categorical(space)
     if isinstance(space, spaces.MultiDiscrete):
         return MultiCategorical(space)
     if isinstance(space, spaces.MultiBinary):
         return Bernoulli(space)
+    if isinstance(space, Odds):
+        return LogisticNormal(space)
     if isinstance(space, spaces.Box):
         return DiagonalGaussian(space)
     raise InvalidInput(f"action space must be Discrete, MultiDiscrete, MultiBinary or Box; got {space}")

@@ -14,6 +14,16 @@ from ...neural_blocks.errors import InvalidInput, shown
 from .noise import normal
 
 
+class Odds(spaces.Box):
+    """Box(0, 1, (n,)): weights of n alternatives, which a task divides by their sum; no weight at all means equal ones.
+
+    It tells learners that an action is a forecast: they can make one that sums to 1, and compare two of them as such.
+    """
+
+    def __init__(self, n: int) -> None:
+        super().__init__(0, 1, (n,), np.float32)
+
+
 def action_shape(space: spaces.Space[Any]) -> tuple[int, ...]:
     """The shape of one environment's action."""
     return tuple(space.shape or ())

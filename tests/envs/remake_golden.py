@@ -16,6 +16,7 @@ from palaestra.envs import Canvas, SingleEnv, make_task
 
 FOLDER = Path(__file__).with_name("golden")
 SEED = 2024
+PYTHON, OF_PYTHON = (3, 11), ("text", "text_odds")  # CPython's topics, which these read, differ from version to version
 # name: id, options, actions; the picture is drawn after the last action
 GOLDEN = {
     "digit_bandit": ("DigitBandit", {}, [3]),
@@ -36,6 +37,9 @@ GOLDEN = {
     "next_symbol_hidden_markov": ("NextSymbol", {"source": "hidden-markov"}, [0, 1, 2, 3, 0]),
     "next_symbol_context_free": ("NextSymbol", {"source": "context-free"}, [0, 1, 2, 3, 0, 1, 2, 3, 0]),
     "next_symbol_arithmetic": ("NextSymbol", {"source": "arithmetic", "symbols": 7}, [6, 5, 4, 3, 2, 1]),
+    "next_symbol_odds": ("NextSymbol", {"answer": "odds"}, [[0.1, 0.2, 0.0, 0.7], [0.25, 0.25, 0.4, 0.1]]),
+    "text": ("Text", {}, [1, 70, 85, 74, 1]),
+    "text_odds": ("Text", {"answer": "odds", "split": "test"}, [[0.5] + [0.01] * 65 + [0.2] * 31] * 20),
     "pixel_canvas": ("PixelCanvas", {}, [0, 0, 1, 1, 1, 1, 0, 0] * 5),
     "latent_search": ("LatentSearch", {}, [[0.5, -0.5, 0.2, 0.0, -0.2, 0.4]] * 4),
     "denoise": ("Denoise", {}, [[0.5, -0.5, 0.0, 0.0] * 4] * 6),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +20,10 @@ golden = importlib.util.module_from_spec(_specification)
 _specification.loader.exec_module(golden)
 
 play = cache(golden.play)
-each_name = pytest.mark.parametrize("name", golden.GOLDEN)
+other_python = pytest.mark.skipif(sys.version_info[:2] != golden.PYTHON, reason="another CPython's text")
+each_name = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=other_python if name in golden.OF_PYTHON else ()) for name in golden.GOLDEN]
+)
 CELL, TOLERANCE, WORST = 24, 3.0, 30.0  # pixels a side; mean absolute differences of 8-bit values
 
 

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from palaestra.agents.networks.distributions import distribution
-from palaestra.envs.core.actions import bounds
+from palaestra.envs.core.actions import Odds, bounds
 
 CHOICES = spaces.MultiDiscrete([2, 4, 3])
 
@@ -109,6 +109,7 @@ def test_gaussian_samples_are_normal():
         spaces.Box(np.array([-1.3, 100], np.float32), np.array([0.1, 700], np.float32)),
         spaces.Box(-np.inf, np.inf, (2,)),
         spaces.Box(0, np.inf, (3,)),
+        Odds(4),
     ],
 )
 def test_every_action_lies_in_its_space(space):
@@ -136,3 +137,32 @@ def test_the_order_of_a_two_dimensional_choice_is_the_spaces():
     logits = torch.full((1, 14), -9.0)
     logits[0, [1, 2 + 2, 5 + 3, 9 + 4]] = 9.0
     assert policy.to_env(policy.mode(logits)).tolist() == [[[1, 2], [3, 4]]]
+
+
+def test_odds_are_logistic_normal():
+    """The log-ratios of the probabilities to the last one are normal (Aitchison and Shen, 1980)."""
+    policy = distribution(Odds(3))
+    policy.log_std.data = torch.tensor([0.2, -0.5, -1.0])
+    mean = torch.tensor([1.0, -1.0, 0.5])
+    raw = policy.sample(mean.expand(20_000, 3), uniforms(20_000, 3, seed=8)).detach()
+    odds = policy.to_env(raw)
+    torch.testing.assert_close(odds.sum(1), torch.ones(20_000))
+    deviation = policy.log_std.exp().detach()
+    for k in range(2):
+        spread = float((deviation[k] ** 2 + deviation[2] ** 2).sqrt())
+        ratio = (odds[:, k] / odds[:, 2]).log().numpy()
+        assert stats.kstest(ratio, stats.norm(float(mean[k] - mean[2]), spread).cdf).pvalue > 0.001
+    torch.testing.assert_close(policy.log_prob(mean, raw), reference(Odds(3), mean, policy).log_prob(raw))
+
+
+def test_imitation_of_odds_is_cross_entropy_and_else_the_likelihood():
+    policy, generator = distribution(Odds(5)), torch.Generator().manual_seed(0)
+    logits, weights = torch.randn(7, 5, generator=generator), torch.rand(7, 5, generator=generator)
+    weights[0] = torch.tensor([0, 0, 3.0, 0, 0])  # certain
+    shares = weights / weights.sum(1, keepdim=True)
+    wanted = -torch.nn.functional.cross_entropy(logits, shares, reduction="none")
+    torch.testing.assert_close(policy.agreement(logits, policy.from_env(weights)), wanted, rtol=1e-5, atol=1e-5)
+    for space in (spaces.Discrete(5), spaces.MultiBinary(5), spaces.Box(-1, 1, (5,))):
+        policy = distribution(space)
+        raw = policy.sample(logits, uniforms(7, policy.noise, seed=1))
+        assert torch.equal(policy.agreement(logits, raw), policy.log_prob(logits, raw))

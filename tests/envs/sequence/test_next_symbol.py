@@ -12,6 +12,7 @@ from scipy import stats
 
 from palaestra.envs import BatchedEnv, make_task
 from palaestra.envs.sequence.sources import arithmetic, context_free, hidden_markov, markov
+from palaestra.neural_blocks.errors import InvalidInput
 
 ID = "palaestra/NextSymbol-v0"
 OPENING, CLOSING = "([{<", ")]}>"
@@ -214,3 +215,57 @@ def test_it_is_truncated_as_the_source_goes_on_for_ever():
     steps = [env.step([0, 0]) for _ in range(3)]
     assert [step.truncated.tolist() for step in steps] == [[False] * 2, [False] * 2, [True] * 2]
     assert not any(bool(step.terminated.any()) for step in steps)
+
+
+@pytest.mark.parametrize("source", PROBABILITY)
+def test_over_a_million_symbols_the_expert_is_surprised_by_the_entropy_rate(source):
+    env = BatchedEnv(make_task(ID, source=source, length=250, answer="odds"), 4000, seed=3)
+    env.reset()
+    told = sum(float(env.step(env.expert_action()).metrics["bits"].double().mean()) for _ in range(250)) / 250
+    low, high = env.task.source.entropy_rate(horizon=8)
+    if source == "arithmetic":
+        assert (low, high) == pytest.approx((0, 0), abs=1e-12)
+        assert told == pytest.approx(2 / 250, rel=0.01)  # the second symbol tells the step, 2 bits
+    else:
+        assert low * 0.99 < told < high * 1.01
+
+
+@pytest.mark.parametrize("source", PROBABILITY)
+def test_the_experts_odds_are_those_of_enumeration(source):
+    env = BatchedEnv(make_task(ID, source=source, answer="odds"), 10, seed=2)
+    seen = [env.reset()]
+    for _ in range(3):
+        seen.append(env.step(env.expert_action()).observation)
+    odds = env.expert_action()
+    for row in range(10):
+        prefix = tuple(int(symbols[row]) for symbols in seen)
+        together = np.array([PROBABILITY[source]((*prefix, symbol), 4) for symbol in range(4)])
+        np.testing.assert_allclose(odds[row].numpy(), together / together.sum(), atol=1e-5)
+
+
+def test_log_scores_computed_by_hand():
+    task = make_task(ID, source="arithmetic", answer="odds")
+    state = task.reset(torch.zeros(4, 1))
+    state = task.step(state, torch.ones(4, 4), torch.full((4, 1), 0.3)).state  # 0, then 1: 2 comes
+    odds = torch.tensor([[0.1, 0.1, 0.2, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0] * 4, [1.0, 0.0, 0.0, 0.0]])
+    step = task.step(state, odds, torch.zeros(4, 1))
+    assert step.reward.tolist() == pytest.approx([-1, 0, -2, -20])
+    assert step.metrics["bits"].tolist() == pytest.approx([1, 0, 2, 20])
+    assert step.metrics["accuracy"].tolist() == [1, 1, 0, 0]
+    assert step.state.bits.tolist() == pytest.approx([3, 2, 4, 22])
+    assert step.state.chance.tolist() == pytest.approx([0.5, 1, 0.25, 0])
+
+
+def test_honest_odds_earn_more_than_any_others():
+    """The log score is proper: sharper or flatter odds than the true ones lose."""
+    task, returns = make_task(ID, answer="odds"), []
+    for power in (0.5, 1.0, 2.0):
+        env = BatchedEnv(task, 2000, seed=9)
+        env.reset()
+        returns.append(sum(float(env.step(env.expert_action() ** power).reward.mean()) for _ in range(32)))
+    assert returns[1] > max(returns[0], returns[2]) + 0.5
+
+
+def test_a_wrong_answer_is_refused():
+    with pytest.raises(InvalidInput, match="NextSymbol: answer must be one of 'symbol', 'odds'; got 'odd'"):
+        make_task(ID, answer="odd")
