@@ -21,6 +21,7 @@ OWN = {
     "palaestra/Glimpse-v0": "classification.glimpse:Glimpse",
     "palaestra/FewShot-v0": "classification.few_shot:FewShot",
     "palaestra/Dose-v0": "classification.dose:Dose",
+    "palaestra/Shift-v0": "classification.shift:Shift",
     "palaestra/RepeatPrevious-v0": "sequence.repeat_previous:RepeatPrevious",
     "palaestra/NextSymbol-v0": "sequence.next_symbol:NextSymbol",
     "palaestra/Copy-v0": "sequence.copy:Copy",

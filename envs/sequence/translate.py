@@ -70,7 +70,7 @@ class Translate(Task[TranslateState]):
         {"split": "test"},
         {"reward": "token"},
         {"words": 6, "reward": "token", "split": "test"},
-        {"shortest": 6, "split": "test"},
+        {"shortest": 7, "split": "test"},
     )
 
     reset_noise = 1

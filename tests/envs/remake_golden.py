@@ -28,6 +28,7 @@ GOLDEN = {
     "calibrate_before": ("Calibrate", {"blend": 1.0}, []),
     "glimpse": ("Glimpse", {}, [10, 12, 3]),
     "dose": ("Dose", {}, [[0.2]]),
+    "shift": ("Shift", {"change": "contrast"}, [1, 2, 3, 4]),
     "few_shot": ("FewShot", {}, [0, 1, 2, 3, 4, 0]),
     "repeat_previous": ("RepeatPrevious", {}, [0, 1, 2, 3, 0, 1, 2]),
     "copy": ("Copy", {}, [2, 2, 2, 2, 2, 2, 3, 2]),
