@@ -164,21 +164,6 @@ def test_a_policy_explores_until_its_last_adaptation_and_then_does_what_is_best(
         observation, memory = env.step(first).observation, after
 
 
-def test_a_few_hundred_meta_iterations_on_sine_waves_make_one_step_worth_taking():
-    env = make_batched("palaestra/Sinusoid-v0", 100, seed=1)
-    agent = agents.make("maml", env, learning_rate=3e-3)
-    list(agent.learn(env, 100 * 20 * 60))
-    test = make_batched("palaestra/Sinusoid-v0", 400)
-    observation, memory, rewards = test.reset(10**6), (), []
-    for _ in range(20):
-        action, memory = agent.act(observation, memory, greedy=True)
-        step = test.step(action)
-        observation = step.observation
-        rewards.append(step.reward.mean())
-    before, after = -torch.stack(rewards).unflatten(0, (2, 10)).mean(1)
-    assert after < 0.75 * before
-
-
 def test_a_policy_on_point_goal_is_better_after_its_gradient_step():
     settings = {"inner_rate": 0.1, "gamma": 0.5, "learning_rate": 3e-3, "hidden": (32,)}
     make = lambda num_envs, seed=0: make_batched(  # noqa: E731

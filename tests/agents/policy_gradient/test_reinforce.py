@@ -126,8 +126,8 @@ def test_the_gradient_varies_less_with_each_refinement_around_one_exact_mean(gam
     found, exact = sampled_gradients(gamma, 400)
     variances = []
     for gradients in found.values():
-        error = gradients.std(0) / math.sqrt(len(gradients))
-        assert ((gradients.mean(0) - exact).abs() <= 5 * error + 1e-6).all()
+        missed = (gradients.mean(0) - exact).square().sum()  # on average the sum of the means' variances
+        assert missed <= 5 * gradients.var(0).sum() / len(gradients)
         variances.append(float(gradients.var(0).sum()))
     whole, to_go, constant, state = variances
     assert whole > 1.2 * to_go
@@ -269,14 +269,6 @@ def test_every_action_space_is_learned_on(space, acting):
 def repeating(num_envs, seed=0):
     """Name the symbol before this one: two symbols, episodes of 8 steps."""
     return make_batched("palaestra/RepeatPrevious-v0", num_envs, seed=seed, symbols=2, delay=1, length=8)
-
-
-def test_with_a_memory_it_repeats_the_previous_symbol():
-    env = repeating(64)
-    agent = agents.make("reinforce", env, memory="gru", memory_size=16, hidden=(16,), rollout_steps=16,
-                        learning_rate=1e-2)  # fmt: skip
-    list(agent.learn(env, 80_000))
-    assert agents.evaluate(agent, repeating(50), 200, seed=9).returns.mean() > 0.9
 
 
 @pytest.mark.parametrize("memory", [None, "gru", "transformer"])
