@@ -21,6 +21,8 @@ OWN = {
     "palaestra/Glimpse-v0": "classification.glimpse:Glimpse",
     "palaestra/FewShot-v0": "classification.few_shot:FewShot",
     "palaestra/Dose-v0": "classification.dose:Dose",
+    "palaestra/Abstain-v0": "classification.abstain:Abstain",
+    "palaestra/Groups-v0": "classification.groups:Groups",
     "palaestra/Shift-v0": "classification.shift:Shift",
     "palaestra/RepeatPrevious-v0": "sequence.repeat_previous:RepeatPrevious",
     "palaestra/NextSymbol-v0": "sequence.next_symbol:NextSymbol",

@@ -100,6 +100,8 @@ def _play(agent: Agent, env: BatchedEnvironment, episodes: int, seed: int | None
             stacklevel=4,
         )
     metrics = {name: float(total.value()) / int(count) for name, (total, count) in sums.items() if count}
+    summarise = getattr(getattr(env, "task", None), "summarise", dict)  # environments of other kinds have none
+    metrics = summarise(metrics)
     played = lengths[:, :each].flatten().cpu() > 0
     return Evaluation(returns.value()[:, :each].flatten()[played], lengths[:, :each].flatten().cpu()[played], metrics)
 

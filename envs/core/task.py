@@ -92,6 +92,10 @@ class Task(nn.Module, ABC, Generic[State]):
         """The best known action in each state, (B, ...). Raises `NoExpert` where there is none."""
         raise NoExpert(f"{self.name} has no expert")
 
+    def summarise(self, metrics: dict[str, float]) -> dict[str, float]:
+        """The means of all metrics over an evaluation, with what follows from them, such as the worst of several."""
+        return metrics
+
     @abstractmethod
     def draw(self, state: State, canvas: Canvas) -> None:
         """Draws one environment's state (tensors without the environment axis) for people.
