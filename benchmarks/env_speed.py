@@ -1,16 +1,23 @@
-"""Environment steps per second on one core, for every id, beside Gymnasium's CartPole in the same run.
+"""Environment steps per second on one core, eager and compiled, for every id, beside Gymnasium's CartPole.
 
-    python benchmarks/env_speed.py [ID ...] [--seconds 1]
+    python benchmarks/env_speed.py [ID ...] [--seconds 0.5] [--sizes 1 64 4096 65536]
 
-Actions are drawn before the clock starts, on both sides. Palaestra's rows step the native batch (same-step autoreset,
-final observations kept); Gymnasium's are its single environment, its SyncVectorEnv(64), and its own vector CartPole.
+One environment is `gymnasium.make`'s, reset whenever its episode ends; batches are the native ones (same-step
+autoreset, final observations kept) beside Gymnasium's own vector CartPole. Actions are drawn and programs compiled
+before the clock starts. Seconds are the processor's, and a number is the best of three tries; CartPole's turn comes
+before and after each id's.
+Rewrites the rows of the ids and sizes it ran in benchmarks/results/env_speed.json, and benchmarks/results/env_speed.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -19,48 +26,89 @@ import torch
 import palaestra.envs as envs
 from palaestra.envs.core.actions import random_action
 
-BATCHES = (1, 64, 1024, 4096, 16384)
-ACTIONS = 16  # different batches of actions, used in turn
+RESULTS = Path(__file__).parent / "results"
+SIZES = (1, 64, 4096, 65536)
+ACTIONS, TRIES = 16, 3  # different (batches of) actions, used in turn; of which the best counts
+HEADING = """Written by `python benchmarks/env_speed.py`: environment steps per second of the processor, on one core, in
+thousands: eager, compiled, and how many times Gymnasium's CartPole-v1 of that size, measured beside it, the faster is.
+
+"""
 
 
 def rate(step: Callable[[int], object], size: int, seconds: float) -> float:
     """Environment steps per second of `step`, which takes a running number and steps `size` environments."""
-    for warm in range(3):
-        step(warm)
-    started, count = time.perf_counter(), 0
-    while time.perf_counter() - started < seconds:
-        for _ in range(10):
-            step(count)
-            count += 1
-    return count * size / (time.perf_counter() - started)
+    best, count = 0.0, 0
+    for _ in range(TRIES + 1):  # the first one warms up
+        started, before = time.process_time(), count
+        while time.process_time() - started < seconds / TRIES:
+            for _ in range(10):
+                step(count)
+                count += 1
+        best = max(best, (count - before) * size / (time.process_time() - started))
+    return best
 
 
-def palaestra_rate(id: str, size: int, seconds: float) -> float:
-    env = envs.make_batched(id, size)
-    env.reset(0)
-    generator = torch.Generator().manual_seed(0)
-    actions = [random_action(env.action_space, size, generator) for _ in range(ACTIONS)]
-    return rate(lambda k: env.step(actions[k % ACTIONS]), size, seconds)
-
-
-def cartpole_single(seconds: float) -> float:
-    env = gymnasium.make("CartPole-v1")
-    env.reset(seed=0)
-    actions = np.random.default_rng(0).integers(0, 2, ACTIONS)
+def single(id: str, seconds: float, **options: Any) -> float:
+    """Steps per second of one environment."""
+    env = gymnasium.make(id, **options)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(ACTIONS)]
 
     def step(k: int) -> None:
         _, _, terminated, truncated, _ = env.step(actions[k % ACTIONS])
         if terminated or truncated:
             env.reset()
 
+    env.reset(seed=0)
+    env.reset()  # which compiles
     return rate(step, 1, seconds)
 
 
-def cartpole_vector(size: int, mode: str, seconds: float) -> float:
-    env = gymnasium.make_vec("CartPole-v1", size, vectorization_mode=mode)
+def batched(id: str, size: int, execution: str, seconds: float) -> float:
+    """Steps per second of a batch."""
+    env = envs.make_batched(id, size, seed=0, execution=execution)
+    env.reset()
+    generator = torch.Generator().manual_seed(0)
+    actions = [random_action(env.action_space, size, generator) for _ in range(ACTIONS)]
+    return rate(lambda k: env.step(actions[k % ACTIONS]), size, seconds)
+
+
+def cartpole(size: int, seconds: float) -> float:
+    """Steps per second of Gymnasium's, one or its own vector environment."""
+    if size == 1:
+        return single("CartPole-v1", seconds)
+    env = gymnasium.make_vec("CartPole-v1", size, vectorization_mode="vector_entry_point")
     env.reset(seed=0)
     actions = np.random.default_rng(0).integers(0, 2, (ACTIONS, size))
     return rate(lambda k: env.step(actions[k % ACTIONS]), size, seconds)
+
+
+def measure(id: str, size: int, seconds: float) -> dict[str, Any]:
+    """One id at one size, as a row."""
+    beside = cartpole(size, seconds)
+    ways = ("eager", "compiled")
+    rates = [single(id, seconds, execution=how) if size == 1 else batched(id, size, how, seconds) for how in ways]
+    row: dict[str, Any] = {"id": id, "size": size, **{how: round(one) for how, one in zip(ways, rates, strict=True)}}
+    return row | {"cartpole": round(max(beside, cartpole(size, seconds))), "load": round(os.getloadavg()[0], 1)}
+
+
+def told(row: dict[str, Any] | None) -> str:
+    """The three cells of a size."""
+    if row is None:
+        return "– | – | –"
+    ratio = max(row["eager"], row["compiled"]) / row["cartpole"]
+    return f"{row['eager'] / 1000:,.1f} | {row['compiled'] / 1000:,.1f} | {ratio:.2g} ×"
+
+
+def report(rows: dict[tuple[str, int], dict[str, Any]]) -> str:
+    """A table with a line an id."""
+    heads = [f"{'one' if size == 1 else f'{size:,}'}: eager | compiled | × CartPole" for size in SIZES]
+    lines = [f"| environment | {' | '.join(heads)} |", "|---|" + "---:|" * (3 * len(SIZES))]
+    for id in dict.fromkeys(id for id, _ in rows):
+        name = id.removeprefix("palaestra/").removesuffix("-v0")
+        lines.append(f"| {name} | {' | '.join(told(rows.get((id, size))) for size in SIZES)} |")
+    loads = [row["load"] for row in rows.values()]
+    return "\n".join(lines) + f"\n\nLoad of the machine while it was measured: {min(loads)} to {max(loads)}.\n"
 
 
 def main() -> None:
@@ -68,23 +116,18 @@ def main() -> None:
     parser.add_argument(
         "ids", nargs="*", choices=[[], *envs.ids()], metavar="ID", help="which; all of them if left out"
     )
-    parser.add_argument("--seconds", type=float, default=1.0, help="of measuring, a cell")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of measuring, a cell")
+    parser.add_argument("--sizes", type=int, nargs="*", choices=SIZES, default=SIZES, help="how many environments")
     arguments = parser.parse_args()
-    seconds = arguments.seconds
     torch.set_num_threads(1)
-    print(f"{'environment steps per second':34}" + "".join(f"{f'B = {size:,}':>14}" for size in BATCHES), flush=True)
-    best = 0.0
+    kept = RESULTS / "env_speed.json"
+    rows = {(row["id"], row["size"]): row for row in json.loads(kept.read_text())} if kept.exists() else {}
     for id in arguments.ids or envs.ids():
-        rates = [palaestra_rate(id, size, seconds) for size in BATCHES]
-        best = max(best, *rates)
-        print(f"{id:34}" + "".join(f"{value:14,.0f}" for value in rates), flush=True)
-    single, sync = cartpole_single(seconds), cartpole_vector(64, "sync", seconds)
-    own = [cartpole_vector(size, "vector_entry_point", seconds) for size in BATCHES]
-    print(f"{'Gymnasium CartPole-v1':34}{single:14,.0f}")
-    print(f"{'Gymnasium SyncVectorEnv(64)':34}{'':14}{sync:14,.0f}")
-    print(f"{'Gymnasium vector CartPole-v1':34}" + "".join(f"{value:14,.0f}" for value in own))
-    ratios = {"single": best / single, "SyncVectorEnv(64)": best / sync, "vector": best / max(own)}
-    print("\nfastest cell: " + ", ".join(f"{value:,.1f} x {name} CartPole" for name, value in ratios.items()))
+        for size in arguments.sizes:
+            rows[id, size] = measure(id, size, arguments.seconds)
+            print(f"{id:34}{size:>7,}  {told(rows[id, size])}", flush=True)
+            kept.write_text(json.dumps(list(rows.values()), indent=1) + "\n")
+            (RESULTS / "env_speed.md").write_text(HEADING + report(rows))
 
 
 if __name__ == "__main__":

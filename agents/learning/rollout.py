@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ...envs.core.program import row_by_row
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
+from ...envs.core.tracing import row_by_row
 from ...envs.core.tree import tree_map
 from ..networks.network import ActorCritic, Memory
 from .execution import Interaction

@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ...envs.core.program import row_by_row
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
+from ...envs.core.tracing import row_by_row
 from ...envs.core.tree import leaves, tree_map, where
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.perception.mlp import MLP

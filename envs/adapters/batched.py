@@ -24,6 +24,7 @@ from ..core.protocol import TimeStep
 from ..core.task import Observation, Task
 from ..core.tree import leaves, put, take, tree_map
 from ..drawing.canvas import Canvas
+from .in_two import InTwo
 
 
 class BatchedEnv:
@@ -83,12 +84,18 @@ class BatchedEnv:
         self._elapsed, self._ended = torch.zeros(num_envs, dtype=torch.int64, device=self.device), self._none
         self._observation: Observation | None = None
         self.advance = Advance(task, self.autoreset)
-        self._run: Any = Unit(self.advance, self.execution, name=self.name, closed=True).run
+        self._run: Any = self._runner()
         self._row_by_row = self.execution == "eager" and self.device.type == "cpu"
         # After a step that is not row by row the batch is one tree, or a program's flat tensors; `_settle` opens it.
         self._batch: Batch | None = None
         self._flat: list[Tensor] | None = None
         self._settled = True
+
+    def _runner(self) -> Any:
+        """What runs `advance`: where all episodes end with their first step, and on CUDA, as one program."""
+        if self.execution == "compiled" and self.device.type == "cpu" and self.task.horizon > 1:
+            return InTwo(self.advance, self.name)
+        return Unit(self.advance, self.execution, name=self.name, closed=True).run
 
     def _seeds(self, seed: Any) -> Tensor:
         if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
@@ -208,11 +215,8 @@ class BatchedEnv:
         if self._state is None:
             raise InvalidInput(f"{self.name}: reset() must be called before anything else")
         action = self.check_action(action)
-        if self.autoreset is AutoresetMode.DISABLED and bool(self._ended.any()):
-            rows = self._ended.nonzero().squeeze(1).tolist()
-            raise InvalidInput(
-                f"{self.name}: environments {rows} have ended; reset them (reset_mask) before the next step"
-            )
+        if self.autoreset is AutoresetMode.DISABLED:
+            self.refuse_ended()
         if not self._row_by_row:
             return self._step_at_once(action)
         self._settle()
@@ -230,10 +234,18 @@ class BatchedEnv:
             self._restart(terminated | truncated)
         return TimeStep(self.observation, transition.reward, terminated, truncated, final, transition.metrics)
 
+    def refuse_ended(self) -> None:
+        """Raises `InvalidInput` where an episode is over and its environment was not reset."""
+        if bool(self._ended.any()):
+            rows = self._ended.nonzero().squeeze(1).tolist()
+            raise InvalidInput(
+                f"{self.name}: environments {rows} have ended; reset them (reset_mask) before the next step"
+            )
+
     def _step_at_once(self, action: Any) -> TimeStep:
         """A step by `advance`, eager, compiled or captured."""
         step: TimeStep
-        if isinstance(self._run, Program):
+        if isinstance(self._run, Program | InTwo):
             if self._flat is None:
                 self._flat = self._run.flattened(self.batch, action)
             given = [action] if isinstance(action, Tensor) else leaves(action)

@@ -11,7 +11,8 @@ ALPHABETS = {"train": (0, 4), "validation": (2, 4), "test": (1, 2)}  # what a pr
 COORDINATES = STROKES * CONTROLS * 2
 PROGRAM_NOISE = COORDINATES  # uniforms that make a program
 DRAWING_NOISE = COORDINATES + 4  # uniforms that make a drawing: each coordinate's jitter, turn, zoom, shift
-INK = 12  # points along a stroke
+INK, BITS = 12, 10  # points along a stroke; of the fraction of a pixel at which one may lie
+FINE = 1 << BITS
 JITTER, TURN, ZOOM, SHIFT = 0.06, 0.15, 0.08, 0.08  # standard deviations; in halves of the image's side and radians
 
 
@@ -39,7 +40,8 @@ def draw_glyphs(programs: Tensor, noise: Tensor) -> Tensor:
     """One drawing of each program: control points jittered by hand, the whole turned, zoomed and shifted.
 
     A curve leaves ink at 12 points, spread over the four pixels around each in proportion to how near they are. The
-    tangent of half the angle of the turn is normal.
+    tangent of half the angle of the turn is normal. Points are computed in double precision and put on a grid of 1024
+    places a pixel, and ink is counted in whole numbers: every device draws the same bytes.
 
     Args:
         programs: (B, PROGRAM_NOISE) int64 grid coordinates.
@@ -48,8 +50,8 @@ def draw_glyphs(programs: Tensor, noise: Tensor) -> Tensor:
     Returns:
         (B, 1, 16, 16) uint8, ink bright on black.
     """
-    normal = torch.special.ndtri(noise.clamp(1e-6, 1 - 1e-6))
-    even = programs.to(noise.dtype) * (1.4 / (GRID - 1)) - 0.7
+    normal = torch.special.ndtri(noise.double().clamp(1e-6, 1 - 1e-6))
+    even = programs.double() * (1.4 / (GRID - 1)) - 0.7
     x, y = (even + JITTER * normal[:, :COORDINATES]).unflatten(1, (-1, 2)).unbind(2)  # each (B, STROKES CONTROLS)
     turn, zoom, aside, below = (part.unsqueeze(1) for part in normal[:, COORDINATES:].unbind(1))
     half = TURN / 2 * turn  # the tangent of half the angle: its sine and cosine are then the same in every batch
@@ -58,16 +60,14 @@ def draw_glyphs(programs: Tensor, noise: Tensor) -> Tensor:
     column = cos * x - sin * y + (centre + SHIFT * SIZE / 2 * aside)
     row = sin * x + cos * y + (centre + SHIFT * SIZE / 2 * below)
     start, middle, end = torch.stack([column, row]).unflatten(2, (STROKES, CONTROLS, 1)).unbind(3)  # (2, B, STROKES, 1)
-    time = torch.linspace(0, 1, INK, dtype=noise.dtype, device=noise.device)
+    time = torch.linspace(0, 1, INK, dtype=torch.float64, device=noise.device)
     curve = start + time * (2 * (middle - start) + time * (start - 2 * middle + end))  # (2, B, STROKES, INK)
-    curve = curve.clamp(0, SIZE - 1.001).flatten(2)  # (2, B, n)
-    corner = curve.int()
-    column, row = curve - corner  # what is over goes to the right and the lower pixel
-    left, top = corner
+    spot = (curve.clamp(0, SIZE - 1.001) * FINE).round().int().flatten(2)  # (2, B, n), whole from here on
+    (left, top), (column, row) = spot >> BITS, spot & FINE - 1  # what is over goes to the right and the lower pixel
     place = (top * SIZE + left).long()
     page = torch.zeros(len(noise), SIZE * SIZE, dtype=torch.int16, device=noise.device)
-    for vertical, down in ((255 * (1 - row), 0), (255 * row, SIZE)):
-        for horizontal, right in ((1 - column, 0), (column, 1)):
-            ink = (vertical * horizontal).short()  # whole numbers: the order of adding does not matter
+    for vertical, down in ((FINE - row, 0), (row, SIZE)):
+        for horizontal, right in ((FINE - column, 0), (column, 1)):
+            ink = (255 * vertical * horizontal >> 2 * BITS).short()  # the order of adding does not matter
             page[:, down + right :].scatter_add_(1, place, ink)
     return page.clamp_(max=255).to(torch.uint8).view(-1, 1, SIZE, SIZE)

@@ -13,10 +13,11 @@ from torch import Tensor
 from ..checks.options import integer, number
 from ..core.task import Step, Task
 from ..drawing.canvas import ACCENT, GOOD, INK, MUTED, Canvas
+from ..drawing.trails import in_order, written
 from ..drawing.wording import fixed
 
 Neuron = tuple[Tensor, ...]
-TRACE = 40  # steps that a drawing shows
+TRACE = 32  # steps that a drawing shows, a power of two
 SCALE = 100.0  # hertz: rates are observed in hundreds
 TARGET = (150, 212, 190)  # colour of the target's line, which a rate's runs upon
 
@@ -32,7 +33,8 @@ class FiringState:
         target: (B,) float32 the rate to hold, in hertz.
         background: (B,) float32 the hidden current that is added to every action.
         current: (B,) float32 the current last injected.
-        trace: (B, TRACE, 2) float32 voltage and rate after each of the last steps, NaN before the first.
+        trace: (B, TRACE, 2) float32 voltage and rate after each of the last steps, a ring by time; NaN before
+            the first.
         time: (B,) int64 steps taken.
     """
 
@@ -127,12 +129,12 @@ class FiringTask(Task[FiringState]):
         interval = torch.where(fired, elapsed - after, state.interval).float()
         rate = _rate(interval, since)
         shown = neuron[0].masked_fill(fired, self.voltages[1])  # a spike may fall between two steps
-        trace = torch.cat([state.trace[:, 1:], torch.stack([shown, rate], 1)[:, None]], 1)
-        following = FiringState(neuron, since, interval, state.target, state.background, current, trace, state.time + 1)
+        time = state.time + 1
+        trace = written(state.trace, time, torch.stack([shown, rate], 1))
+        following = FiringState(neuron, since, interval, state.target, state.background, current, trace, time)
         fit = torch.minimum(rate, state.target).double() / torch.maximum(rate, state.target)
         reward = (fit.square().square() / self.horizon).float()
-        ended = following.time >= self.horizon
-        return Step(following, reward, ended, {"rate_error": (rate - state.target).abs()})
+        return Step(following, reward, time >= self.horizon, {"rate_error": (rate - state.target).abs()})
 
     def observe(self, state: FiringState) -> Tensor:
         """The neuron's variables, the recent rate and the target, (B, variables + 2)."""
@@ -150,16 +152,17 @@ class FiringTask(Task[FiringState]):
         """Voltage and rate over the last steps, the rate's target beneath, and the current injected."""
         if not canvas.spectator:
             return self.draw_seen(self.observe_one(state), canvas)
+        trace = in_order(state.trace, state.time)
         middle, (volt, ampere), clock = canvas.width // 2, self.unit, (-1000 * TRACE * self.time_step, 0.0)
         canvas.text("Inject current to fire at the target rate", (middle, 20), size=26, anchor="center")
         names = ("time (ms)", f"membrane voltage ({volt})")
         area = canvas.axes((16, 40, 448, 172), clock, self.voltages, names)
-        canvas.curve(state.trace[:, 0], area, INK, *self.voltages, framed=False)
+        canvas.curve(trace[:, 0], area, INK, *self.voltages, framed=False)
         top = 1.4 * self.targets[1]
         names = ("time (ms)", "firing rate (Hz): thin line; its target: broad line")
         area = canvas.axes((16, 214, 448, 172), clock, (0.0, top), names)
         canvas.curve(state.target.expand(TRACE), area, TARGET, 0, top, width=9, framed=False)
-        canvas.curve(state.trace[:, 1], area, ACCENT, 0, top, width=3, framed=False)
+        canvas.curve(trace[:, 1], area, ACCENT, 0, top, width=3, framed=False)
         canvas.text(f"rate {float(state.rate):.0f} Hz", (middle - 20, 402), 28, ACCENT, "midright")
         canvas.text(f"target {float(state.target):.0f} Hz", (middle + 20, 402), 28, GOOD, "midleft")
         told = f"current {fixed(float(state.current), 2)}{ampere}"

@@ -73,13 +73,13 @@ class HodgkinHuxley(FiringTask):
 
     def advance(self, neuron: Neuron, current: Tensor) -> tuple[Neuron, Tensor, Tensor]:
         """Eight parts of 1/16 ms, in at most one of which the voltage rises through 0 mV."""
-        voltages, gates = integrated(neuron[0], torch.stack(neuron[1:]), current, SUBSTEP, SUBSTEPS)
+        voltages, gates = integrated(neuron[0], neuron[1:], current, SUBSTEP, SUBSTEPS)
         before, behind = voltages[:-1], voltages[1:]  # (SUBSTEPS, B)
         crosses = (before < 0) & (behind >= 0)
         share = behind / torch.where(crosses, behind - before, 1.0)  # of the part, by a straight line between its ends
         left = torch.arange(SUBSTEPS - 1, -1, -1, device=share.device)[:, None]  # parts that follow
         after = torch.where(crosses, (left + share) * (SUBSTEP / 1000), 0.0).sum(0)
-        return (behind[-1], *gates.unbind()), crosses.any(0), after
+        return (behind[-1], *gates), crosses.any(0), after
 
     def seen(self, neuron: Neuron) -> list[Tensor]:
         """Voltage in hundreds of mV, and the gates."""
@@ -92,7 +92,7 @@ class HodgkinHuxley(FiringTask):
         return self.currents[0] + (part * self.currents.diff()).sum(1)
 
 
-def integrated(voltage: Tensor, gates: Tensor, current: Tensor, part: float, parts: int) -> tuple[Tensor, Tensor]:
+def integrated(voltage: Tensor, gates: Neuron, current: Tensor, part: float, parts: int) -> tuple[Tensor, Neuron]:
     """An axon under a constant current, by Strang splitting (Strang, 1968) of gates and voltage.
 
     While one of the two stands still, the other relaxes exponentially to where it would settle, and is integrated
@@ -100,18 +100,18 @@ def integrated(voltage: Tensor, gates: Tensor, current: Tensor, part: float, par
 
     Args:
         voltage: (B,) float64, mV.
-        gates: (3, B) m, h and n.
+        gates: m, h and n, (B,) each.
         current: (B,), uA / cm^2.
         part: milliseconds.
         parts: how many of them.
 
     Returns:
-        The voltages (parts + 1, B), and the gates (3, B) at the end.
+        The voltages (parts + 1, B), and the gates at the end.
     """
     inward = current + CONDUCTANCE["leak"] * REVERSAL["leak"]
     gates, voltages = relaxed(voltage, gates, part / 2), [voltage]
     for count in range(1, parts + 1):
-        m, h, n = gates.unbind()
+        m, h, n = gates
         sodium, potassium = CONDUCTANCE["sodium"] * (m * m * m * h), CONDUCTANCE["potassium"] * (n * n).square()
         total = sodium + potassium + CONDUCTANCE["leak"]  # mS / cm^2; the capacitance is 1 uF / cm^2
         settled = (inward + REVERSAL["sodium"] * sodium + REVERSAL["potassium"] * potassium) / total
@@ -121,8 +121,10 @@ def integrated(voltage: Tensor, gates: Tensor, current: Tensor, part: float, par
     return torch.stack(voltages), gates
 
 
-def relaxed(voltage: Tensor, gates: Tensor, time: float) -> Tensor:
-    """The gates (3, B) after so many milliseconds at a constant voltage (B,)."""
-    opening, closing = gate_rates(voltage)
-    total = opening + closing
-    return torch.lerp(opening / total, gates, torch.exp(-time * total))
+def relaxed(voltage: Tensor, gates: Neuron, time: float) -> Neuron:
+    """The gates, (B,) each, after so many milliseconds at a constant voltage (B,)."""
+    after = []
+    for gate, (opens, closes) in zip(gates, gate_rates(voltage), strict=True):  # never stacked: generated code then
+        total = opens + closes  # keeps all of them in registers
+        after.append(torch.lerp(opens / total, gate, torch.exp(-time * total)))
+    return tuple(after)

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium.spaces as spaces
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput, shown
@@ -75,7 +76,8 @@ class ActionCheck:
         self._low: Any = low if plain else torch.as_tensor(low).to(self.dtype)
         self._high: Any = high if plain else torch.as_tensor(high).to(self.dtype)
         self._whole, self._batched = not self.dtype.is_floating_point, num_envs is not None
-        self._limits = self._plain_limits(low, high) if self._batched and device.type == "cpu" else None
+        self._limits = self._plain_limits(low, high) if device.type == "cpu" else None
+        self._kind = torch.empty(0, dtype=self.dtype).numpy().dtype
 
     def _plain_limits(self, low: Any, high: Any) -> tuple[Any, Any] | None:
         """The two numbers between which all values lie, if there are two such numbers."""
@@ -89,7 +91,7 @@ class ActionCheck:
 
     def __call__(self, action: Any) -> Tensor:
         """The action as a tensor (B, ...) of the right dtype on the right device."""
-        if self._limits is not None and type(action) is Tensor and self._is_right(action):
+        if self._batched and self._limits is not None and type(action) is Tensor and self._is_right(action):
             return action
         try:
             tensor = action if isinstance(action, Tensor) else torch.as_tensor(np.asarray(action))
@@ -123,8 +125,16 @@ class ActionCheck:
             return False
         if action.layout is not torch.strided:
             return False
-        values, (low, high) = action.numpy(), self._limits  # type: ignore[misc]
-        if low == 0 and values.dtype == np.int64:
+        return self.holds(action.numpy())
+
+    def holds(self, values: NDArray[Any]) -> bool:
+        """Whether an array has the right shape, dtype and values; False also where that takes a closer look."""
+        if self._limits is None or values.dtype != self._kind or values.shape != self.shape:
+            return False
+        low, high = self._limits
+        if values.size == 1:
+            return bool(low <= values.item() <= high)
+        if low == 0 and self._whole and values.dtype == np.int64:
             return bool(np.maximum.reduce(values.view(np.uint64), None) <= high)  # where negative ones are very large
         return bool(np.minimum.reduce(values, None) >= low and np.maximum.reduce(values, None) <= high)
 

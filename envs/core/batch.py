@@ -56,32 +56,45 @@ class Advance:
         """The batch after the actions (B, ...), and what the step gave."""
         if self.autoreset is AutoresetMode.NEXT_STEP:
             return self._step_or_restart(batch, action)
+        following, step = self.play(batch, action)
+        if self.autoreset is AutoresetMode.SAME_STEP:
+            following, _ = self.restart(following)
+            step = replace(step, observation=following.observation)
+        return following, step
+
+    def play(self, batch: Batch, action: Any) -> tuple[Batch, TimeStep]:
+        """A step in which no environment restarts: `ended` tells those whose episode it ends."""
         task = self.task
         transition = task.step(batch.state, action, uniform(batch.step_key, batch.steps, task.step_noise))
         elapsed, terminated = batch.elapsed + 1, transition.terminated
         truncated = (elapsed >= task.horizon) & ~terminated
-        final = task.observe(transition.state)
-        following = replace(batch, state=transition.state, elapsed=elapsed, observation=final, steps=batch.steps + 1)
-        if self.autoreset is AutoresetMode.DISABLED:
-            following = replace(following, ended=terminated | truncated)
-        else:
-            following = self._restart(following, terminated | truncated)
-        step = TimeStep(following.observation, transition.reward, terminated, truncated, final, transition.metrics)
-        return following, step
+        seen = task.observe(transition.state)
+        following = replace(
+            batch,
+            elapsed=elapsed,
+            ended=terminated | truncated,
+            state=transition.state,
+            observation=seen,
+            steps=batch.steps + 1,
+        )
+        return following, TimeStep(seen, transition.reward, terminated, truncated, seen, transition.metrics)
 
-    def _restart(self, batch: Batch, done: Tensor) -> Batch:
-        """Begins the next episode where `done` (B,) is true."""
-        task = self.task
+    def restart(self, batch: Batch) -> tuple[Batch, None]:
+        """Begins the next episode where one has ended."""
+        task, ended = self.task, batch.ended
         state = task.reset(uniform(batch.reset_key, batch.resets, task.reset_noise))
         if task.horizon > 1 or self.autoreset is AutoresetMode.NEXT_STEP:  # else every episode ends with its first step
-            state = where(done, state, batch.state)
-        return replace(
-            batch,
-            state=state,
-            elapsed=batch.elapsed.masked_fill(done, 0),
-            observation=task.observe(state),
-            resets=batch.resets + done,
-        )
+            state = where(ended, state, batch.state)
+        return self._begun(batch, state, batch.elapsed.masked_fill(ended, 0), batch.resets + ended), None
+
+    def begin(self, batch: Batch) -> tuple[Batch, None]:
+        """Begins the next episode everywhere."""
+        state = self.task.reset(uniform(batch.reset_key, batch.resets, self.task.reset_noise))
+        return self._begun(batch, state, torch.zeros_like(batch.elapsed), batch.resets + 1), None
+
+    def _begun(self, batch: Batch, state: Any, elapsed: Tensor, resets: Tensor) -> Batch:
+        seen, none = self.task.observe(state), torch.zeros_like(batch.ended)
+        return replace(batch, elapsed=elapsed, ended=none, state=state, observation=seen, resets=resets)
 
     def _step_or_restart(self, batch: Batch, action: Any) -> tuple[Batch, TimeStep]:
         """A step under NEXT_STEP: an environment that has ended restarts instead, and draws no step noise."""
@@ -91,7 +104,7 @@ class Advance:
         terminated = transition.terminated & ~waiting
         truncated = (elapsed >= task.horizon) & ~transition.terminated & ~waiting
         following = replace(batch, state=transition.state, elapsed=elapsed, steps=batch.steps + ~waiting)
-        following = replace(self._restart(following, waiting), ended=terminated | truncated)
+        following = replace(self.restart(following)[0], ended=terminated | truncated)
         reward = tree_map(lambda one: one.masked_fill(waiting, 0.0), transition.reward)
         metrics = {name: value.masked_fill(waiting, torch.nan) for name, value in transition.metrics.items()}
         seen = following.observation

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
 
@@ -12,33 +10,13 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
+from .tracing import branch_free as branch_free
+from .tracing import row_by_row as row_by_row
 from .tree import leaves, tree_map
 
 Function = Callable[..., tuple[Any, Any]]  # (tree, *inputs) to (tree, outputs)
 Flat = list[Tensor]
 Signature = list[tuple[torch.Size, torch.dtype, torch.device]]
-
-
-class _Tracing(threading.local):
-    on = False
-
-
-_tracing = _Tracing()
-
-
-def row_by_row(device: torch.device) -> bool:
-    """Whether a rule may look at what tensors hold to compute some rows only: eager, on the CPU, and nowhere else."""
-    return device.type == "cpu" and not torch.compiler.is_compiling() and not _tracing.on
-
-
-@contextmanager
-def branch_free() -> Iterator[None]:
-    """Within it rules look at no tensor's values: for what is traced or captured."""
-    before, _tracing.on = _tracing.on, True
-    try:
-        yield
-    finally:
-        _tracing.on = before
 
 
 class Program:
@@ -80,7 +58,7 @@ class Program:
 
     def flat(self, given: Flat) -> tuple[Flat, Any]:
         """The next tree's tensors and the outputs, from the contiguous tensors of both; nothing is checked."""
-        pool = (*given, *self._call(given[:]))  # type: ignore[misc]
+        pool = (*given, *self._call(given))  # type: ignore[misc]
         return list(self._following(pool)), self._outputs(pool)
 
     def unflattened(self, tensors: Flat) -> Any:
@@ -100,9 +78,7 @@ class Program:
             return self._plan(list(tensors), *returned)
 
         try:
-            with branch_free(), torch.no_grad():
-                graph = _traced(traced, given)
-                self._call = _generated(graph, given) if self.backend == "inductor" else lambda flat: graph(*flat)
+            self._call = compiled(traced, given, self.backend)
         except InvalidInput:
             raise
         except Exception as error:  # whatever the tracer or the compiler raises
@@ -126,37 +102,39 @@ class Program:
         return computed
 
 
-def _traced(function: Callable[..., Flat], given: Flat) -> Any:
-    """The function as a graph of operators, from a run in which tensors have shapes but no values."""
+def compiled(function: Callable[..., Flat], given: Flat, backend: str) -> Callable[[Flat], Any]:
+    """A function of tensors like the given ones as a program that takes them in a list."""
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    return make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*given)
+    with branch_free(), torch.no_grad():  # a run in which tensors have shapes but no values gives the operators
+        graph: Any = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*given)
+        return _generated(graph, given) if backend == "inductor" else lambda flat: graph(*flat)
 
 
 def _generated(graph: Any, given: Flat) -> Callable[[Flat], Any]:
-    """The graph compiled by inductor: a function of a list of tensors, which it empties.
+    """The graph compiled by inductor.
 
     The generated code itself is called, without the layers that PyTorch puts around it for aliases and gradients, of
-    which a plan has none; both are run once and must agree.
+    which a graph of rules has none; both are run once, on copies, and must agree in what they give and overwrite.
     """
     from torch._functorch import config as autograd_config
     from torch._inductor import config
     from torch._inductor.compile_fx import compile_fx, compile_fx_inner
 
     constants = _lifted(graph)
-    given = [*given, *constants]
-    inner: list[Any] = []
+    own, inner = [own_copy(tensor) for tensor in (*given, *constants)], []  # type: ignore[var-annotated]
 
     def keep(module: Any, inputs: Any, **options: Any) -> Any:
         inner.append(compile_fx_inner(module, inputs, **options))
         return inner[-1]
 
     with config.patch(size_asserts=False), autograd_config.patch(enable_autograd_cache=False):
-        whole: Any = compile_fx(graph, given, inner_compile=keep)
-    expected = list(whole(*given))
+        whole: Any = compile_fx(graph, [*given, *constants], inner_compile=keep)
+    expected = [*whole(*own), *own]
     bare = getattr(inner[-1], "current_callable", None) if inner else None
     if bare is not None:
-        got = bare(given[:])
+        own = [own_copy(tensor) for tensor in (*given, *constants)]
+        got = [*bare(own[:]), *own]
         same = len(got) == len(expected) and all(
             torch.allclose(a, b, rtol=0, atol=0, equal_nan=True) for a, b in zip(got, expected, strict=True)
         )

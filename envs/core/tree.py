@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from .tracing import row_by_row
+
 Tree = TypeVar("Tree")
 
 
@@ -46,7 +48,7 @@ def take(tree: Tree, rows: Tensor | int) -> Tree:
 def select(table: Tensor, rows: Tensor) -> Tensor:
     """The given rows (B,) of a table (N, ...) that is contiguous; bytes move eight at a time where they can."""
     width = table[0].numel()
-    if table.dtype != torch.uint8 or width % 8:
+    if table.dtype != torch.uint8 or width % 8 or not row_by_row(rows.device):  # generated code moves 32 by itself
         return table.index_select(0, rows)
     words = table.view(-1, width).view(torch.int64).index_select(0, rows)
     return words.view(torch.uint8).view(-1, *table.shape[1:])

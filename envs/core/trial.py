@@ -15,7 +15,8 @@ from ..checks.options import integer
 from ..drawing.choices import Choice
 from .actions import action_dtype, action_shape, bounds
 from .task import Observation, ProblemTask, Step, Task
-from .tree import where
+from .tracing import row_by_row
+from .tree import leaves, tree_map, where
 
 if TYPE_CHECKING:
     from ..drawing.canvas import Canvas
@@ -110,10 +111,13 @@ class Trial(Task[TrialState]):
         episode = state.episode + ended
         terminated = episode >= self.episodes
         again = ended & ~terminated  # the last episode's end stays visible
-        fresh = self.task.begin(state.problem, noise[:, self.task.step_noise :])
+        inner = step.state
+        if not row_by_row(again.device) or bool(again.any()):
+            fresh = self.task.begin(state.problem, noise[:, self.task.step_noise :])
+            inner = where(again, fresh, _carried(state, fresh, inner))
         following = TrialState(
             problem=state.problem,
-            inner=where(again, fresh, step.state),
+            inner=inner,
             elapsed=elapsed.masked_fill(ended, 0),
             episode=episode,
             previous_action=action,
@@ -163,6 +167,15 @@ class Trial(Task[TrialState]):
     def entries(self) -> list[str]:
         """The task's."""
         return self.task.entries()
+
+
+def _carried(state: TrialState, fresh: Any, after: Any) -> Any:
+    """A traced step's state, with the problem's own tensor in place of each copy that episodes begin with and keep."""
+
+    def own(new: Tensor, kept: Tensor, before: Tensor) -> Tensor:
+        return new if kept is before and any(new is part for part in leaves(state.problem)) else kept
+
+    return after if row_by_row(state.elapsed.device) else tree_map(own, fresh, after, state.inner)
 
 
 def _numbers(action: Tensor) -> str:

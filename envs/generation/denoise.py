@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ..checks.options import number
-from ..core.program import row_by_row
 from ..core.task import Step, Task
+from ..core.tracing import row_by_row
 from ..drawing.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
 from ..frozen.classifiers import classifier
 from ..frozen.generators import DENOISING_STEPS, diffusion

@@ -13,6 +13,7 @@ from ..checks.options import integer, number
 from ..core.task import ProblemTask, Step
 from ..drawing.canvas import ACCENT, GOOD, INK, MUTED, Canvas
 from ..drawing.choices import Choice
+from ..drawing.trails import in_order, written
 
 STRIDE = 0.1  # the longest step along each axis
 TRAIL = 16  # positions that a drawing shows
@@ -24,11 +25,13 @@ class PointGoalState:
 
     Attributes:
         goal: (B, 2) float32.
-        trail: (B, TRAIL, 2) float32 the last positions, the newest last; NaN before the start.
+        position: (B, 2) float32.
+        trail: (B, TRAIL, 2) float32 the last positions, a ring by time; NaN before the start.
         time: (B,) int64 steps taken.
     """
 
     goal: Tensor
+    position: Tensor
     trail: Tensor
     time: Tensor
 
@@ -77,38 +80,39 @@ class PointGoal(ProblemTask[PointGoalState, Tensor]):
     def begin(self, problem: Tensor, noise: Tensor) -> PointGoalState:
         """At the origin."""
         trail = problem.new_full((len(problem), TRAIL, 2), torch.nan)
-        trail[:, -1] = 0
-        return PointGoalState(problem, trail, torch.zeros_like(problem[:, 0], dtype=torch.int64))
+        trail[:, 0] = 0
+        return PointGoalState(
+            problem, torch.zeros_like(problem), trail, torch.zeros_like(problem[:, 0], dtype=torch.int64)
+        )
 
     def step(self, state: PointGoalState, action: Tensor, noise: Tensor) -> Step[PointGoalState]:
         """Moves, then pays the distance."""
-        position = state.trail[:, -1] + action
+        position, time = state.position + action, state.time + 1
         apart = position - state.goal
         distance = (apart[:, 0] * apart[:, 0] + apart[:, 1] * apart[:, 1]).sqrt()
-        trail = torch.cat([state.trail[:, 1:], position[:, None]], 1)
-        following = PointGoalState(state.goal, trail, state.time + 1)
+        following = PointGoalState(state.goal, position, written(state.trail, time, position), time)
         return Step(following, -distance, torch.zeros_like(distance, dtype=torch.bool), {"distance": distance})
 
     def observe(self, state: PointGoalState) -> Tensor:
         """The position, (B, 2)."""
-        return state.trail[:, -1]
+        return state.position
 
     def expert(self, state: PointGoalState) -> Tensor:
         """What is left of the way, at most a stride on each axis."""
-        return (state.goal - state.trail[:, -1]).clamp(-STRIDE, STRIDE)
+        return (state.goal - state.position).clamp(-STRIDE, STRIDE)
 
     def draw(self, state: PointGoalState, canvas: Canvas) -> None:
         """The plane with the goal as a ring, the start as a square and the last positions, the newest the largest."""
         if not canvas.spectator:
             return self.draw_seen(self.observe_one(state), canvas)
-        middle, position = canvas.width // 2, state.trail[-1]
+        middle, position = canvas.width // 2, state.position
         distance = float((position - state.goal).square().sum().sqrt())
         span = 1.2 * max(self.reach, float(position.abs().max()))
         side = min(canvas.width - 60, canvas.height - 150)
         area, limits = (middle - side // 2, 75, side, side), (-span, span, -span, span)
         canvas.text("Walk to the goal (hidden from the player)", (middle, 55), size=24, anchor="center")
         canvas.points([[0.0, 0.0]], area, [MUTED], 5, limits, "square")
-        canvas.points(state.trail[:-1], area, [ACCENT], 3, limits)
+        canvas.points(in_order(state.trail, state.time)[:-1], area, [ACCENT], 3, limits)
         canvas.points(position[None], area, [ACCENT], 7, limits)
         canvas.points(state.goal[None], area, [GOOD], 15, limits, "ring")
         line, centre = 75 + side + 25, (-1.0, 1.0, -1.0, 1.0)

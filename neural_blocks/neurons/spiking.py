@@ -167,24 +167,25 @@ def hodgkin_huxley(axon: Axon, current: Tensor) -> Axon:
     sodium = CONDUCTANCE["sodium"] * m**3 * h * (voltage - REVERSAL["sodium"])  # uA / cm^2
     potassium = CONDUCTANCE["potassium"] * n**4 * (voltage - REVERSAL["potassium"])
     leak = CONDUCTANCE["leak"] * (voltage - REVERSAL["leak"])
-    opening, closing = gate_rates(voltage)
-    gates = torch.stack(axon[1:])
-    gates = (1 - gates) * opening - gates * closing
-    return Axon((current - sodium - potassium - leak) / CAPACITANCE, *gates.unbind())
+    gates = [
+        (1 - gate) * opens - gate * closes for gate, (opens, closes) in zip((m, h, n), gate_rates(voltage), strict=True)
+    ]
+    return Axon((current - sodium - potassium - leak) / CAPACITANCE, *gates)
 
 
 def settled_axon(voltage: Tensor) -> Axon:
     """The axon held at that voltage (B,), in mV, with its gates where they settle."""
-    opening, closing = gate_rates(voltage)
-    return Axon(voltage, *(opening / (opening + closing)).unbind())
+    return Axon(voltage, *(opens / (opens + closes) for opens, closes in gate_rates(voltage)))
 
 
-def gate_rates(voltage: Tensor) -> tuple[Tensor, Tensor]:
-    """Opening and closing rates of the gates m, h and n, (3, B) each per millisecond, of voltages (B,) in mV."""
+def gate_rates(voltage: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Opening and closing rate of each gate, m, h and n, (B,) each per millisecond, of voltages (B,) in mV."""
     above = voltage + 65  # mV above rest
-    opening = [_linoid((above - 25) / 10), 0.07 * torch.exp(above / -20), 0.1 * _linoid((above - 10) / 10)]
-    closing = [4 * torch.exp(above / -18), torch.sigmoid((above - 30) / 10), 0.125 * torch.exp(above / -80)]
-    return torch.stack(opening), torch.stack(closing)
+    return [
+        (_linoid((above - 25) / 10), 4 * torch.exp(above / -18)),
+        (0.07 * torch.exp(above / -20), torch.sigmoid((above - 30) / 10)),
+        (0.1 * _linoid((above - 10) / 10), 0.125 * torch.exp(above / -80)),
+    ]
 
 
 def _linoid(x: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from palaestra.envs import BatchedEnv, ids, make_batched, make_sb3, make_task
+from palaestra.envs.adapters.in_two import InTwo
 from palaestra.envs.core.actions import random_action
 from palaestra.envs.core.execution import Captured, Compiled
 from palaestra.envs.core.program import Program
@@ -74,9 +75,10 @@ def test_a_captured_environment_plays_the_same_episodes(id):
 @each_id
 def test_a_traced_environment_plays_the_same_episodes(id):
     task = make_task(id)
-    env = BatchedEnv(task, BATCH, execution="compiled")
-    env._run = Program(env.advance, env.name, "aot_eager")
-    play(BatchedEnv(task, BATCH), env, min(12, task.horizon + 2))
+    for make in (Program, InTwo):
+        env = BatchedEnv(task, BATCH, execution="compiled")
+        env._run = make(env.advance, env.name, backend="aot_eager")
+        play(BatchedEnv(task, BATCH), env, min(12, task.horizon + 2))
 
 
 @each_id
@@ -92,10 +94,11 @@ def test_a_larger_compiled_function_traces_through_a_step(id):
 
 
 @pytest.mark.parametrize("mode", AutoresetMode)
-def test_every_autoreset_mode_holds_when_compiled_and_captured(walk, mode):
-    compiled = BatchedEnv(walk, BATCH, autoreset=mode, execution="compiled")
-    for other in (compiled, captured(walk, mode)):
-        play(BatchedEnv(walk, BATCH, autoreset=mode), other, 20, 1e-6)
+def test_every_autoreset_mode_holds_when_traced_and_captured(walk, mode):
+    in_two = BatchedEnv(walk, BATCH, autoreset=mode, execution="compiled")
+    in_two._run = InTwo(in_two.advance, in_two.name, "aot_eager")
+    for other in (in_two, captured(walk, mode)):
+        play(BatchedEnv(walk, BATCH, autoreset=mode), other, 20)
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("RepeatPrevious", 0.0), ("PointGoal", 1e-6)])

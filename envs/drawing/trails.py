@@ -1,0 +1,27 @@
+"""The last steps that a drawing shows, kept in a state as a ring: a step writes one place and moves nothing."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def written(trail: Tensor, time: Tensor, newest: Tensor) -> Tensor:
+    """The trail with its newest entry.
+
+    Args:
+        trail: (B, K, D), K a power of two; the entry of time t stands at t modulo K.
+        time: (B,) int64 the newest entry's.
+        newest: (B, D).
+
+    Returns:
+        (B, K, D).
+    """
+    length = trail.shape[1]
+    now = torch.arange(length, device=trail.device) == (time & length - 1)[:, None]  # (B, K)
+    return torch.where(now[..., None], newest[:, None], trail)
+
+
+def in_order(trail: Tensor, time: Tensor) -> Tensor:
+    """One environment's trail (K, D) with the newest entry, of time () int64, last."""
+    return trail.roll(-1 - int(time) % len(trail), 0)
