@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import gymnasium.spaces as spaces
 import numpy as np
@@ -11,10 +11,9 @@ from torch import Tensor
 
 from ..checks.options import choice, flag, number
 from ..core.splits import SPLITS
-from ..core.task import Step, Task
-from ..core.tree import select
-from ..drawing.canvas import MUTED, Canvas
-from ..drawing.choices import Choice, numbered
+from ..core.task import Step
+from ..drawing.canvas import Canvas
+from .bandit import BanditState, ClassificationBandit
 from .images import load_images
 
 CLASSES = ["low: 0 to 4", "high: 5 to 9"]
@@ -26,20 +25,7 @@ EVEN = 0.5
 GROUPS = [f"{kind}_on_{ground}" for kind in ("low", "high") for ground in BACKGROUNDS]
 
 
-@dataclass(frozen=True)
-class GroupsState:
-    """Which image is shown, and what was guessed.
-
-    Attributes:
-        index: (B,) int64 the image's row.
-        guess: (B,) int64 the class named, -1 before the guess.
-    """
-
-    index: Tensor
-    guess: Tensor
-
-
-class Groups(Task[GroupsState]):
+class Groups(ClassificationBandit):
     """Tell low digits from high ones while the background tempts.
 
     A digit lies on stripes. In training low digits lie on rows and high ones on columns, but for a few; elsewhere both
@@ -70,16 +56,11 @@ class Groups(Task[GroupsState]):
 
     variants = ({"split": "test"}, {"balance": True}, {"agreement": 0.8})
 
-    horizon = 1
-    reset_noise = 2
-    images: Tensor
-    labels: Tensor
     grounds: Tensor
     first: Tensor
     count: Tensor
 
     def __init__(self, *, agreement: float = 0.95, balance: bool = False, split: str = "train") -> None:
-        super().__init__()
         number("Groups: agreement", agreement, 0.5, 1)
         self.balance = flag("Groups: balance", balance)
         choice("Groups: split", split, SPLITS)
@@ -93,69 +74,34 @@ class Groups(Task[GroupsState]):
             number("Groups: agreement with balance", agreement, 0.5, 0.999)
         stripes = np.zeros((2, 1, 8, 8), np.uint8)
         stripes[0, :, 1::2], stripes[1, :, :, 1::2] = INK, INK
-        buffers = {
-            "images": np.maximum(images, stripes[grounds]),
-            "labels": labels,
-            "grounds": grounds,
-            "first": count.cumsum() - count,
-            "count": count,
-        }
-        for name, values in buffers.items():
+        inputs = torch.from_numpy(np.maximum(images, stripes[grounds]))
+        super().__init__(inputs, torch.from_numpy(labels), CLASSES, spaces.Box(0, 255, images.shape[1:], np.uint8))
+        self.reset_noise = 2 if balance else 1
+        for name, values in {"grounds": grounds, "first": count.cumsum() - count, "count": count}.items():
             self.register_buffer(name, torch.from_numpy(values), persistent=False)
-        self.observation_space = spaces.Box(0, 255, images.shape[1:], np.uint8)
-        self.action_space = spaces.Discrete(len(CLASSES))
 
-    def reset(self, noise: Tensor) -> GroupsState:
+    def reset(self, noise: Tensor) -> BanditState:
         """An image drawn uniformly, or from a group drawn uniformly."""
-        index = (noise[:, 0] * len(self.labels)).long()
-        if self.balance:
-            group = (noise[:, 1] * len(GROUPS)).long()
-            index = self.first[group] + (noise[:, 0] * self.count[group]).long()
-        return GroupsState(index, torch.full_like(index, -1))
+        if not self.balance:
+            return super().reset(noise)
+        group = (noise[:, 1] * len(GROUPS)).long()
+        index = self.first[group] + (noise[:, 0] * self.count[group]).long()
+        return BanditState(index, torch.full_like(index, -1))
 
-    def step(self, state: GroupsState, action: Tensor, noise: Tensor) -> Step[GroupsState]:
+    def step(self, state: BanditState, action: Tensor, noise: Tensor) -> Step[BanditState]:
         """Judges the guess, for its group too."""
-        label = self.labels[state.index]
-        group, correct = 2 * label + self.grounds[state.index], (label == action).float()
-        each = {name: correct.masked_fill(group != k, torch.nan) for k, name in enumerate(GROUPS)}
-        ended = torch.ones_like(label, dtype=torch.bool)
-        return Step(GroupsState(state.index, action), correct, ended, {"accuracy": correct, **each})
+        step = super().step(state, action, noise)
+        group = 2 * self.labels[state.index] + self.grounds[state.index]
+        each = {name: step.reward.masked_fill(group != k, torch.nan) for k, name in enumerate(GROUPS)}
+        return replace(step, metrics=step.metrics | each)
 
     def summarise(self, metrics: dict[str, float]) -> dict[str, float]:
         """The means with the worst group's accuracy; without it where a group was not met."""
         return metrics | ({"worst": min(metrics[name] for name in GROUPS)} if metrics.keys() >= set(GROUPS) else {})
 
-    def observe(self, state: GroupsState) -> Tensor:
-        """The image, (B, 1, 8, 8)."""
-        return select(self.images, state.index)
-
-    def expert(self, state: GroupsState) -> Tensor:
-        """The class."""
-        return self.labels[state.index]
-
-    def draw(self, state: GroupsState, canvas: Canvas) -> None:
-        """The image; then the guess, its verdict and the group."""
-        if not canvas.spectator or int(state.guess) < 0:
-            return self.draw_seen(self.observe_one(state), canvas)
-        label, ground = int(self.labels[state.index]), int(self.grounds[state.index])
-        guess, middle = int(state.guess), canvas.width // 2
-        canvas.image(self.images[state.index], (middle - 140, 30, 280, 280))
-        canvas.verdict(guess == label, (middle - 180, 335, 360, 85))
-        canvas.text(f"guess: {CLASSES[guess]}", (middle, 360), size=26, anchor="center")
-        canvas.text(f"truth: {CLASSES[label]}", (middle, 395), size=26, anchor="center")
-        told = f"group: {CLASSES[label].split(':')[0]} digit on {BACKGROUNDS[ground]}"
-        canvas.text(told, (middle, 450), size=24, colour=MUTED, anchor="center")
-
-    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
-        """The image and the two classes."""
-        middle = canvas.width // 2
-        canvas.image(observation, (middle - 140, 30, 280, 280))
-        canvas.text("Is the digit low or high? Mind the digit alone", (middle, 350), size=26, anchor="center")
-        canvas.cards([f"{k}  {name}" for k, name in enumerate(CLASSES)], (40, 385, canvas.width - 80, 70))
-
-    def choices(self) -> list[Choice]:
-        """0 for low, 1 for high."""
-        return numbered(CLASSES)
+    def draw_input(self, example: Tensor, area: tuple[int, int, int, int], canvas: Canvas) -> None:
+        """The image, each pixel a square."""
+        canvas.image(example, area)
 
 
 def _grounds(labels: np.ndarray, agreement: float) -> np.ndarray:

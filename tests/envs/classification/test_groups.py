@@ -34,17 +34,17 @@ def test_the_digit_lies_on_its_stripes():
     task = make_task(ID)
     images, digits, _ = load_images("digits", "train", None)
     assert sorted(task.labels.tolist()) == sorted((digits >= 5).astype(int).tolist())
-    rows = task.images[task.grounds == 0][:, 0]
+    rows = task.inputs[task.grounds == 0][:, 0]
     assert (rows[:, 1::2] >= INK).all()
-    columns = task.images[task.grounds == 1][:, 0]
+    columns = task.inputs[task.grounds == 1][:, 0]
     assert (columns[:, :, 1::2] >= INK).all()
-    assert int((task.images.numpy() > INK).sum()) == int((images > INK).sum())  # brighter ink shines through
+    assert int((task.inputs.numpy() > INK).sum()) == int((images > INK).sum())  # brighter ink shines through
 
 
 @pytest.mark.parametrize("balance", [False, True])
 def test_groups_are_drawn_by_their_size_or_evenly(balance):
     task = make_task(ID, balance=balance)
-    state = task.reset(torch.rand(40_000, 2, generator=torch.Generator().manual_seed(0)))
+    state = task.reset(torch.rand(40_000, task.reset_noise, generator=torch.Generator().manual_seed(0)))
     group = 2 * task.labels[state.index] + task.grounds[state.index]
     share = torch.bincount(group, minlength=4) / len(group)
     expected = torch.full((4,), 0.25) if balance else task.count / task.count.sum()
