@@ -65,6 +65,8 @@ CLAIMS = (
     Claim("calibrate", "score", ">=", 0.9),
     Claim("dose", "excess", "<=", 0.02, agent="behaviour_cloning"),
     Claim("dose-few", "excess", ">=", 0.05, agent="behaviour_cloning"),
+    Claim("shift", "score", ">=", 0.8, agent="dagger"),
+    Claim("shift", "score", "<=", 0.5, "memory=null", agent="dagger"),
     Claim("abstain", "score", ">=", 0.7, agent="behaviour_cloning"),
     Claim("groups", "worst", ">=", 0.75, agent="behaviour_cloning"),
     Claim("groups-tempting", "worst", "<=", 0.65, agent="behaviour_cloning"),
