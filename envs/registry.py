@@ -30,6 +30,8 @@ OWN = {
     "palaestra/Recall-v0": "sequence.recall:Recall",
     "palaestra/Translate-v0": "sequence.translate:Translate",
     "palaestra/Text-v0": "language.text:Text",
+    "palaestra/Cloze-v0": "language.cloze:Cloze",
+    "palaestra/SentencePair-v0": "language.sentence_pair:SentencePair",
     "palaestra/AttackDefend-v0": "adversarial.attack_defend:AttackDefend",
     "palaestra/GANGame-v0": "adversarial.gan_game:GANGame",
     "palaestra/Evade-v0": "adversarial.evade:Evade",
