@@ -78,7 +78,6 @@ CLAIMS = (
     Claim("translate", "bleu", ">=", 0.95, agent="behaviour_cloning", steps=100_000),
     Claim("translate", "bleu", "<=", 0.5, "encoder=seq2seq_bottleneck", agent="behaviour_cloning", steps=100_000),
     Claim("translate-longer", "bleu", ">=", 0.7, agent="behaviour_cloning"),
-    Claim("text", "bits", "<=", 2.79),  # a Markov model of order 2 needs 2.80
     Claim("cloze", "score", ">=", 0.9),
     Claim("sentence-pair", "score", ">=", 0.9),
     Claim("lif-neuron", "score", ">=", 0.8),
