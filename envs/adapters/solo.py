@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import gymnasium.spaces as spaces
 import numpy as np
@@ -46,7 +46,7 @@ class Solo:
         step = self._play.outputs
         self._observe = _reader(self.batch.observation, self._observation_space)
         self._reward, self._terminated, self._truncated = (
-            memoryview(part.numpy()) for part in (step.reward, step.terminated, step.truncated)
+            cast(Any, memoryview(part.numpy())) for part in (step.reward, step.terminated, step.truncated)
         )
         self._metrics = [(name, part.numpy()) for name, part in step.metrics.items()]
         self._given, self._discrete = self.action.numpy(), isinstance(self._action_space, spaces.Discrete)

@@ -122,7 +122,7 @@ def _generated(graph: Any, given: Flat) -> Callable[[Flat], Any]:
     from torch._inductor.compile_fx import compile_fx, compile_fx_inner
 
     constants = _lifted(graph)
-    own, inner = [own_copy(tensor) for tensor in (*given, *constants)], []  # type: ignore[var-annotated]
+    own, inner = [own_copy(tensor) for tensor in (*given, *constants)], []
 
     def keep(module: Any, inputs: Any, **options: Any) -> Any:
         inner.append(compile_fx_inner(module, inputs, **options))

@@ -11,6 +11,7 @@ from torch import Tensor
 from .tracing import row_by_row
 
 Tree = TypeVar("Tree")
+FEW = 512  # rows, below which a generated program loses more by a change of dtype, a call of its own, than it gains
 
 
 def tree_map(function: Callable[..., Any], first: Tree, *rest: Tree) -> Tree:
@@ -46,9 +47,10 @@ def take(tree: Tree, rows: Tensor | int) -> Tree:
 
 
 def select(table: Tensor, rows: Tensor) -> Tensor:
-    """The given rows (B,) of a table (N, ...) that is contiguous; bytes move eight at a time where they can."""
+    """The given rows (B,) of a table (N, ...) that is contiguous; bytes move eight at a time where that pays."""
     width = table[0].numel()
-    if table.dtype != torch.uint8 or width % 8 or not row_by_row(rows.device):  # generated code moves 32 by itself
+    few = len(rows) < FEW and not row_by_row(rows.device)
+    if table.dtype != torch.uint8 or width % 8 or few:
         return table.index_select(0, rows)
     words = table.view(-1, width).view(torch.int64).index_select(0, rows)
     return words.view(torch.uint8).view(-1, *table.shape[1:])
