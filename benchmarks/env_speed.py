@@ -111,6 +111,15 @@ def report(rows: dict[tuple[str, int], dict[str, Any]]) -> str:
     return "\n".join(lines) + f"\n\nLoad of the machine while it was measured: {min(loads)} to {max(loads)}.\n"
 
 
+def keep(row: dict[str, Any]) -> None:
+    """Writes a row among those of other ids and sizes."""
+    kept = RESULTS / "env_speed.json"
+    rows = {(one["id"], one["size"]): one for one in json.loads(kept.read_text())} if kept.exists() else {}
+    rows[row["id"], row["size"]] = row
+    kept.write_text(json.dumps(list(rows.values()), indent=1) + "\n")
+    (RESULTS / "env_speed.md").write_text(HEADING + report(rows))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -120,14 +129,11 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", choices=SIZES, default=SIZES, help="how many environments")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    kept = RESULTS / "env_speed.json"
-    rows = {(row["id"], row["size"]): row for row in json.loads(kept.read_text())} if kept.exists() else {}
     for id in arguments.ids or envs.ids():
         for size in arguments.sizes:
-            rows[id, size] = measure(id, size, arguments.seconds)
-            print(f"{id:34}{size:>7,}  {told(rows[id, size])}", flush=True)
-            kept.write_text(json.dumps(list(rows.values()), indent=1) + "\n")
-            (RESULTS / "env_speed.md").write_text(HEADING + report(rows))
+            row = measure(id, size, arguments.seconds)
+            print(f"{id:34}{size:>7,}  {told(row)}", flush=True)
+            keep(row)
 
 
 if __name__ == "__main__":

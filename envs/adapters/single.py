@@ -27,7 +27,7 @@ class SingleEnv(gymnasium.Env[Any, Any]):
     Args:
         task: the rules.
         render_mode: None, "rgb_array" (frames of (480, 480, 3) uint8) or "human" (a window).
-        execution: "eager", or "compiled": steps and resets as programs that work in place, a hundred times as fast. The
+        execution: "eager", or "compiled": steps and resets as programs that work in place, 15 to 100 times as fast. The
             first step and the first reset without a seed take seconds to compile.
 
     Raises:
