@@ -51,7 +51,8 @@ def main() -> None:
         say(f"palaestra: {told}", error=True)
         code = 2
     except (InvalidInput, OSError) as error:
-        say(f"palaestra: {error}", error=True)
+        if _speaks(error):
+            say(f"palaestra: {error}", error=True)
         code = 2
     except NotImplementedError as error:  # NoExpert, without importing torch for its name
         say(f"palaestra: {error}", error=True)
@@ -60,6 +61,14 @@ def main() -> None:
         say("palaestra: stopped", error=True)
         code = 130
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _speaks(error: Exception) -> bool:
+    """Whether this process says what went wrong: all that were started together fail alike, unless one was lost.
+
+    Process 1 then speaks too, in case that it was process 0.
+    """
+    return int(os.environ.get("RANK", "0")) <= (type(error).__name__ == "Lost")
 
 
 if __name__ == "__main__":

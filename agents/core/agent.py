@@ -22,6 +22,7 @@ from ...neural_blocks.registry import refuse_imports
 from .checkpoint import fingerprint, not_finite, read_checkpoint, require_dtypes, write_checkpoint
 from .config import AgentConfig
 from .described_spaces import describe, tensors_of
+from .processes import ALONE, Processes
 from .randomness import Randomness
 
 Memory = tuple[Tensor, ...]
@@ -48,6 +49,8 @@ class Agent(ABC):
         observation_spaces: the kinds it can see; `Space` stands for all of them.
         action_spaces: the kinds it can act in.
         for_learning: parts of its state that only learning needs.
+        in_processes: whether several processes can train it together, see `join`.
+        processes: those that train it.
         steps: environment steps learned from so far.
     """
 
@@ -55,6 +58,8 @@ class Agent(ABC):
     Config: ClassVar[type[AgentConfig]] = AgentConfig
     backend: ClassVar[str] = "inductor"  # of torch.compile
     for_learning: ClassVar[tuple[str, ...]] = ()
+    in_processes: ClassVar[bool] = False
+    processes: Processes = ALONE
     observation_spaces: ClassVar[tuple[type[spaces.Space[Any]], ...]] = (
         spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Dict,
     )  # fmt: skip
@@ -90,6 +95,25 @@ class Agent(ABC):
 
     def build(self) -> None:  # noqa: B027
         """Makes networks and optimisers; the global random state is the agent's own while it runs."""
+
+    def join(self, processes: Processes) -> None:
+        """Learns, from its first step on, together with the same agent in other processes.
+
+        What is learned is what one process with all their environments learns, but for rounding; its steps and its
+        saved state are those of the whole. `learn`, `save` and `state_dict` are then called by all of them.
+
+        Raises:
+            InvalidInput: an agent that learns in one process only, or that is not run eagerly.
+        """
+        if processes.size > 1 and not self.in_processes:
+            raise InvalidInput(f"{self.name}: learns in one process; got {processes.size}")
+        if processes.size > 1 and self.execution != "eager":
+            raise InvalidInput(
+                f"{self.name}: execution must be 'eager' in several processes, whose shares of a minibatch are of "
+                f"changing size; got {self.execution!r}"
+            )
+        self.processes = processes
+        self.randomness = Randomness(self.randomness.seed, self.device, processes.rank)
 
     def initial_memory(self, num_envs: int) -> Memory:
         """The memory of B fresh episodes; empty for an agent without one."""
@@ -210,7 +234,8 @@ class Agent(ABC):
             "state": {name: part for name, part in state.items() if whole or name not in self.for_learning},
             "extra": extra,
         }
-        write_checkpoint(path, content)
+        if self.processes.leads:
+            write_checkpoint(path, content)
 
     def _spaces(self) -> dict[str, str]:
         return {"observation": fingerprint(self.observation_space), "action": fingerprint(self.action_space)}

@@ -14,6 +14,7 @@ from torch import Tensor
 from ...envs.core.noise import bits, keys, uniform
 
 ACT, ORDER, REPLAY, EXPERT, UPDATE = range(11, 16)  # purposes, apart from those of environments
+BY_ROW = (ACT, EXPERT)  # those of which each environment has its own draws
 PURPOSES = {ACT: "act", ORDER: "order", REPLAY: "replay", EXPERT: "expert", UPDATE: "update"}
 AHEAD = 8192  # uniforms drawn ahead, at most
 HALF = 31  # bits of a whole number
@@ -25,8 +26,9 @@ class Stream:
     While nobody traces or captures it, a block of draws is hashed ahead; that changes the speed, never a number.
     """
 
-    def __init__(self, seed: Tensor, purpose: int) -> None:
+    def __init__(self, seed: Tensor, purpose: int, rank: int = 0) -> None:
         self._key = keys(seed, purpose)  # ()
+        self._rank = rank
         self._rows = keys(self._key.reshape(1), 0)  # (B,) the key of each row, for as many as were ever asked for
         self.counter = torch.zeros_like(seed)  # () draws made before the block
         self._block: Tensor | None = None  # (K, B, width)
@@ -40,6 +42,8 @@ class Stream:
 
     def row_keys(self, rows: int) -> Tensor:
         """(rows,) int64 keys."""
+        if self._rank:
+            return keys(self._key + self._rank * rows + torch.arange(rows, device=self._key.device), 0)
         if len(self._rows) < rows:
             self._rows = keys(self._key + torch.arange(rows, device=self._key.device), 0)
         return self._rows[:rows]
@@ -81,17 +85,19 @@ class Randomness:
     Args:
         seed: a whole number; it is told apart from every other one modulo 2**64.
         device: where the numbers are drawn.
+        rank: of this process among those that share a batch of environments: where B rows are asked for, those of the
+            environments are rows rank B to (rank + 1) B - 1 of the whole. All else is drawn alike by every process.
 
     Attributes:
         ahead: hash blocks of draws ahead, which pays where each kernel costs a call; off while draws are traced into a
             compiled function or captured in a graph.
     """
 
-    def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
-        self.seed, self.device = seed, torch.device(device)
+    def __init__(self, seed: int, device: torch.device | str = "cpu", rank: int = 0) -> None:
+        self.seed, self.device, self.rank = seed, torch.device(device), rank
         self.ahead = self.device.type == "cpu"
         start = torch.tensor((seed + 2**63) % 2**64 - 2**63, device=self.device)
-        self._streams = {purpose: Stream(start, purpose) for purpose in PURPOSES}
+        self._streams = {purpose: Stream(start, purpose, rank if purpose in BY_ROW else 0) for purpose in PURPOSES}
 
     def uniform(self, purpose: int, rows: int, width: int) -> Tensor:
         """float32 uniforms in [0, 1), (rows, width); row i is the same whatever the number of rows."""
@@ -121,7 +127,7 @@ class Randomness:
 
     def copy(self) -> Randomness:
         """One that goes on where this one stands, and leaves this one alone."""
-        twin = Randomness(self.seed, self.device)
+        twin = Randomness(self.seed, self.device, self.rank)
         twin.load_state_dict(self.state_dict())
         return twin
 
@@ -133,6 +139,6 @@ class Randomness:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues exactly where a saved one stood, on whatever device that was."""
         if state["seed"] != self.seed:
-            self.__init__(state["seed"], self.device)  # type: ignore[misc]
+            self.__init__(state["seed"], self.device, self.rank)  # type: ignore[misc]
         for name, counter in zip(PURPOSES.values(), self.counters, strict=True):
             counter.copy_(state[name])

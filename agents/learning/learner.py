@@ -32,6 +32,10 @@ class Learner(Agent):
     _env: BatchedEnvironment | None = None
     _iterations: Iterations | None = None
 
+    def whole(self, env: BatchedEnvironment) -> int:
+        """How many environments it learns in: those of all processes."""
+        return env.num_envs * self.processes.size
+
     def enter(self, env: BatchedEnvironment, steps: int) -> bool:
         """Goes on learning in these environments as they stand; those that were never reset are.
 
@@ -43,7 +47,7 @@ class Learner(Agent):
             Whether they are others than before, or other in number: what the agent remembers of them is void.
         """
         self.attach(env, steps)
-        before, self.statistics = self.statistics, continued_statistics(self.statistics, env)
+        before, self.statistics = self.statistics, continued_statistics(self.statistics, env, self.processes)
         if env is not self._env:
             self._env, self._iterations = env, None
             self.prepare(env)
@@ -101,7 +105,7 @@ class Learner(Agent):
         super().load_state_dict(state)
         self.statistics = self._env = self._iterations = None
         if state["episodes"] is not None:
-            self.statistics = restored(state["episodes"], self.device)
+            self.statistics = restored(state["episodes"], self.device, self.processes)
 
 
 @contextmanager

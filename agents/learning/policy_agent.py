@@ -65,11 +65,15 @@ class PolicyAgent(Learner):
         """Uniforms for one action of each environment, (B, noise)."""
         return self.randomness.uniform(ACT, num_envs, self.policy.noise)
 
-    def minimise(self, loss: Tensor) -> Tensor:
-        """One step of the optimiser; returns the gradient's norm before it was scaled down."""
+    def minimise(self, loss: Tensor, *numbers: Tensor) -> Tensor:
+        """One step of the optimiser; returns the gradient's norm before it was scaled down.
+
+        With several processes the gradient is the sum of theirs, and so is, from then on, each of the numbers.
+        """
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()
+        self.processes.add([*(one.grad for one in self.parameters if one.grad is not None), *numbers])
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm, foreach=True)
         self.optimiser.step()
         return norm
@@ -86,7 +90,7 @@ class PolicyAgent(Learner):
             "network": self.network.state_dict(),
             "policy": self.policy.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "memory": list(self.memory),
+            "memory": [self.processes.gather(part) for part in self.memory],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -95,4 +99,4 @@ class PolicyAgent(Learner):
         self.network.load_state_dict(state["network"])
         self.policy.load_state_dict(state["policy"])
         optimisers.restore(self.optimiser, state["optimiser"])
-        self.memory = tuple(part.to(self.device) for part in state["memory"])
+        self.memory = tuple(self.processes.own(part.to(self.device)) for part in state["memory"])

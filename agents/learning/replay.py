@@ -11,6 +11,7 @@ from torch import Tensor
 from ...envs.core.task import Observation
 from ...envs.core.tree import leaves, tree_map
 from ..core.agent import Memory
+from ..core.processes import ALONE, Processes
 from ..core.randomness import REPLAY, Randomness
 
 
@@ -53,6 +54,7 @@ class Batch:
         next_observation: (T, N, ...) what each step led to; where T = 1, what the last of the n steps led to.
         last: (T, N) int64, where in the sequence the sum ends.
         memory: before the first step, each part (N, ...).
+        weight: (N,) of each sequence in a mean over the batches of all processes; None where there is one.
     """
 
     observation: Observation
@@ -63,6 +65,7 @@ class Batch:
     next_observation: Observation
     last: Tensor
     memory: Memory
+    weight: Tensor | None = None
 
 
 def n_step(reward: Tensor, ended: Tensor, gamma: float, steps: int) -> tuple[Tensor, Tensor]:
@@ -96,18 +99,23 @@ class Replay:
     Where it stands is counted on the device, so that writing and drawing can be captured in a graph.
 
     Args:
-        capacity: transitions to keep, over all environments: B L of them, L being a multiple of `chunk`, but not 0.
+        capacity: transitions to keep, over the environments of all processes; L is a multiple of `chunk`, but not 0.
         num_envs: B.
         device: where everything lives.
         chunk: steps of the sequences that `sequences` draws; the memory before each of them is kept.
+        processes: those that learn together. Each keeps the steps of its own B environments. All draw the same from
+            what all of them keep, so together they draw what one process would, and each gets what lies in its own.
 
     Attributes:
         written: () int64 steps ever written.
     """
 
-    def __init__(self, capacity: int, num_envs: int, device: torch.device, chunk: int = 1) -> None:
-        self.num_envs, self.device, self.chunk = num_envs, device, chunk
-        self.length = max(1, capacity // (num_envs * chunk)) * chunk  # L
+    def __init__(
+        self, capacity: int, num_envs: int, device: torch.device, chunk: int = 1, processes: Processes = ALONE
+    ) -> None:
+        self.num_envs, self.device, self.chunk, self.processes = num_envs, device, chunk, processes
+        self.whole = num_envs * processes.size
+        self.length = max(1, capacity // (self.whole * chunk)) * chunk  # L
         self.written = torch.zeros((), dtype=torch.int64, device=device)
         self._steps: Any = None  # a Transition of (L, B, ...)
         self._memories: Memory = ()  # (L / chunk, B, ...)
@@ -166,7 +174,8 @@ class Replay:
         """
         kept = self._kept()
         oldest = self.written - kept
-        drawn = randomness.integers(REPLAY, 1, size, kept * self.num_envs)[0]
+        drawn = randomness.integers(REPLAY, 1, size, kept * self.whole)[0]
+        drawn, weight = self.processes.columns(drawn, self.num_envs)
         age, env = drawn // self.num_envs, drawn % self.num_envs  # (N,), (N,)
         time = age + torch.arange(steps, device=self.device).unsqueeze(1)  # (n, N), counted from the oldest
         newest = time >= kept - 1
@@ -178,7 +187,8 @@ class Replay:
         observation, start, action = self._rows((stored.observation, stored.start, stored.action), first, env)
         following = self._rows(stored.next_observation, final, env)
         discount = gamma ** (last[:1] + 1).to(total.dtype) * ~terminated.gather(0, last[:1])
-        return Batch(observation, start, action, total[:1], discount, following, torch.zeros_like(last[:1]), ())
+        none = torch.zeros_like(last[:1])
+        return Batch(observation, start, action, total[:1], discount, following, none, (), weight)
 
     def sequences(self, size: int, gamma: float, steps: int, randomness: Randomness) -> Batch:
         """Whole sequences of `chunk` steps, uniformly and with replacement, with the memory before each.
@@ -191,8 +201,9 @@ class Replay:
             steps: n; a sum ends with its sequence.
             randomness: of the choice.
         """
-        whole = self._kept() // self.chunk * self.num_envs
+        whole = self._kept() // self.chunk * self.whole
         chosen = randomness.integers(REPLAY, 1, size, whole)[0]
+        chosen, weight = self.processes.columns(chosen, self.num_envs)
         part, env = chosen // self.num_envs, chosen % self.num_envs  # (N,), (N,)
         slot = part * self.chunk + torch.arange(self.chunk, device=self.device).unsqueeze(1)  # (T, N)
         drawn = self._rows(self._steps, slot, env)
@@ -201,7 +212,7 @@ class Replay:
         discount = gamma ** taken.to(total.dtype) * ~drawn.terminated.gather(0, last)
         memory = self._rows(self._memories, part, env)
         return Batch(
-            drawn.observation, drawn.start, drawn.action, total, discount, drawn.next_observation, last, memory
+            drawn.observation, drawn.start, drawn.action, total, discount, drawn.next_observation, last, memory, weight
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -210,14 +221,15 @@ class Replay:
         Within an episode what a step led to is what the next one acted on: it is kept where an episode ended, and for
         the newest step.
         """
-        state = {"num_envs": self.num_envs, "written": self.written.clone(), "steps": None, "memories": []}
+        state = {"num_envs": self.whole, "written": self.written.clone(), "steps": None, "memories": []}
         kept = int(self._kept())
         if self._steps is None:
             return state
-        steps = tree_map(lambda tensor: tensor[:kept].clone(), vars(self._steps))
+        steps = self.processes.gather(tree_map(lambda tensor: tensor[:kept].clone(), vars(self._steps)), 1)
         final = self._final(steps["terminated"] | steps["truncated"])
         steps["next_observation"] = tree_map(lambda part: part[final], steps["next_observation"])
-        return state | {"steps": steps, "memories": [part[: kept // self.chunk].clone() for part in self._memories]}
+        memories = [self.processes.gather(part[: kept // self.chunk].clone(), 1) for part in self._memories]
+        return state | {"steps": steps, "memories": memories}
 
     def _final(self, done: Tensor) -> Tensor:
         """(K, B) bool of the kept steps: no kept step acts on what this one led to."""
@@ -246,5 +258,6 @@ class Replay:
         for whole_part, ends in zip(leaves(following), leaves(steps["next_observation"]), strict=True):
             whole_part[final] = ends.to(self.device)
         steps["next_observation"] = following
-        self._steps = Transition(**tree_map(fill(self.length), steps))
-        self._memories = tuple(map(fill(self.length // self.chunk), state["memories"]))
+        self._steps = Transition(**tree_map(fill(self.length), self.processes.own(steps, 1)))
+        memories = (self.processes.own(part, 1) for part in state["memories"])
+        self._memories = tuple(map(fill(self.length // self.chunk), memories))

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...envs.core.protocol import BatchedEnvironment
 from ...neural_blocks.errors import Diverged
 from ..core.agent import Report
+from ..core.processes import ALONE, Processes
 
 WINDOW = 100  # episodes that a reported return is a mean of, at least
 
@@ -37,6 +38,11 @@ class Outcomes(Protocol):
 class EpisodeStatistics:
     """Returns and lengths of the episodes that end, kept on the device and read once per iteration.
 
+    Args:
+        num_envs: B, environments of this process.
+        device: where they are kept.
+        processes: those whose episodes count.
+
     Attributes:
         running: (2, B) return and length of the current episodes.
         recent: of the last iterations, as many as 100 episodes ended in: their returns and lengths, each summed, and
@@ -44,19 +50,23 @@ class EpisodeStatistics:
         iterations: reports made so far.
     """
 
-    def __init__(self, num_envs: int, device: torch.device) -> None:
+    def __init__(self, num_envs: int, device: torch.device, processes: Processes = ALONE) -> None:
+        self.processes = processes
         self.running = torch.zeros(2, num_envs, dtype=torch.float32, device=device)
         self.recent: list[tuple[float, float, float]] = []
         self.iterations = 0
 
     def gather(self, rollout: Outcomes, losses: dict[str, Tensor]) -> Numbers:
-        """The numbers of an iteration, left on the device."""
+        """The numbers of an iteration, left on the device; losses are those of all processes already."""
         gained = torch.stack([rollout.reward, torch.ones_like(rollout.reward)])  # (2, T, B)
         closed = rollout.done.flip(0).cumsum(0).flip(0) > 0  # (T, B) the step's episode ends within the rollout
         ended = (gained * closed).sum(1) + self.running * closed[0]  # (2, B)
         self.running = (gained * ~closed).sum(1) + self.running * ~closed[0]
-        metrics = {name: torch.nanmean(values) for name, values in rollout.metrics.items()}
         total = torch.cat([ended.sum(1), rollout.done.sum(dtype=ended.dtype).reshape(1)])
+        sums = [values.nansum() for values in rollout.metrics.values()]
+        counts = [(~values.isnan()).sum(dtype=ended.dtype) for values in rollout.metrics.values()]
+        self.processes.add([total, *sums, *counts])
+        metrics = {name: sums[k] / counts[k] for k, name in enumerate(rollout.metrics)}
         return total, metrics, losses
 
     def report(self, steps: int, numbers: Numbers) -> Report:
@@ -88,19 +98,23 @@ class EpisodeStatistics:
 
 
 def saved(statistics: EpisodeStatistics) -> dict[str, Tensor]:
-    """Tensors for a checkpoint."""
-    return {"running": statistics.running.clone(), "recent": torch.tensor(statistics.recent, dtype=torch.float64)}
+    """Tensors for a checkpoint, of the environments of all processes."""
+    running = statistics.processes.gather(statistics.running.clone(), 1)
+    return {"running": running, "recent": torch.tensor(statistics.recent, dtype=torch.float64)}
 
 
-def restored(state: dict[str, Tensor], device: torch.device) -> EpisodeStatistics:
+def restored(state: dict[str, Tensor], device: torch.device, processes: Processes = ALONE) -> EpisodeStatistics:
     """Statistics that go on from `saved` ones."""
-    statistics = EpisodeStatistics(state["running"].shape[1], device)
-    statistics.running = state["running"].to(device)
+    running = processes.own(state["running"].to(device), 1)
+    statistics = EpisodeStatistics(running.shape[1], device, processes)
+    statistics.running = running
     statistics.recent = [tuple(sums) for sums in state["recent"].tolist()]
     return statistics
 
 
-def continued_statistics(statistics: EpisodeStatistics | None, env: BatchedEnvironment) -> EpisodeStatistics:
+def continued_statistics(
+    statistics: EpisodeStatistics | None, env: BatchedEnvironment, processes: Processes = ALONE
+) -> EpisodeStatistics:
     """The statistics with which learning goes on in environments as they stand; fresh ones for another number of them.
 
     Environments that were never reset are.
@@ -108,6 +122,6 @@ def continued_statistics(statistics: EpisodeStatistics | None, env: BatchedEnvir
     if not env.started:
         env.reset()
     if statistics is None or statistics.running.shape[1] != env.num_envs:
-        statistics = EpisodeStatistics(env.num_envs, env.device)
+        statistics = EpisodeStatistics(env.num_envs, env.device, processes)
     statistics.running = statistics.running * ~env.episode_start  # someone may have reset them
     return statistics

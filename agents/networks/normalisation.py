@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...envs.core.task import Observation
 from ...envs.core.tree import leaves, tree_map
+from ..core.processes import ALONE, Processes
 
 CLIP = 10.0  # what is normalised stays within this many deviations
 LEAST = 1e-8  # variance that is added, so that a constant does not blow up
@@ -34,10 +35,14 @@ class Moments(nn.Module):
         self.register_buffer("count", torch.zeros(()))
 
     @torch.no_grad()
-    def update(self, values: Tensor) -> None:
-        """Takes in values (N, *shape)."""
-        number = len(values)
+    def update(self, values: Tensor, processes: Processes = ALONE) -> None:
+        """Takes in values (N, *shape), and as many of each other process."""
+        number = len(values) * processes.size
         variance, mean = torch.var_mean(values, 0, correction=0)
+        if processes.size > 1:
+            each = processes.gather(torch.stack([variance, mean]).unsqueeze(0))  # (W, 2, *shape)
+            apart, mean = torch.var_mean(each[:, 1], 0, correction=0)
+            variance = each[:, 0].mean(0) + apart
         total = self.count + number
         apart = mean - self.mean
         spread = self.variance * self.count + variance * number + apart.square() * self.count * number / total
@@ -57,7 +62,7 @@ class ObservationNormaliser(nn.Module):
 
     def __init__(self, space: spaces.Space[Any]) -> None:
         super().__init__()
-        parts = _parts(space)
+        self.space, parts = space, _parts(space)
         self.moments = nn.ModuleList(
             Moments(part.shape) if isinstance(part, spaces.Box) and part.dtype != np.uint8 else nn.Identity()
             for part in parts
@@ -73,13 +78,13 @@ class ObservationNormaliser(nn.Module):
                 return part
             return ((part - own.mean) * (own.variance + LEAST).rsqrt()).clamp(-CLIP, CLIP)
 
-        return tree_map(normalised, observation)
+        return tree_map(normalised, _in_order(self.space, observation))
 
-    def update(self, observation: Observation) -> None:
-        """Takes in observations (T, B, ...)."""
-        for own, part in zip(self.moments, leaves(observation), strict=True):
+    def update(self, observation: Observation, processes: Processes = ALONE) -> None:
+        """Takes in observations (T, B, ...), and those of the other processes."""
+        for own, part in zip(self.moments, leaves(_in_order(self.space, observation)), strict=True):
             if isinstance(own, Moments):
-                own.update(part.flatten(0, 1).float())
+                own.update(part.flatten(0, 1).float(), processes)
 
 
 class RewardNormaliser(nn.Module):
@@ -94,7 +99,7 @@ class RewardNormaliser(nn.Module):
         self.gamma, self.moments = gamma, Moments(())
         self.running: Tensor | None = None  # (B,) the sums of the current episodes
 
-    def forward(self, reward: Tensor, done: Tensor) -> Tensor:
+    def forward(self, reward: Tensor, done: Tensor, processes: Processes = ALONE) -> Tensor:
         """Takes in rewards (T, B), and whether an episode ended with them, and gives them normalised."""
         running = torch.zeros_like(reward[0]) if self.running is None else self.running
         sums = []
@@ -103,12 +108,19 @@ class RewardNormaliser(nn.Module):
             sums.append(running)
             running = running.masked_fill(ended, 0.0)
         self.running = running
-        self.moments.update(torch.stack(sums).flatten())
+        self.moments.update(torch.stack(sums).flatten(), processes)
         return (reward * (self.moments.variance + LEAST).rsqrt()).clamp(-CLIP, CLIP)
 
 
 def _parts(space: spaces.Space[Any]) -> list[spaces.Space[Any]]:
-    """The spaces of an observation's tensors, in the order of `leaves`."""
+    """The spaces of an observation's tensors, in the order that `_in_order` brings them to."""
     if isinstance(space, spaces.Dict):
         return [leaf for part in space.values() for leaf in _parts(part)]
     return [space]
+
+
+def _in_order(space: spaces.Space[Any], observation: Any) -> Any:
+    """An observation whose parts stand in the order of its space, which sorts them by name."""
+    if not isinstance(space, spaces.Dict):
+        return observation
+    return {name: _in_order(part, observation[name]) for name, part in space.items()}

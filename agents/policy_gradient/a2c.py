@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from ...envs.core.task import Observation
 from ..core.agent import Memory
+from ..core.processes import mean
 from ..learning.optimisers import rmsprop
 from ..learning.rollout import Rollout, sequences
 from .actor_critic import ActorCriticAgent, ActorCriticConfig
@@ -41,8 +44,9 @@ class A2C(ActorCriticAgent):
         target = advantage + rollout.value[:-1]
         steps = (rollout.observation, rollout.start, rollout.action, advantage, target)
         memory = tuple(part.flatten(0, 1) for part in rollout.memory)
-        loss, losses = self.run_loss(*sequences(steps, self.chunk), memory)
-        return losses | {"gradient_norm": self.minimise(loss)}
+        batch: tuple[Any, ...] = sequences(steps, self.chunk)  # each (L, N, ...)
+        loss, losses = self.run_loss(*batch, memory, self.processes.alike(batch[1].shape[1], self.device))
+        return losses | {"gradient_norm": self.minimise(loss, *losses.values())}
 
     def loss(
         self,
@@ -52,13 +56,14 @@ class A2C(ActorCriticAgent):
         advantage: Tensor,
         target: Tensor,
         memory: Memory,
+        weight: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of sequences (L, N, ...), and its parts for the report."""
+        """The loss of sequences (L, N, ...) that weigh (N,) in its means, and its parts for the report."""
         config = self.config
         parameters, value, _ = self.network(observation, memory, start)
-        policy_loss = -(self.policy.log_prob(parameters, action) * advantage).mean()
-        value_loss = 0.5 * (value - target).square().mean()
-        entropy = self.policy.entropy(parameters).mean()
+        policy_loss = -mean(self.policy.log_prob(parameters, action) * advantage, weight)
+        value_loss = 0.5 * mean((value - target).square(), weight)
+        entropy = mean(self.policy.entropy(parameters), weight)
         loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
         parts = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
         return loss, {name: part.detach() for name, part in parts.items()}

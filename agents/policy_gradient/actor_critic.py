@@ -61,6 +61,7 @@ class ActorCriticAgent(PolicyAgent):
     """An agent with one network for policy and value, learning on-policy. Subclasses say what an update is."""
 
     Config: ClassVar[type[AgentConfig]] = ActorCriticConfig
+    in_processes: ClassVar[bool] = True
     network: ActorCritic
 
     def build(self) -> None:
@@ -95,7 +96,7 @@ class ActorCriticAgent(PolicyAgent):
             if self.config.anneal:
                 set_rate(self.optimiser, self.config.learning_rate * (1 - self.steps / steps))
             numbers = self.run(self._iterate)
-            self.steps += self.config.rollout_steps * env.num_envs
+            self.steps += self.config.rollout_steps * self.whole(env)
             yield self.report(numbers)
 
     def _iterate(self) -> Numbers:
@@ -105,12 +106,12 @@ class ActorCriticAgent(PolicyAgent):
         rollout, self.memory = collector.collect(self.memory, noise, self.chunk)
         reward = rollout.reward * config.reward_scale
         if self.reward_normaliser is not None:
-            reward = self.reward_normaliser(reward, rollout.done)
+            reward = self.reward_normaliser(reward, rollout.done, self.processes)
         scaled = replace(rollout, reward=reward)
         with training(self.network):
             losses = self.update(scaled, generalised_advantage(scaled, config.gamma, config.gae_lambda))
         if self.network.normaliser is not None:  # only now, so that acting and learning normalise alike
-            self.network.normaliser.update(rollout.observation)
+            self.network.normaliser.update(rollout.observation, self.processes)
         assert self.statistics is not None
         return self.statistics.gather(rollout, losses)
 
@@ -136,7 +137,8 @@ class ActorCriticAgent(PolicyAgent):
         state = super().state_dict()
         if self.reward_normaliser is not None:
             running = self.reward_normaliser.running
-            state["reward"] = self.reward_normaliser.state_dict(), None if running is None else running.clone()
+            running = None if running is None else self.processes.gather(running.clone())
+            state["reward"] = self.reward_normaliser.state_dict(), running
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -145,4 +147,4 @@ class ActorCriticAgent(PolicyAgent):
         if self.reward_normaliser is not None:
             statistics, running = state["reward"]
             self.reward_normaliser.load_state_dict(statistics)
-            self.reward_normaliser.running = None if running is None else running.to(self.device)
+            self.reward_normaliser.running = None if running is None else self.processes.own(running.to(self.device))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...envs.core.tree import tree_map
 from ..core.config import AgentConfig
+from ..core.processes import mean
 from ..core.randomness import ORDER
 from ..learning.optimisers import adam
 from ..learning.rollout import Rollout, sequences
@@ -34,7 +35,12 @@ class PPOConfig(ActorCriticConfig):
 
 
 class PPO(ActorCriticAgent):
-    """Proximal policy optimisation: several epochs of clipped policy gradient on each rollout."""
+    """Proximal policy optimisation: several epochs of clipped policy gradient on each rollout.
+
+    Each pass takes the sequences of all environments in one random order, cut into minibatches. Where several processes
+    learn together all of them draw that same order, and of each minibatch take the sequences of their own environments:
+    a changing number, about the same. Means over a minibatch, also of its advantages, are those of the whole.
+    """
 
     name = "ppo"
     Config: ClassVar[type[AgentConfig]] = PPOConfig
@@ -54,14 +60,18 @@ class PPO(ActorCriticAgent):
         steps = (rollout.observation, rollout.start, rollout.action, rollout.log_prob, advantage, target)
         batch: tuple[Any, Any, Any, Any, Any, Any] = sequences(steps, self.chunk)  # each (L, N, ...)
         memory = tuple(part.flatten(0, 1) for part in rollout.memory)  # each (N, H)
-        count = batch[1].shape[1]
+        whole = sequences(self.processes.gather(advantage, 1), self.chunk)  # (L, sequences of all processes)
+        count = whole.shape[1]
         parts = max(1, min(self.config.minibatches, count // 2))
         losses = []
         for order in self.randomness.permutations(ORDER, self.config.epochs, count):
             for rows in order.tensor_split(parts):
-                part = tree_map(lambda tensor, rows=rows: tensor.index_select(1, rows), batch)
-                loss, numbers = self.run_loss(*part, tuple(piece[rows] for piece in memory))
-                losses.append(torch.cat([numbers, self.minimise(loss).reshape(1)]))
+                own, weight = self.processes.columns(rows, advantage.shape[1])
+                among = None if weight is None else whole.index_select(1, rows)
+                part = tree_map(lambda tensor, own=own: tensor.index_select(1, own), batch)
+                loss, numbers = self.run_loss(*part, tuple(piece[own] for piece in memory), weight, among)
+                norm = self.minimise(loss, numbers)
+                losses.append(torch.cat([numbers, norm.reshape(1)]))
         names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "gradient_norm")
         return dict(zip(names, torch.stack(losses).mean(0), strict=True))
 
@@ -74,21 +84,29 @@ class PPO(ActorCriticAgent):
         advantage: Tensor,
         target: Tensor,
         memory: tuple[Tensor, ...],
+        weight: Tensor | None = None,
+        among: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The clipped objective of sequences (L, N, ...): the loss, and its parts for the report."""
+        """The clipped objective of sequences (L, N, ...): the loss, and its parts for the report.
+
+        Where they are a process's share of a minibatch, `weight` (N,) is theirs in its means, and `among` (L, M) are
+        its advantages.
+        """
         config = self.config
         parameters, value, _ = self.network(observation, memory, start)
         log_ratio = self.policy.log_prob(parameters, action) - old_log_prob  # (L, N)
         ratio = log_ratio.exp()
-        if config.normalise_advantage and advantage.numel() > 1:
-            advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        among = advantage if among is None else among
+        if config.normalise_advantage and among.numel() > 1:
+            advantage = (advantage - among.mean()) / (among.std() + 1e-8)
         clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
-        policy_loss = -torch.min(ratio * advantage, clipped * advantage).mean()
-        value_loss = 0.5 * (value - target).square().mean()
+        policy_loss = -mean(torch.min(ratio * advantage, clipped * advantage), weight)
+        value_loss = 0.5 * mean((value - target).square(), weight)
         # at a coefficient of 0 it is only reported
-        entropy = self.policy.entropy(parameters if config.entropy_coefficient else parameters.detach()).mean()
+        entropy = self.policy.entropy(parameters if config.entropy_coefficient else parameters.detach())
+        entropy = mean(entropy, weight)
         loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
         with torch.no_grad():
-            approx_kl = (ratio - 1 - log_ratio).mean()
-            clip_fraction = ((ratio - 1).abs() > config.clip).float().mean()
+            approx_kl = mean(ratio - 1 - log_ratio, weight)
+            clip_fraction = mean(((ratio - 1).abs() > config.clip).float(), weight)
             return loss, torch.stack([policy_loss, value_loss, entropy, approx_kl, clip_fraction])

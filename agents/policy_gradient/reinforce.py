@@ -74,11 +74,13 @@ class REINFORCE(ActorCriticAgent):
         rollout, ended_before = self._with_earlier(rollout)
         credit, weight, counted = self.credit(rollout)
         counted = counted & ~ended_before
-        loss, numbers = self.run_loss(rollout, credit, weight, counted)
-        norm = self.minimise(loss)
-        mean = (credit * counted).sum() / counted.sum().clamp(min=1)
-        self.mean_credit.copy_(torch.where(counted.any(), mean, self.mean_credit))
-        share = counted.sum() / advantage.numel()
+        total = torch.stack([counted.sum(dtype=credit.dtype), (credit * counted).sum()])
+        self.processes.add([total])
+        count, credits = total.unbind()
+        loss, numbers = self.run_loss(rollout, credit, weight, counted, count)
+        norm = self.minimise(loss, *numbers.values())
+        self.mean_credit.copy_(torch.where(count > 0, credits / count.clamp(min=1), self.mean_credit))
+        share = count / (advantage.numel() * self.processes.size)
         return numbers | {"gradient_norm": norm, "counted": share}
 
     def _with_earlier(self, rollout: Rollout) -> tuple[Rollout, Tensor]:
@@ -123,7 +125,7 @@ class REINFORCE(ActorCriticAgent):
         return to_go, self.config.gamma ** (time - first).to(to_go.dtype), begun & ends
 
     def loss(
-        self, rollout: Rollout, credit: Tensor, weight: Tensor, counted: Tensor
+        self, rollout: Rollout, credit: Tensor, weight: Tensor, counted: Tensor, count: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss whose gradient is minus the policy's, with the value's and the entropy; and its parts.
 
@@ -132,10 +134,11 @@ class REINFORCE(ActorCriticAgent):
             credit: (T, B) of each action.
             weight: (T, B) of each advantage.
             counted: (T, B) bool, the steps that the means are taken over.
+            count: () how many they are, in all processes.
         """
         config = self.config
         baselines = {None: torch.zeros_like(credit), "constant": self.mean_credit, "state": rollout.value[:-1]}
-        share = counted.to(credit.dtype) / counted.sum().clamp(min=1)  # (T, B), sums to 1
+        share = counted.to(credit.dtype) / count.clamp(min=1)  # (T, B), sums to 1
         steps = (
             rollout.observation,
             rollout.start,
@@ -164,7 +167,7 @@ class REINFORCE(ActorCriticAgent):
 
     def state_dict(self) -> dict[str, Any]:
         """The constant baseline and the earlier rollouts beside the actor-critic's state."""
-        earlier = [tree_map(torch.clone, vars(rollout)) for rollout in self.earlier]
+        earlier = [self.processes.gather(tree_map(torch.clone, vars(rollout)), 1) for rollout in self.earlier]
         return super().state_dict() | {"mean_credit": self.mean_credit.clone(), "earlier": earlier}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -172,5 +175,6 @@ class REINFORCE(ActorCriticAgent):
         super().load_state_dict(state)
         self.mean_credit.copy_(state["mean_credit"])
         self.earlier = tuple(
-            Rollout(**tree_map(lambda part: part.to(self.device), rollout)) for rollout in state.get("earlier", ())
+            Rollout(**self.processes.own(tree_map(lambda part: part.to(self.device), rollout), 1))
+            for rollout in state.get("earlier", ())
         )

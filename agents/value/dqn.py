@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ..core.agent import Memory
+from ..core.processes import mean
 from ..learning.exploration import NOISE, ExplorationConfig, explore
 from ..learning.optimisers import adam
 from ..learning.replay import Batch, Replay
@@ -59,6 +60,7 @@ class DQN(OffPolicyAgent):
     action_spaces: ClassVar = (spaces.Discrete,)
     action_space: spaces.Discrete
     noise = NOISE
+    in_processes = True
 
     def build(self) -> None:
         """Network, target network and optimiser."""
@@ -109,8 +111,9 @@ class DQN(OffPolicyAgent):
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """One gradient step."""
         loss, value = self.run_loss(batch)
-        norm = self.minimise("network", loss)
-        return {"value_loss": loss.detach(), "value": value, "gradient_norm": norm}
+        numbers = {"value_loss": loss.detach(), "value": value}
+        norm = self.minimise("network", loss, *numbers.values())
+        return numbers | {"gradient_norm": norm}
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Mean Huber loss of the temporal-difference errors, and the mean value, for the report."""
@@ -121,7 +124,8 @@ class DQN(OffPolicyAgent):
             chooser = self._following(self.network, batch) if self.config.double else following
             best = following.gather(-1, chooser.argmax(-1, keepdim=True)).squeeze(-1)  # (T, N)
             target = batch.reward + batch.discount * best.gather(0, batch.last)
-        return F.smooth_l1_loss(value, target), value.detach().mean()
+        errors = F.smooth_l1_loss(value, target, reduction="none")
+        return mean(errors, batch.weight), mean(value.detach(), batch.weight)
 
     def _following(self, network: QNetwork, batch: Batch) -> Tensor:
         """(T, N, A) the values of what each step led to; a memory has seen the sequence up to that step."""

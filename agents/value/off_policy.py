@@ -155,7 +155,7 @@ class OffPolicyAgent(Learner):
         """
         self.enter(env, steps)
         if self.replay is None or self.replay.num_envs != env.num_envs:
-            self.replay = Replay(self.config.capacity, env.num_envs, self.device, self.chunk)
+            self.replay = Replay(self.config.capacity, env.num_envs, self.device, self.chunk, self.processes)
             self.memory = self.initial_memory(env.num_envs)
         self.replay.interrupt(env.episode_start)
         while self.steps < steps:
@@ -163,9 +163,9 @@ class OffPolicyAgent(Learner):
             if self.config.anneal:
                 for optimiser in self.optimisers.values():
                     optimisers.set_rate(optimiser, self.config.learning_rate * (1 - self.steps / steps))
-            phase = self._next_phase(env.num_envs)
+            phase = self._next_phase(self.whole(env))
             numbers = self.run(self._iterate, phase)
-            self.steps += len(phase.random) * env.num_envs
+            self.steps += len(phase.random) * self.whole(env)
             self.updates += len(phase.moves)
             yield self.report(numbers)
 
@@ -221,13 +221,17 @@ class OffPolicyAgent(Learner):
             for old, new in zip(target.buffers(), network.buffers(), strict=True):
                 old.copy_(new)
 
-    def minimise(self, name: str, loss: Tensor) -> Tensor:
-        """One step of the optimiser of that name; returns the gradient's norm before it was scaled down."""
+    def minimise(self, name: str, loss: Tensor, *numbers: Tensor) -> Tensor:
+        """One step of the optimiser of that name; returns the gradient's norm before it was scaled down.
+
+        With several processes the gradient is the sum of theirs, and so is, from then on, each of the numbers.
+        """
         optimiser = self.optimisers[name]
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
+        self.processes.add([*(gradient for gradient in gradients if gradient is not None), *numbers])
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm, foreach=True)
         optimiser.step()
         return norm
@@ -244,7 +248,7 @@ class OffPolicyAgent(Learner):
             "networks": self.networks.state_dict(),
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
             "replay": None if self.replay is None else self.replay.state_dict(),
-            "memory": list(self.memory),
+            "memory": [self.processes.gather(part) for part in self.memory],
             "progress": float(self.progress),
             "updates": self.updates,
         }
@@ -255,9 +259,10 @@ class OffPolicyAgent(Learner):
         self.networks.load_state_dict(state["networks"])
         for name, optimiser in self.optimisers.items():
             optimisers.restore(optimiser, state["optimisers"][name])
-        self.memory = tuple(part.to(self.device) for part in state["memory"])
+        self.memory = tuple(self.processes.own(part.to(self.device)) for part in state["memory"])
         self.progress.fill_(state["progress"])
         self.updates, self.replay = state["updates"], None
         if state.get("replay") is not None:
-            self.replay = Replay(self.config.capacity, state["replay"]["num_envs"], self.device, self.chunk)
+            own = state["replay"]["num_envs"] // self.processes.size
+            self.replay = Replay(self.config.capacity, own, self.device, self.chunk, self.processes)
             self.replay.load_state_dict(state["replay"])

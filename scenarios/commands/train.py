@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,9 +26,21 @@ from .options import (
     whole,
 )
 
+if TYPE_CHECKING:
+    from ...agents.core.processes import Processes
+
 app = typer.Typer()
 
+MOST_GPUS = 1024
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...; its own by default, or what there is here.")]
+Gpus = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole(1, MOST_GPUS),
+        metavar="N",
+        help="Train each run in N processes, one a GPU, as one batch; torchrun does it on the CPU and over machines.",
+    ),
+]
 
 
 @app.command()
@@ -59,6 +71,7 @@ def train(
     demonstrations: Annotated[
         Path | None, typer.Option(help="A recording (.json) for behaviour_cloning or gail to imitate.")
     ] = None,
+    gpus: Gpus = None,
     label: Annotated[
         str | None, typer.Option(help="Name of the standing; by default made of what differs from the scenario's own.")
     ] = None,
@@ -68,16 +81,41 @@ def train(
     """Train an agent on a scenario, score it, and add it to the leaderboard.
 
     Ctrl-C saves; a run that was stopped goes on with 'palaestra resume'.
+
+    Several processes share the environments of a run and sum their gradients; the result is that of one process, but
+    for rounding: 'palaestra train SCENARIO --gpus 4', or 'torchrun --nproc-per-node 4 -m palaestra.scenarios.main train
+    SCENARIO'. ppo, rl2, a2c, reinforce and dqn learn so.
     """
+    if gpus is not None:
+        _in_processes(gpus)
     from .. import catalogue
     from ..output import progress
+
+    processes = _joined(device)
 
     chosen, runs = parse_settings(settings or []), range(first_seed, first_seed + seeds)
     changed = catalogue.get(scenario).with_options(parse_settings(env_settings or [], "--env-set"))
     try:
-        progress.train(changed, agent, runs, steps, chosen, device, root, track, demonstrations, label, execution)
+        progress.train(
+            changed, agent, runs, steps, chosen, device, root, track, demonstrations, label, execution, processes
+        )
     except progress.Left as error:
         _stopped(f"{error}{_rest(error.seeds)}")
+
+
+def _in_processes(gpus: int) -> None:
+    """Runs this command in a process for each GPU, and leaves with what came of them."""
+    from ..runner.launching import launch, require_gpus, this_command
+
+    require_gpus(gpus)
+    raise typer.Exit(launch(this_command("--gpus"), gpus))
+
+
+def _joined(device: str) -> Processes:
+    """The processes that this one was started with."""
+    from ...agents.core.processes import join
+
+    return join(device)
 
 
 def _stopped(told: str) -> None:
@@ -106,14 +144,17 @@ def resume(
         typer.Option(parser=whole(1, MOST_STEPS), metavar="N", help="More steps than it had; extends a finished run."),
     ] = None,
     device: Device = None,
+    gpus: Gpus = None,
     allow_import: AllowImport = False,
 ) -> None:
     """Carry on a run that was stopped or killed; the result is that of a run that was not."""
+    if gpus is not None:
+        _in_processes(gpus)
     from .. import runner
     from ..output import progress
 
     try:
-        progress.resume(run, steps, device)
+        progress.resume(run, steps, device, _joined(device or "auto"))
     except runner.Stopped as error:
         _stopped(str(error))
 

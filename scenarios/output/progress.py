@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ...agents.core.processes import ALONE, Processes
 from ...envs.drawing.wording import duration, fixed, number
 from ...neural_blocks.errors import printable
 from ..board import Row
@@ -38,6 +39,7 @@ def train(
     demonstrations: Path | None = None,
     label: str | None = None,
     execution: str = "auto",
+    processes: Processes = ALONE,
 ) -> list[Row]:
     """Runs one seed after the other, each with its progress and its line of result.
 
@@ -49,13 +51,15 @@ def train(
         return lambda on_report: start_run(
             scenario, agent, seed,
             steps=steps, settings=settings, device=device, root=root, track=track, demonstrations=demonstrations,
-            label=label, execution=execution, on_report=on_report,
+            label=label, execution=execution, on_report=on_report, processes=processes,
         )  # fmt: skip
 
     rows = []
     for place, seed in enumerate(seeds):
         try:
-            rows.append(_shown(f"{scenario.name} · {agent or scenario.agent} · seed {seed}", one(seed)))
+            rows.append(
+                _shown(f"{scenario.name} · {agent or scenario.agent} · seed {seed}", one(seed), processes.leads)
+            )
         except Stopped as error:
             raise Left(str(error), seeds[place + 1 :]) from None
     return rows
@@ -73,9 +77,13 @@ class Left(KeyboardInterrupt):
         self.seeds = seeds
 
 
-def resume(folder: Path, steps: int | None = None, device: str | None = None) -> Row:
+def resume(folder: Path, steps: int | None = None, device: str | None = None, processes: Processes = ALONE) -> Row:
     """Carries on a run that was stopped, with a larger budget if one is given."""
-    return _shown(str(folder), lambda on_report: resume_run(folder, steps=steps, device=device, on_report=on_report))
+
+    def work(on_report: OnReport) -> Row:
+        return resume_run(folder, steps=steps, device=device, on_report=on_report, processes=processes)
+
+    return _shown(str(folder), work, processes.leads)
 
 
 @contextmanager
@@ -119,9 +127,11 @@ def _beside(work: Callable[[], None], ended: threading.Event) -> Iterator[None]:
         thread.join()
 
 
-def _shown(title: str, work: Callable[[OnReport], Row]) -> Row:
-    """Does the work with its progress; then prints its result."""
+def _shown(title: str, work: Callable[[OnReport], Row], leads: bool = True) -> Row:
+    """Does the work with its progress, and then prints its result; of several processes, the one that leads does."""
     torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
+    if not leads:
+        return work(lambda *_: None)
     started = time.monotonic()
     row = _with_bar(printable(title), work) if sys.stderr.isatty() else _with_lines(title, work)
     say(f"{result(row)} in {duration(time.monotonic() - started)} → {row.folder}", error=True)

@@ -8,16 +8,19 @@ from typing import Any
 
 from ... import agents
 from ...agents.core.agent import Agent
+from ...agents.core.processes import ALONE, Processes, share
+from ...envs.adapters.batched import BatchedEnv
 from ...envs.core.protocol import BatchedEnvironment
 from ...neural_blocks.errors import InvalidInput
 from ..board import Leaderboard, Row
+from ..board.rows import as_json, read
 from ..catalogue import Scenario
 from ..environments import make_environment
 from ..recording import Recording, check_for_training, demonstrate
 from ..seeds import SEED_SPAN
 from ..tracking import tracker
 from . import checks
-from .folder import CHECKPOINT, DEMONSTRATIONS, RECORDING, RunFolder, resolved
+from .folder import CHECKPOINT, DEMONSTRATIONS, RECORDING, Beside, RunFolder, resolved
 from .interruption import Stopped
 from .plan import Plan, device_here, execution_on, make_plan, read_plan
 from .scoring import evaluation_environment, keep_recording, load_agent, score_agent
@@ -60,6 +63,7 @@ def run(
     label: str | None = None,
     on_report: OnReport | None = None,
     checkpoint_seconds: float = 10.0,
+    processes: Processes = ALONE,
 ) -> Row:
     """Trains an agent on a scenario, scores it, and adds the run to the leaderboard in `root`.
 
@@ -78,6 +82,7 @@ def run(
             own settings.
         on_report: called after every iteration with the steps taken, the steps in all, and the agent's report.
         checkpoint_seconds: time between two checkpoints, at most; 0 for one after every iteration.
+        processes: those that train it together, see `agents.core.processes.join`; each of them makes this call.
 
     Returns:
         The run's row of the leaderboard.
@@ -91,11 +96,15 @@ def run(
     recording = None if demonstrations is None else Recording.load(demonstrations)
     plan = make_plan(
         scenario, agent, seed, steps=steps, settings=settings, device=device, track=track, label=label,
-        demonstrations=None if recording is None else recording.model_dump(mode="json"), execution=execution,
+        demonstrations=None if recording is None else recording.model_dump(mode="json"),
+        execution="eager" if execution == "auto" and processes.size > 1 else execution,
     )  # fmt: skip
+    plan = plan.model_copy(update={"run_id": processes.same(plan.run_id)})
     place = plan.folder(Path(root))
     Leaderboard(Path(root) / "leaderboard.sqlite").check()
-    prepared = prepare(plan, recording)
+    prepared = prepare(plan, recording, processes)
+    if not processes.leads:
+        return carry_out(plan, Beside(place, plan), prepared, None, checkpoint_seconds, processes)
     place.mkdir(parents=True)
     folder = RunFolder(place, plan)
     try:
@@ -103,7 +112,7 @@ def run(
             if recording is not None:
                 recording.save(place / DEMONSTRATIONS)
             plan.write(place)
-            return carry_out(plan, folder, prepared, on_report, checkpoint_seconds)
+            return carry_out(plan, folder, prepared, on_report, checkpoint_seconds, processes)
     except Exception:
         if place.exists() and folder.is_empty():
             folder.discard()
@@ -117,6 +126,7 @@ def resume(
     device: str | None = None,
     on_report: OnReport | None = None,
     checkpoint_seconds: float = 10.0,
+    processes: Processes = ALONE,
 ) -> Row:
     """Carries a run that was stopped to its end; the result is that of the run that was not.
 
@@ -129,26 +139,30 @@ def resume(
         device: None for the one it was trained on, or what there is here.
         on_report: see `run`.
         checkpoint_seconds: see `run`.
+        processes: see `run`; they may be more or fewer than before.
 
     Raises:
         InvalidInput: not a run folder, one that another process works in, or a damaged checkpoint.
         Diverged, Stopped, OSError: see `run`.
     """
     plan = read_plan(folder)
-    with RunFolder(resolved(folder, plan), plan) as place:
+    with (RunFolder if processes.leads else Beside)(resolved(folder, plan), plan) as place:
         if steps is not None and steps != plan.steps:
             plan = plan.extended(steps)
         elif (row := place.result(plan)) is not None:
-            return _complete(plan, place, row, device)
+            return _complete(plan, place, row, device) if processes.leads else row
         place.board.check()
         plan = plan.model_copy(update={"device": device_here(plan, device)})
+        if processes.size > 1:
+            plan = plan.model_copy(update={"execution": "eager"})
         shown = place.path / DEMONSTRATIONS
-        prepared = prepare(plan, Recording.load(shown) if shown.exists() else None)
-        plan.write(place.path)
-        return carry_out(plan, place, prepared, on_report, checkpoint_seconds)
+        prepared = prepare(plan, Recording.load(shown) if shown.exists() else None, processes)
+        if processes.leads:
+            plan.write(place.path)
+        return carry_out(plan, place, prepared, on_report, checkpoint_seconds, processes)
 
 
-def prepare(plan: Plan, recording: Recording | None) -> Prepared:
+def prepare(plan: Plan, recording: Recording | None, processes: Processes = ALONE) -> Prepared:
     """Makes agent and environments.
 
     Raises:
@@ -158,6 +172,7 @@ def prepare(plan: Plan, recording: Recording | None) -> Prepared:
     evaluation_env = evaluation_environment(plan, device)
     how = execution_on(plan, device)
     agent = agents.make(plan.agent, evaluation_env, seed=plan.seed, execution=how, **plan.config)
+    agent.join(processes)
     env, check_env, shown = None, None, None
     if recording is not None:
         if not hasattr(agent, "demonstration"):
@@ -166,7 +181,10 @@ def prepare(plan: Plan, recording: Recording | None) -> Prepared:
         agent.demonstration = demonstrate(recording, agent)
         shown = sum(map(len, recording.episodes))
     if plan.learns:
-        env = make_environment(scenario, scenario.num_envs, device=device, seed=(plan.seed + 1) * SEED_SPAN)
+        own, first = share(scenario.num_envs, processes), (plan.seed + 1) * SEED_SPAN
+        env = make_environment(scenario, own, device=device, seed=first + processes.rank * own)
+        if processes.size > 1 and not isinstance(env, BatchedEnv):
+            raise InvalidInput(f"{scenario.name}: {env.name} is not of this suite, so it learns in one process")
         agent.attach(env)
         parallel = min(scenario.evaluation.num_envs, checks.MOST_EPISODES)
         check_env = make_environment(scenario, parallel, device=device, options=scenario.validation_options)
@@ -178,17 +196,22 @@ def prepare(plan: Plan, recording: Recording | None) -> Prepared:
 
 
 def carry_out(
-    plan: Plan, folder: RunFolder, prepared: Prepared, on_report: OnReport | None, checkpoint_seconds: float
+    plan: Plan,
+    folder: RunFolder,
+    prepared: Prepared,
+    on_report: OnReport | None,
+    checkpoint_seconds: float,
+    processes: Processes = ALONE,
 ) -> Row:
-    """Trains from the last checkpoint, or from the start, to the end; then scores."""
+    """Trains from the last checkpoint, or from the start, to the end; then the leader scores."""
     agent, seconds = prepared.agent, 0.0
     if (folder.path / "wandb").is_symlink():
         raise InvalidInput(f"{folder.path / 'wandb'}: is a link, and writing never follows one")
-    told = tracker(plan.track, plan, folder.path)
+    told = tracker(plan.track if processes.leads else None, plan, folder.path)
     try:
         if prepared.env is not None and prepared.check_env is not None:
             training = Training(
-                plan, folder, agent, prepared.env, prepared.check_env, told, on_report, checkpoint_seconds
+                plan, folder, agent, prepared.env, prepared.check_env, told, on_report, checkpoint_seconds, processes
             )
             seconds = training.run()
         else:
@@ -196,7 +219,11 @@ def carry_out(
         taken = agent.steps
         if prepared.shown is not None and prepared.env is not None and not prepared.env.started:
             taken = min(taken, prepared.shown)  # nothing was played: it saw what the recording holds
-        row = score_agent(plan, folder.told, agent, prepared.evaluation_env, None, seconds, taken)
+        scored = None
+        if processes.leads:
+            scored = score_agent(plan, folder.told, agent, prepared.evaluation_env, None, seconds, taken)
+        told_all = processes.same(None if scored is None or processes.size == 1 else as_json(scored))
+        row = scored or read(told_all, "the leader's result")
         folder.finish(row)
         result = {"steps": row.steps, "seconds": seconds, "return": row.return_mean, "score": row.score}
         told.finish({**row.metrics, **result})
@@ -206,7 +233,8 @@ def carry_out(
         raise Stopped(folder.told, agent.steps, plan.steps) from None
     finally:
         told.stop()
-    keep_recording(plan, folder, agent)
+    if processes.leads:
+        keep_recording(plan, folder, agent)
     return row
 
 

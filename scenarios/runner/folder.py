@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, cast
 
 from ...agents.core.whole_file import sweep, write_text
 from ...neural_blocks.errors import InvalidInput
@@ -137,6 +138,23 @@ class RunFolder:
     def discard(self) -> None:
         """Deletes the folder, and those above it that then stand empty, up to the root."""
         remove_tree(self.path, self.root)
+
+
+class Beside(RunFolder):
+    """A run's folder for a process that does not lead: it reads checkpoints there, and writes nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def require(self) -> None:
+        """That the folder is there is for the leader to see."""
+
+    def log(self) -> BinaryIO:
+        """A file that nobody reads."""
+        return cast(BinaryIO, tempfile.TemporaryFile())
+
+    def finish(self, row: Row) -> None:
+        """The leader keeps the result."""
 
 
 def resolved(path: str | Path, plan: Plan) -> Path:

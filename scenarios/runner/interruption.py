@@ -26,7 +26,12 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, folder: Path, steps: int, total: int) -> None:
         self.folder, self.steps, self.total = folder, steps, total
         done = "trained, not yet scored" if steps >= total else f"{steps:,} of {total:,} steps saved"
-        super().__init__(f"stopped; {done}. Carry on with: {shlex.join(['palaestra', 'resume', str(folder)])}")
+        super().__init__(f"stopped; {done}. {carry_on(folder)}")
+
+
+def carry_on(folder: Path) -> str:
+    """The sentence that tells how a run goes on."""
+    return f"Carry on with: {shlex.join(['palaestra', 'resume', str(folder)])}"
 
 
 class Asked:

@@ -12,13 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...agents.core.agent import Agent, Report
 from ...agents.core.checkpoint import not_finite, read_checkpoint, require_dtypes
+from ...agents.core.processes import ALONE, Lost, Processes
 from ...envs.core.protocol import BatchedEnvironment
 from ...neural_blocks.errors import Diverged, InvalidInput, invalid_config
 from ..seeds import SEED_SPAN
 from ..tracking import Tracker
 from . import checks
 from .folder import BEST, CHECKPOINT, RunFolder, strict
-from .interruption import Stopped, stopping_between_iterations
+from .interruption import Stopped, carry_on, stopping_between_iterations
 from .plan import Plan
 
 DEAR = 20  # times longer than saving takes, before it is done again
@@ -57,6 +58,8 @@ class Training:
         tracker: told every report.
         on_report: called after every iteration.
         checkpoint_seconds: between two checkpoints.
+        processes: those that train the run together, all of them alike. What differs is the folder: `Beside` it those
+            that do not lead write nothing.
     """
 
     def __init__(
@@ -69,9 +72,11 @@ class Training:
         tracker: Tracker,
         on_report: OnReport | None,
         checkpoint_seconds: float,
+        processes: Processes = ALONE,
     ) -> None:
         self.plan, self.folder, self.agent, self.env, self.check_env = plan, folder, agent, env, check_env
         self.tracker, self.on_report, self.pause = tracker, on_report, checkpoint_seconds
+        self.processes = processes
         self.checks = checks.planned_checks(plan.steps, check_env)
         self.at, self.checked, self.kept = Progress(), 0, 0
 
@@ -83,7 +88,7 @@ class Training:
             Diverged: a loss, a weight or a check is not finite; the last good checkpoint is kept.
             InvalidInput: the folder is gone, or the checkpoint is damaged or of another run.
         """
-        restore(self.plan, self.folder, self.agent, self.env, self.at)
+        restore(self.plan, self.folder, self.agent, self.env, self.at, self.processes)
         self.checked, self.kept = self.checks.due(self.agent.steps, self.plan.steps), self.agent.steps
         with self.folder.log() as log, stopping_between_iterations() as asked:
             size = log.seek(0, os.SEEK_END)
@@ -95,8 +100,11 @@ class Training:
             self.saved, self.took, self.wait = self.began, 0.0, 0.0
             try:
                 for report in self.agent.learn(self.env, self.plan.steps):
-                    self.iteration(report, log, spent)
-                    if asked.stop and self.agent.steps < self.plan.steps:
+                    self.iteration(report, log)
+                    stop, due = self.processes.agree(asked.stop, time.monotonic() - self.saved >= self.wait)
+                    if due:
+                        self.save(log, spent)
+                    if stop and self.agent.steps < self.plan.steps:
                         self.save(log, spent)
                         raise Stopped(self.folder.told, self.agent.steps, self.plan.steps)
                 self.save(log, spent)
@@ -104,13 +112,15 @@ class Training:
                 raise self.diverged(error) from None
             except Stopped:
                 raise
+            except Lost as error:
+                raise Lost(f"{error}. {carry_on(self.folder.told)}") from None
             except KeyboardInterrupt:  # the second one: at once, in the middle of an iteration
                 raise Stopped(self.folder.told, self.kept, self.plan.steps) from None
-            if asked.stop:
+            if self.processes.agree(asked.stop)[0]:
                 raise Stopped(self.folder.told, self.agent.steps, self.plan.steps)
         return self.at.seconds
 
-    def iteration(self, report: Report, log: BinaryIO, spent: float) -> None:
+    def iteration(self, report: Report, log: BinaryIO) -> None:
         """What is done after an iteration of learning."""
         self.at.iterations += 1
         self.folder.require()
@@ -123,12 +133,13 @@ class Training:
         self.tracker.log(int(report["steps"]), report)
         if self.on_report is not None:
             self.on_report(int(report["steps"]), self.plan.steps, report)
-        if time.monotonic() - self.saved >= self.wait:
-            self.save(log, spent)
 
     def check(self, report: Report) -> None:
         """Looks at the agent, and keeps it if none was better."""
-        found = checks.check(self.agent, self.check_env, self.checks.episodes, self.plan.seed * SEED_SPAN)
+        found = math.nan
+        if self.processes.leads:
+            found = checks.check(self.agent, self.check_env, self.checks.episodes, self.plan.seed * SEED_SPAN)
+        found = self.processes.same(found)
         report["evaluation_return"] = found
         if not math.isfinite(found):
             raise Diverged(self.at.iterations, "evaluation_return", found)
@@ -144,7 +155,7 @@ class Training:
         self.require_finite_weights()
         log.flush()
         os.fsync(log.fileno())
-        self.at.environment = self.env.state_dict() if self.env.started else None
+        self.at.environment = _of_all(self.env.state_dict(), self.processes.gather) if self.env.started else None
         self.at.seconds, self.at.logged = spent + started - self.began, log.tell()
         self.agent.save(self.folder.path / CHECKPOINT, **dict(self.at))
         self.saved, self.kept = time.monotonic(), self.agent.steps
@@ -163,7 +174,14 @@ class Training:
         return Diverged(error.iteration, error.name, error.value, kept)
 
 
-def restore(plan: Plan, folder: RunFolder, agent: Agent, env: BatchedEnvironment, at: Progress) -> None:
+def restore(
+    plan: Plan,
+    folder: RunFolder,
+    agent: Agent,
+    env: BatchedEnvironment,
+    at: Progress,
+    processes: Processes = ALONE,
+) -> None:
     """Takes over the last checkpoint, where there is one.
 
     Raises:
@@ -184,7 +202,7 @@ def restore(plan: Plan, folder: RunFolder, agent: Agent, env: BatchedEnvironment
         try:
             env.reset()  # so that it has a state to compare with
             require_dtypes(found.environment, env.state_dict(), "environment")
-            env.load_state_dict(found.environment)
+            env.load_state_dict(_of_all(found.environment, processes.own))
         except InvalidInput as error:
             raise InvalidInput(f"{path}: does not fit the environments: {error}") from None
         except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
@@ -192,6 +210,13 @@ def restore(plan: Plan, folder: RunFolder, agent: Agent, env: BatchedEnvironment
     for name in Progress.model_fields:
         setattr(at, name, getattr(found, name))
     at.environment = None  # it is in the environments now
+
+
+def _of_all(environment: dict[str, Any], turned: Callable[[Any], Any]) -> dict[str, Any]:
+    """The state of environments, all of whose tensors are by row, turned into that of all processes, or back."""
+    lists = {name: part for name, part in environment.items() if isinstance(part, list)}
+    whole = turned({**environment, **{name: tuple(part) for name, part in lists.items()}})
+    return whole | {name: list(whole[name]) for name in lists}
 
 
 def _require_finite(report: Report, iteration: int) -> None:

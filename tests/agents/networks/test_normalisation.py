@@ -39,6 +39,17 @@ def test_images_and_numbers_stay_as_they_are():
     torch.testing.assert_close(found["v"], (one["v"] - flat.mean(0)) / flat.std(0, correction=0), rtol=1e-4, atol=1e-5)
 
 
+def test_parts_may_stand_in_another_order_than_the_space_has():
+    space = spaces.Dict({"a": spaces.Box(-9, 9, (1,)), "b": spaces.Box(-9, 9, (3,))})
+    normaliser = ObservationNormaliser(space)
+    seen = {"b": torch.rand(4, 5, 3), "a": torch.rand(4, 5, 1) + 5}
+    normaliser.update(seen)
+    flat, found = seen["b"].flatten(0, 1), normaliser({name: part[0] for name, part in seen.items()})
+    torch.testing.assert_close(
+        found["b"], (seen["b"][0] - flat.mean(0)) / flat.std(0, correction=0), rtol=1e-4, atol=1e-5
+    )
+
+
 def test_rewards_are_divided_by_the_deviation_of_the_discounted_return():
     generator = torch.Generator().manual_seed(1)
     reward, done = torch.randn(12, 3, generator=generator), torch.rand(12, 3, generator=generator) < 0.2

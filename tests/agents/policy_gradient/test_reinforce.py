@@ -89,7 +89,7 @@ def policy_gradients(agent, rollout):
     for b in range(rollout.reward.shape[1]):
         row = slice(b, b + 1)
         one = tree_map(lambda part, row=row: part[:, row], replace(rollout, metrics={}))
-        loss, _ = agent.loss(one, credit[:, row], weight[:, row], counted[:, row])
+        loss, _ = agent.loss(one, credit[:, row], weight[:, row], counted[:, row], counted[:, row].sum())
         found = torch.autograd.grad(loss, list(agent.network.actor.parameters()))
         gradients.append(torch.cat([gradient.flatten() for gradient in found]))
     return -torch.stack(gradients).double()
