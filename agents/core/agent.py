@@ -50,6 +50,7 @@ class Agent(ABC):
         action_spaces: the kinds it can act in.
         for_learning: parts of its state that only learning needs.
         in_processes: whether several processes can train it together, see `join`.
+        side_by_side: whether runs of several seeds can be trained as one batch, see `learning.side_by_side`.
         processes: those that train it.
         steps: environment steps learned from so far.
     """
@@ -59,6 +60,7 @@ class Agent(ABC):
     backend: ClassVar[str] = "inductor"  # of torch.compile
     for_learning: ClassVar[tuple[str, ...]] = ()
     in_processes: ClassVar[bool] = False
+    side_by_side: ClassVar[bool] = False
     processes: Processes = ALONE
     observation_spaces: ClassVar[tuple[type[spaces.Space[Any]], ...]] = (
         spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Dict,

@@ -68,6 +68,10 @@ class Processes:
         """The other way round: of a tree with the rows of the whole batch along an axis, those of this process."""
         return tree if self.size == 1 else tree_map(lambda whole: whole.chunk(self.size, axis)[self.rank], tree)
 
+    def count(self, rows: int) -> int:
+        """Rows of the whole batch, where a process has so many."""
+        return rows * self.size
+
     def columns(self, chosen: Tensor, num_envs: int) -> tuple[Tensor, Tensor | None]:
         """Of columns chosen from a whole batch, those of this process.
 

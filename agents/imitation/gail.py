@@ -76,7 +76,7 @@ class GAIL(PPO):
     name = "gail"
     Config = GAILConfig
     for_learning = ("demonstration",)
-    in_processes = False
+    in_processes = side_by_side = False
 
     def build(self) -> None:
         """PPO's parts, and the discriminator with its optimiser."""

@@ -34,7 +34,7 @@ class Learner(Agent):
 
     def whole(self, env: BatchedEnvironment) -> int:
         """How many environments it learns in: those of all processes."""
-        return env.num_envs * self.processes.size
+        return self.processes.count(env.num_envs)
 
     def enter(self, env: BatchedEnvironment, steps: int) -> bool:
         """Goes on learning in these environments as they stand; those that were never reset are.

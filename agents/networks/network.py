@@ -43,7 +43,7 @@ class OneHot(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, ...) int64 to (N, features)."""
         flat = x.reshape(len(x), -1) + self.offsets
-        return self.one.new_zeros(len(x), self.output_size).scatter_(1, flat, 1.0)
+        return self.one.new_zeros(len(x), self.output_size).scatter(1, flat, 1.0)
 
 
 class Parts(nn.Module):

@@ -29,6 +29,7 @@ class A2C(ActorCriticAgent):
 
     name = "a2c"
     Config = A2CConfig
+    side_by_side = True
 
     def build(self) -> None:
         """The actor-critic's parts, and how the loss is run."""

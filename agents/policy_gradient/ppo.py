@@ -44,6 +44,7 @@ class PPO(ActorCriticAgent):
 
     name = "ppo"
     Config: ClassVar[type[AgentConfig]] = PPOConfig
+    side_by_side: ClassVar[bool] = True
 
     def build(self) -> None:
         """The actor-critic's parts, and how the loss is run."""
@@ -61,7 +62,7 @@ class PPO(ActorCriticAgent):
         batch: tuple[Any, Any, Any, Any, Any, Any] = sequences(steps, self.chunk)  # each (L, N, ...)
         memory = tuple(part.flatten(0, 1) for part in rollout.memory)  # each (N, H)
         whole = sequences(self.processes.gather(advantage, 1), self.chunk)  # (L, sequences of all processes)
-        count = whole.shape[1]
+        count = self.processes.count(batch[1].shape[1])
         parts = max(1, min(self.config.minibatches, count // 2))
         losses = []
         for order in self.randomness.permutations(ORDER, self.config.epochs, count):
@@ -71,7 +72,7 @@ class PPO(ActorCriticAgent):
                 part = tree_map(lambda tensor, own=own: tensor.index_select(1, own), batch)
                 loss, numbers = self.run_loss(*part, tuple(piece[own] for piece in memory), weight, among)
                 norm = self.minimise(loss, numbers)
-                losses.append(torch.cat([numbers, norm.reshape(1)]))
+                losses.append(torch.cat([numbers, norm.unsqueeze(0)]))
         names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "gradient_norm")
         return dict(zip(names, torch.stack(losses).mean(0), strict=True))
 

@@ -72,6 +72,9 @@ def train(
         Path | None, typer.Option(help="A recording (.json) for behaviour_cloning or gail to imitate.")
     ] = None,
     gpus: Gpus = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="Train the seeds as one batch of networks: ppo, rl2 and a2c, on the CPU.")
+    ] = False,
     label: Annotated[
         str | None, typer.Option(help="Name of the standing; by default made of what differs from the scenario's own.")
     ] = None,
@@ -86,18 +89,34 @@ def train(
     for rounding: 'palaestra train SCENARIO --gpus 4', or 'torchrun --nproc-per-node 4 -m palaestra.scenarios.main train
     SCENARIO'. ppo, rl2, a2c, reinforce and dqn learn so.
     """
+    if together and (gpus is not None or demonstrations is not None):
+        raise typer.BadParameter("--together goes with neither --gpus nor --demonstrations")
     if gpus is not None:
         _in_processes(gpus)
     from .. import catalogue
     from ..output import progress
 
     processes = _joined(device)
+    if together and processes.size > 1:
+        raise typer.BadParameter("--together is for one process")
 
     chosen, runs = parse_settings(settings or []), range(first_seed, first_seed + seeds)
     changed = catalogue.get(scenario).with_options(parse_settings(env_settings or [], "--env-set"))
     try:
         progress.train(
-            changed, agent, runs, steps, chosen, device, root, track, demonstrations, label, execution, processes
+            changed,
+            agent,
+            runs,
+            steps,
+            chosen,
+            device,
+            root,
+            track,
+            demonstrations,
+            label,
+            execution,
+            processes,
+            together,
         )
     except progress.Left as error:
         _stopped(f"{error}{_rest(error.seeds)}")

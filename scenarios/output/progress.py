@@ -19,11 +19,12 @@ from ...envs.drawing.wording import duration, fixed, number
 from ...neural_blocks.errors import printable
 from ..board import Row
 from ..catalogue import Scenario
-from ..runner import ROOT, OnReport, Stopped
+from ..runner import ROOT, OnReport, Stopped, run_together
 from ..runner import resume as resume_run
 from ..runner import run as start_run
 from .terminal import say
 
+Work = Callable[[OnReport], list[Row]]
 FIRST, SILENCE = 2.0, 10.0  # seconds to the first line of progress, and between two, where there is no terminal
 
 
@@ -40,26 +41,38 @@ def train(
     label: str | None = None,
     execution: str = "auto",
     processes: Processes = ALONE,
+    together: bool = False,
 ) -> list[Row]:
-    """Runs one seed after the other, each with its progress and its line of result.
+    """Runs one seed after the other, each with its progress and its line of result; or as one batch, where it can be.
 
     Raises:
         Left: one was stopped; what was not begun yet is left too.
     """
 
-    def one(seed: int) -> Callable[[OnReport], Row]:
-        return lambda on_report: start_run(
-            scenario, agent, seed,
-            steps=steps, settings=settings, device=device, root=root, track=track, demonstrations=demonstrations,
-            label=label, execution=execution, on_report=on_report, processes=processes,
-        )  # fmt: skip
+    given: dict[str, Any] = {
+        "steps": steps, "settings": settings, "device": device, "root": root, "track": track, "label": label,
+        "execution": execution,
+    }  # fmt: skip
 
-    rows = []
+    def one(seed: int) -> Work:
+        alone = {"demonstrations": demonstrations, "processes": processes}
+        return lambda on_report: [start_run(scenario, agent, seed, on_report=on_report, **given, **alone)]
+
+    title, rows = f"{scenario.name} · {agent or scenario.agent}", list[Row]()
+    if together:
+        try:
+            rows = _shown(
+                f"{title} · seeds {seeds[0]} to {seeds[-1]}",
+                lambda on_report: run_together(scenario, agent, seeds, on_report=on_report, **given) or [],
+            )
+        except Stopped as error:
+            raise Left(f"{error}; the other seeds are saved too, and each goes on by itself", range(0)) from None
+        if rows:
+            return rows
+        say(f"{title}: such runs cannot be one batch, and are trained one after the other", error=True)
     for place, seed in enumerate(seeds):
         try:
-            rows.append(
-                _shown(f"{scenario.name} · {agent or scenario.agent} · seed {seed}", one(seed), processes.leads)
-            )
+            rows += _shown(f"{title} · seed {seed}", one(seed), processes.leads)
         except Stopped as error:
             raise Left(str(error), seeds[place + 1 :]) from None
     return rows
@@ -80,10 +93,10 @@ class Left(KeyboardInterrupt):
 def resume(folder: Path, steps: int | None = None, device: str | None = None, processes: Processes = ALONE) -> Row:
     """Carries on a run that was stopped, with a larger budget if one is given."""
 
-    def work(on_report: OnReport) -> Row:
-        return resume_run(folder, steps=steps, device=device, on_report=on_report, processes=processes)
+    def work(on_report: OnReport) -> list[Row]:
+        return [resume_run(folder, steps=steps, device=device, on_report=on_report, processes=processes)]
 
-    return _shown(str(folder), work, processes.leads)
+    return _shown(str(folder), work, processes.leads)[0]
 
 
 @contextmanager
@@ -127,15 +140,16 @@ def _beside(work: Callable[[], None], ended: threading.Event) -> Iterator[None]:
         thread.join()
 
 
-def _shown(title: str, work: Callable[[OnReport], Row], leads: bool = True) -> Row:
-    """Does the work with its progress, and then prints its result; of several processes, the one that leads does."""
+def _shown(title: str, work: Work, leads: bool = True) -> list[Row]:
+    """Does the work with its progress, and then prints its results; of several processes, the one that leads does."""
     torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
     if not leads:
         return work(lambda *_: None)
     started = time.monotonic()
-    row = _with_bar(printable(title), work) if sys.stderr.isatty() else _with_lines(title, work)
-    say(f"{result(row)} in {duration(time.monotonic() - started)} → {row.folder}", error=True)
-    return row
+    rows = _with_bar(printable(title), work) if sys.stderr.isatty() else _with_lines(title, work)
+    for row in rows:
+        say(f"{result(row)} in {duration(time.monotonic() - started)} → {row.folder}", error=True)
+    return rows
 
 
 def result(row: Row) -> str:
@@ -161,7 +175,7 @@ class _Rate:
         return told
 
 
-def _with_bar(title: str, work: Callable[[OnReport], Row]) -> Row:
+def _with_bar(title: str, work: Work) -> list[Row]:
     columns = (
         TextColumn("{task.description}", markup=False), BarColumn(bar_width=12),
         TextColumn("{task.percentage:>3.0f} %"),
@@ -178,7 +192,7 @@ def _with_bar(title: str, work: Callable[[OnReport], Row]) -> Row:
         return work(on_report)
 
 
-def _with_lines(title: str, work: Callable[[OnReport], Row]) -> Row:
+def _with_lines(title: str, work: Work) -> list[Row]:
     rate, due = _Rate(), time.monotonic() + FIRST
 
     def on_report(steps: int, total: int, report: dict[str, float]) -> None:

@@ -6,6 +6,7 @@ from .folder import DEMONSTRATIONS
 from .interruption import Stopped
 from .plan import Plan, choose_device, read_plan
 from .scoring import load_agent, score_run
+from .together import run_together
 from .training import OnReport
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "read_plan",
     "resume",
     "run",
+    "run_together",
     "score_run",
 ]

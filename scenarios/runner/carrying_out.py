@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,10 @@ from ..seeds import SEED_SPAN
 from ..tracking import tracker
 from . import checks
 from .folder import CHECKPOINT, DEMONSTRATIONS, RECORDING, Beside, RunFolder, resolved
-from .interruption import Stopped
+from .interruption import Asked, Stopped
 from .plan import Plan, device_here, execution_on, make_plan, read_plan
 from .scoring import evaluation_environment, keep_recording, load_agent, score_agent
-from .training import OnReport, Training
+from .training import Learn, OnReport, Training
 
 ROOT = Path("runs")
 
@@ -100,11 +101,28 @@ def run(
         execution="eager" if execution == "auto" and processes.size > 1 else execution,
     )  # fmt: skip
     plan = plan.model_copy(update={"run_id": processes.same(plan.run_id)})
-    place = plan.folder(Path(root))
     Leaderboard(Path(root) / "leaderboard.sqlite").check()
     prepared = prepare(plan, recording, processes)
     if not processes.leads:
-        return carry_out(plan, Beside(place, plan), prepared, None, checkpoint_seconds, processes)
+        return _result(
+            carry_out(plan, Beside(plan.folder(Path(root)), plan), prepared, None, checkpoint_seconds, processes)
+        )
+    return _result(begin(plan, Path(root), prepared, recording, on_report, checkpoint_seconds, processes))
+
+
+def begin(
+    plan: Plan,
+    root: Path,
+    prepared: Prepared,
+    recording: Recording | None,
+    on_report: OnReport | None,
+    checkpoint_seconds: float,
+    processes: Processes = ALONE,
+    learn: Learn | None = None,
+    asked: Asked | None = None,
+) -> Generator[bool, None, Row]:
+    """Makes a run's folder and carries the run out in it, see `carry_out`; one in which nothing was trained is left."""
+    place = plan.folder(root)
     place.mkdir(parents=True)
     folder = RunFolder(place, plan)
     try:
@@ -112,7 +130,11 @@ def run(
             if recording is not None:
                 recording.save(place / DEMONSTRATIONS)
             plan.write(place)
-            return carry_out(plan, folder, prepared, on_report, checkpoint_seconds, processes)
+            return (
+                yield from carry_out(
+                    plan, folder, prepared, on_report, checkpoint_seconds, processes, learn=learn, asked=asked
+                )
+            )
     except Exception:
         if place.exists() and folder.is_empty():
             folder.discard()
@@ -159,7 +181,17 @@ def resume(
         prepared = prepare(plan, Recording.load(shown) if shown.exists() else None, processes)
         if processes.leads:
             plan.write(place.path)
-        return carry_out(plan, place, prepared, on_report, checkpoint_seconds, processes)
+        return _result(carry_out(plan, place, prepared, on_report, checkpoint_seconds, processes))
+
+
+def _result(work: Generator[bool, None, Row]) -> Row:
+    """What comes of a run that is carried out in one go."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            row: Row = end.value
+            return row
 
 
 def prepare(plan: Plan, recording: Recording | None, processes: Processes = ALONE) -> Prepared:
@@ -202,8 +234,14 @@ def carry_out(
     on_report: OnReport | None,
     checkpoint_seconds: float,
     processes: Processes = ALONE,
-) -> Row:
-    """Trains from the last checkpoint, or from the start, to the end; then the leader scores."""
+    *,
+    learn: Learn | None = None,
+    asked: Asked | None = None,
+) -> Generator[bool, None, Row]:
+    """Trains from the last checkpoint, or from the start, to the end; then the leader scores.
+
+    It yields true after each iteration of learning, and false before it scores; `learn` and `asked` are `Training`'s.
+    """
     agent, seconds = prepared.agent, 0.0
     if (folder.path / "wandb").is_symlink():
         raise InvalidInput(f"{folder.path / 'wandb'}: is a link, and writing never follows one")
@@ -211,11 +249,13 @@ def carry_out(
     try:
         if prepared.env is not None and prepared.check_env is not None:
             training = Training(
-                plan, folder, agent, prepared.env, prepared.check_env, told, on_report, checkpoint_seconds, processes
-            )
-            seconds = training.run()
+                plan, folder, agent, prepared.env, prepared.check_env, told, on_report, checkpoint_seconds, processes,
+                learn=learn, asked=asked,
+            )  # fmt: skip
+            seconds = yield from training.run()
         else:
             agent.save(folder.path / CHECKPOINT)
+        yield False
         taken = agent.steps
         if prepared.shown is not None and prepared.env is not None and not prepared.env.started:
             taken = min(taken, prepared.shown)  # nothing was played: it saw what the recording holds

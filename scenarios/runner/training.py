@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from typing import Any, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,10 +20,11 @@ from ..seeds import SEED_SPAN
 from ..tracking import Tracker
 from . import checks
 from .folder import BEST, CHECKPOINT, RunFolder, strict
-from .interruption import Stopped, carry_on, stopping_between_iterations
+from .interruption import Asked, Stopped, carry_on, stopping_between_iterations
 from .plan import Plan
 
 DEAR = 20  # times longer than saving takes, before it is done again
+Learn = Callable[[BatchedEnvironment, int], Iterator[Report]]
 OnReport = Callable[[int, int, dict[str, float]], None]
 
 
@@ -60,6 +62,8 @@ class Training:
         checkpoint_seconds: between two checkpoints.
         processes: those that train the run together, all of them alike. What differs is the folder: `Beside` it those
             that do not lead write nothing.
+        learn: instead of the agent's own, where its run is one of several side by side.
+        asked: by whoever looks out for a stop; None to do so itself.
     """
 
     def __init__(
@@ -73,15 +77,17 @@ class Training:
         on_report: OnReport | None,
         checkpoint_seconds: float,
         processes: Processes = ALONE,
+        learn: Learn | None = None,
+        asked: Asked | None = None,
     ) -> None:
         self.plan, self.folder, self.agent, self.env, self.check_env = plan, folder, agent, env, check_env
         self.tracker, self.on_report, self.pause = tracker, on_report, checkpoint_seconds
-        self.processes = processes
+        self.processes, self.learn, self.asked = processes, learn or agent.learn, asked
         self.checks = checks.planned_checks(plan.steps, check_env)
         self.at, self.checked, self.kept = Progress(), 0, 0
 
-    def run(self) -> float:
-        """Trains to the end; returns the seconds it took in all without the checks.
+    def run(self) -> Generator[bool, None, float]:
+        """Trains to the end, yielding true after each iteration; returns the seconds it took without the checks.
 
         Raises:
             Stopped: it was asked to; everything is saved.
@@ -90,7 +96,8 @@ class Training:
         """
         restore(self.plan, self.folder, self.agent, self.env, self.at, self.processes)
         self.checked, self.kept = self.checks.due(self.agent.steps, self.plan.steps), self.agent.steps
-        with self.folder.log() as log, stopping_between_iterations() as asked:
+        watch = stopping_between_iterations() if self.asked is None else nullcontext(self.asked)
+        with self.folder.log() as log, watch as asked:
             size = log.seek(0, os.SEEK_END)
             log.truncate(
                 min(size, self.at.logged)
@@ -99,7 +106,7 @@ class Training:
             self.began, spent = time.monotonic(), self.at.seconds
             self.saved, self.took, self.wait = self.began, 0.0, 0.0
             try:
-                for report in self.agent.learn(self.env, self.plan.steps):
+                for report in self.learn(self.env, self.plan.steps):
                     self.iteration(report, log)
                     stop, due = self.processes.agree(asked.stop, time.monotonic() - self.saved >= self.wait)
                     if due:
@@ -107,6 +114,7 @@ class Training:
                     if stop and self.agent.steps < self.plan.steps:
                         self.save(log, spent)
                         raise Stopped(self.folder.told, self.agent.steps, self.plan.steps)
+                    yield True
                 self.save(log, spent)
             except Diverged as error:
                 raise self.diverged(error) from None
