@@ -87,7 +87,7 @@ class Training:
         self.at, self.checked, self.kept = Progress(), 0, 0
 
     def run(self) -> Generator[bool, None, float]:
-        """Trains to the end, yielding true after each iteration; returns the seconds it took without the checks.
+        """Trains to the end, yielding true before and after each iteration; returns its seconds without the checks.
 
         Raises:
             Stopped: it was asked to; everything is saved.
@@ -106,6 +106,7 @@ class Training:
             self.began, spent = time.monotonic(), self.at.seconds
             self.saved, self.took, self.wait = self.began, 0.0, 0.0
             try:
+                yield True  # of several side by side, all begin before the first learns
                 for report in self.learn(self.env, self.plan.steps):
                     self.iteration(report, log)
                     stop, due = self.processes.agree(asked.stop, time.monotonic() - self.saved >= self.wait)
