@@ -52,6 +52,7 @@ def main() -> None:
         apart = SEEDS * measured(agent.learn(env, 10**9))
         several = [made(name, id, num_envs, settings, seed)[0] for seed in range(SEEDS)]
         batch = envs.make_batched(f"palaestra/{id}-v0", SEEDS * num_envs)
+        batch.reset()
         together = measured(Seeds(several, batch).learn(10**9))
         print(
             f"{told}: {apart * 1e3:.0f} ms apart, {together * 1e3:.0f} ms together, {apart / together:.1f} x",
