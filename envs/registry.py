@@ -32,6 +32,7 @@ OWN = {
     "palaestra/Text-v0": "language.text:Text",
     "palaestra/Cloze-v0": "language.cloze:Cloze",
     "palaestra/SentencePair-v0": "language.sentence_pair:SentencePair",
+    "palaestra/Caption-v0": "language.caption:Caption",
     "palaestra/AttackDefend-v0": "adversarial.attack_defend:AttackDefend",
     "palaestra/GANGame-v0": "adversarial.gan_game:GANGame",
     "palaestra/Evade-v0": "adversarial.evade:Evade",

@@ -49,6 +49,7 @@ GOLDEN = {
     "sentence_pair": ("SentencePair", {}, [1]),
     "sentence_pair_answer": ("SentencePair", {"relation": "answer"}, [1]),
     "sentence_pair_acceptability": ("SentencePair", {"relation": "acceptability"}, []),
+    "caption": ("Caption", {}, [1, 7, 12, 2, 3]),
     "pixel_canvas": ("PixelCanvas", {}, [0, 0, 1, 1, 1, 1, 0, 0] * 5),
     "latent_search": ("LatentSearch", {}, [[0.5, -0.5, 0.2, 0.0, -0.2, 0.4]] * 4),
     "denoise": ("Denoise", {}, [[0.5, -0.5, 0.0, 0.0] * 4] * 6),
