@@ -7,6 +7,7 @@ a random one is made from uniforms (..., `noise`).
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any
 
 import gymnasium.spaces as spaces
@@ -33,8 +34,12 @@ def choose(logits: Tensor, noise: Tensor) -> Tensor:
     return (noise >= passed).sum(-1)
 
 
-class Policy(nn.Module):
+class Policy(nn.Module, ABC):
     """What the policies of all action spaces share."""
+
+    @abstractmethod
+    def log_prob(self, parameters: Tensor, action: Tensor) -> Tensor:
+        """(...) the log-probability, or log-density, of the raw action."""
 
     def agreement(self, parameters: Tensor, action: Tensor) -> Tensor:
         """(...) what imitation makes as large as it can, of the expert's raw action: its log-probability."""

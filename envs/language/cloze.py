@@ -126,8 +126,8 @@ class Cloze(Task[ClozeState]):
         active = torch.zeros_like(verb, dtype=torch.bool)
         sentences = [words(meaning, active) for meaning in (begun, following)]
         the = torch.full_like(verb, THE)[:, None]
-        parts = [(the, sentence[:, 2:5], sentence[:, 6:7], sentence[:, 8:]) for sentence in sentences]
-        return self.number[torch.cat([*parts[0], *parts[1]], 1)]  # the places of active sentences that are not empty
+        told = [(the, sentence[:, 2:5], sentence[:, 6:7], sentence[:, 8:]) for sentence in sentences]
+        return self.number[torch.cat([*told[0], *told[1]], 1)]  # the places of active sentences that are not empty
 
     def _asked(self, hidden: Tensor) -> Tensor:
         """(B, 16) bool, the leftmost missing word of each row."""

@@ -174,8 +174,8 @@ class Text(Task[TextState]):
         if state.chance is None or state.bits is None:
             canvas.text(f"right so far: {int(state.right)} of {time}", (middle, 435), size=26, anchor="center")
             return
-        canvas.text(f"its odds were {wording.fixed(state.chance, 3)}", (middle, 380), size=22, anchor="center")
-        each = wording.fixed(state.bits / time / self.characters, 2)
+        canvas.text(f"its odds were {wording.fixed(float(state.chance), 3)}", (middle, 380), size=22, anchor="center")
+        each = wording.fixed(float(state.bits) / time / self.characters, 2)
         canvas.text(f"surprise so far: {each} bits a character", (middle, 435), size=26, anchor="center")
 
     def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:

@@ -185,7 +185,7 @@ class NextSymbol(Task[NextSymbolState]):
             told = f"predicted {names[guess]}   came {names[symbol]}"
             if state.bits is not None and state.chance is not None:
                 told = f"likeliest {names[guess]}   came {names[symbol]}"
-                given, each = wording.fixed(state.chance, 2), wording.fixed(state.bits / time, 2)
+                given, each = wording.fixed(float(state.chance), 2), wording.fixed(float(state.bits) / time, 2)
                 canvas.text(f"its odds were {given}", (middle, 335), size=22, anchor="center")
                 canvas.text(f"surprise so far: {each} bits a symbol", (middle, 435), size=26, anchor="center")
             canvas.text(told, (middle, 305 if self.by_odds else 315), size=26, anchor="center")
