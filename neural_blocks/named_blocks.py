@@ -15,6 +15,7 @@ ENCODERS = Registry(
         "auto": "perception.encoders:Automatic",
         "flat": "perception.encoders:Flat",
         "cnn": "perception.encoders:CNNEncoder",
+        "strided": "perception.encoders:StridedEncoder",
         "nature": "perception.encoders:NatureEncoder",
         "lenet": "perception.encoders:LeNetEncoder",
         "residual": "perception.encoders:ResidualEncoder",

@@ -13,6 +13,7 @@ from ..core.randomness import ACT
 from ..networks.beam import next_word, require_writing
 from ..networks.distributions import distribution
 from ..networks.network import Actor, ActorCritic
+from ..networks.per_pixel import PixelActor, PixelActorCritic
 from . import optimisers
 from .learner import Learner
 
@@ -21,7 +22,8 @@ class PolicyAgent(Learner):
     """An agent whose network gives the parameters of a distribution over actions. Subclasses say how it learns.
 
     Attributes:
-        network: an `Actor` or `ActorCritic`; in training mode while it learns from what was collected, else not.
+        network: an `Actor` or `ActorCritic`, or one of `per_pixel` in its place; in training mode while it learns from
+            what was collected, else not.
         policy: the action space's distribution.
         parameters: of both, those that are learned.
         optimiser: of the parameters; subclasses make it.
@@ -37,7 +39,12 @@ class PolicyAgent(Learner):
         policy = distribution(self.action_space)
         if self.config.beam > 1:
             require_writing(self.name, self.observation_space, self.action_space)
-        self.network = kind(self.observation_space, policy.size, **self.config.network()).to(self.device).eval()
+        if self.config.network == "unet":
+            per_pixel = PixelActorCritic if issubclass(kind, ActorCritic) else PixelActor
+            network: Any = per_pixel(self.observation_space, self.action_space, self.config.hidden)
+        else:
+            network = kind(self.observation_space, policy.size, **self.config.trunk())
+        self.network = network.to(self.device).eval()
         self.policy = policy.to(self.device)
         both = [*self.network.parameters(), *self.policy.parameters()]
         self.parameters = [parameter for parameter in both if parameter.requires_grad]

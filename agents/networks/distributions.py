@@ -84,7 +84,10 @@ class Categorical(Policy):
 
 
 class MultiCategorical(Policy):
-    """Several independent choices: a MultiDiscrete space. Parameters are all logits in a row; raw actions (..., n)."""
+    """Several independent choices: a MultiDiscrete space. Parameters are all logits in a row; raw actions (..., n).
+
+    Choices among equally many values are made at once, others one after the other.
+    """
 
     start: Tensor
 
@@ -97,27 +100,30 @@ class MultiCategorical(Policy):
 
     def sample(self, logits: Tensor, noise: Tensor) -> Tensor:
         """A random action."""
-        return self._each(logits, lambda part, own, k: part.sample(own, noise[..., k : k + 1]))
+        return self._each(logits, lambda part, own, chance: part.sample(own, chance[..., None]), noise)
 
     def mode(self, logits: Tensor) -> Tensor:
         """The most probable action."""
-        return self._each(logits, lambda part, own, _: part.mode(own))
+        return self._each(logits, lambda part, own: part.mode(own))
 
     def log_prob(self, logits: Tensor, action: Tensor) -> Tensor:
         """(...) the log-probability of all choices together."""
-        return self._each(logits, lambda part, own, k: part.log_prob(own, action[..., k])).sum(-1)
+        return self._each(logits, lambda part, own, chosen: part.log_prob(own, chosen), action).sum(-1)
 
     def mean_log_prob(self, logits: Tensor) -> Tensor:
         """(...) the mean of the log-probabilities of all values of each choice, summed over choices."""
-        return self._each(logits, lambda part, own, _: part.mean_log_prob(own)).sum(-1)
+        return self._each(logits, lambda part, own: part.mean_log_prob(own)).sum(-1)
 
     def entropy(self, logits: Tensor) -> Tensor:
         """(...) in nats."""
-        return self._each(logits, lambda part, own, _: part.entropy(own)).sum(-1)
+        return self._each(logits, lambda part, own: part.entropy(own)).sum(-1)
 
-    def _each(self, logits: Tensor, function: Any) -> Tensor:
+    def _each(self, logits: Tensor, function: Any, *values: Tensor) -> Tensor:
+        """(..., n) a function of each choice: of its distribution, its logits and its entry of values (..., n)."""
+        if len(set(self.sizes)) == 1:
+            return function(self.parts[0], logits.unflatten(-1, (len(self.sizes), -1)), *values)
         rows = zip(self.parts, logits.split(self.sizes, -1), range(len(self.sizes)), strict=True)
-        return torch.stack([function(part, own, k) for part, own, k in rows], -1)
+        return torch.stack([function(part, own, *(one[..., k] for one in values)) for part, own, k in rows], -1)
 
     def to_env(self, action: Tensor) -> Tensor:
         """The space's own values, in its shape."""

@@ -70,7 +70,7 @@ class NetworkConfig(EncoderConfig):
     activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
     initialisation: Literal["orthogonal", "fan_in"] = "orthogonal"
 
-    def network(self) -> dict[str, Any]:
+    def trunk(self) -> dict[str, Any]:
         """The settings as `network.Trunk` takes them."""
         names = ("encoder", "hidden", "activation", "initialisation")
         return {name: getattr(self, name) for name in names}
@@ -97,10 +97,10 @@ class MemoryConfig(NetworkConfig):
     rollout_steps: int = Field(32, ge=1)
     sequence_length: int | None = Field(None, ge=1)
 
-    def network(self) -> dict[str, Any]:
+    def trunk(self) -> dict[str, Any]:
         """The settings as `network.Trunk` takes them."""
         names = ("memory", "memory_size", "memory_layers", "memory_span")
-        return super().network() | {name: getattr(self, name) for name in names}
+        return super().trunk() | {name: getattr(self, name) for name in names}
 
     @property
     def chunk(self) -> int:
@@ -118,14 +118,25 @@ class PolicyConfig(MemoryConfig):
     """Settings of a network whose outputs are a policy.
 
     Attributes:
+        network: "perceptron", encoder, memory and perceptrons; or "unet", a U-Net from the image observed to an action
+            of one entry per pixel, see `per_pixel`: `hidden` then names the filters of its levels, the finest first.
         beam: where an action is the next word of what is written, act greedily by beam search of that width
             (Sutskever et al., 2014); 1 takes the likeliest word.
     """
 
+    network: Literal["perceptron", "unet"] = "perceptron"
     beam: int = Field(1, ge=1, le=256)
 
     @model_validator(mode="after")
     def _beams_remember_nothing(self) -> Self:
         if self.beam > 1 and self.memory is not None:
             raise ValueError(f"beam must be 1 with a memory; got {self.beam}")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_image(self) -> Self:
+        taken = {"encoder": "auto", "memory": None, "normalise_observation": False}
+        for name, only in taken.items():
+            if self.network == "unet" and getattr(self, name, only) != only:
+                raise ValueError(f"network 'unet' reads the image by itself, so {name} must be {only!r}")
         return self

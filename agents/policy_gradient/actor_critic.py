@@ -52,9 +52,9 @@ class ActorCriticConfig(PolicyConfig):
     normalise_observation: bool = False
     normalise_reward: bool = False
 
-    def network(self) -> dict[str, Any]:
+    def trunk(self) -> dict[str, Any]:
         """The settings as `network.Trunk` takes them."""
-        return super().network() | {"normalise": self.normalise_observation}
+        return super().trunk() | {"normalise": self.normalise_observation}
 
 
 class ActorCriticAgent(PolicyAgent):

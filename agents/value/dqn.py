@@ -71,7 +71,7 @@ class DQN(OffPolicyAgent):
             self.observation_space,
             int(self.action_space.n),
             dueling=config.dueling,
-            **config.network(),
+            **config.trunk(),
         ).to(self.device)
         self.network.eval()
         self.target = copy.deepcopy(self.network)

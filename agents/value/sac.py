@@ -86,9 +86,9 @@ class SAC(OffPolicyAgent):
         self.actor = Actor(
             self.observation_space,
             2 * self.size,
-            **config.network(),
+            **config.trunk(),
         ).to(self.device)
-        critic = TwinCritic(self.observation_space, self.size, **config.network())
+        critic = TwinCritic(self.observation_space, self.size, **config.trunk())
         self.critic = critic.to(self.device)
         self.target = copy.deepcopy(self.critic)
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))

@@ -96,6 +96,45 @@ class SmallCNN(nn.Module):
         return torch.relu(self.linear(self.convolutions(x)))
 
 
+class StridedCNN(nn.Module):
+    """Two 4 x 4 convolutions that move by 2, and a linear layer, each followed by ReLU: an image at little cost.
+
+    (B, C, H, W) float to (B, output_size); strides in place of pooling as in Radford et al. (2016). Half the rows and
+    columns are left after the first and a quarter after the second, so that it takes about a quarter of the work of
+    `SmallCNN`.
+
+    Args:
+        shape: (C, H, W) of one image, C at least 1, H and W at least 4.
+        channels: filters of the two convolutions.
+        output_size: features out.
+
+    Raises:
+        InvalidInput: another shape.
+    """
+
+    def __init__(self, shape: tuple[int, ...], channels: tuple[int, int] = (16, 32), output_size: int = 128) -> None:
+        super().__init__()
+        checked_image("StridedCNN", shape, 4)
+        first, second = channels
+        self.convolutions = nn.Sequential(
+            orthogonal(nn.Conv2d(shape[0], first, 4, stride=2, padding=1)),
+            nn.ReLU(),
+            orthogonal(nn.Conv2d(first, second, 4, stride=2, padding=1)),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
+        rows, columns = (
+            convolution_size(convolution_size(side, 4, stride=2, padding=1), 4, stride=2, padding=1)
+            for side in shape[1:]
+        )
+        self.linear = orthogonal(nn.Linear(second * rows * columns, output_size))
+        self.output_size = output_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, output_size)."""
+        return torch.relu(self.linear(self.convolutions(x)))
+
+
 class NatureCNN(nn.Module):
     """The network of deep Q-learning (Mnih et al., 2015): three convolutions and a linear layer.
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .convolution import LeNet, NatureCNN, SmallCNN
+from .convolution import LeNet, NatureCNN, SmallCNN, StridedCNN
 from .images import SMALLEST_SIDE, brightest, image_layout
 from .residual import ResidualNet
 from .vision_transformer import VisionTransformer
@@ -89,6 +89,12 @@ class CNNEncoder(ImageEncoder):
     """Images through two convolutions, see `SmallCNN`."""
 
     network_class = SmallCNN
+
+
+class StridedEncoder(ImageEncoder):
+    """Images through two convolutions that halve them, see `StridedCNN`."""
+
+    network_class = StridedCNN
 
 
 class NatureEncoder(ImageEncoder):

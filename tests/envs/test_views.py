@@ -98,6 +98,7 @@ HIDING = ["BernoulliBandit", "TabularMDP", "PointGoal", "Sinusoid", "Recall", "R
 HIDING += ["Glimpse", "FewShot", "Calibrate", "LatentSearch", "Denoise", "Evade", "AttackDefend", "GANGame"]
 HIDING += ["PixelCanvas", "LIFNeuron", "HodgkinHuxley", "Translate"]
 HIDING += ["Text", "Cloze", "SentencePair", "Caption"]
+HIDING += ["Localize", "Detect", "Segment"]
 
 
 @pytest.mark.parametrize("name", HIDING)

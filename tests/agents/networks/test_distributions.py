@@ -166,3 +166,20 @@ def test_imitation_of_odds_is_cross_entropy_and_else_the_likelihood():
         policy = distribution(space)
         raw = policy.sample(logits, uniforms(7, policy.noise, seed=1))
         assert torch.equal(policy.agreement(logits, raw), policy.log_prob(logits, raw))
+
+
+def test_choices_among_equally_many_values_are_the_same_at_once_as_one_by_one():
+    space = spaces.MultiDiscrete(np.full((2, 3), 4))
+    policy, generator = distribution(space), torch.Generator().manual_seed(0)
+    logits, noise = torch.randn(5, 24, generator=generator), torch.rand(5, 6, generator=generator)
+    action = policy.sample(logits, noise)
+    each = [torch.distributions.Categorical(logits=part) for part in logits.split(4, -1)]
+    passed = torch.stack(
+        [(noise[:, k, None] >= one.probs.cumsum(-1)[:, :-1]).sum(-1) for k, one in enumerate(each)], -1
+    )
+    assert torch.equal(action, passed)
+    assert torch.equal(policy.mode(logits), torch.stack([one.probs.argmax(-1) for one in each], -1))
+    log_prob = sum(one.log_prob(action[:, k]) for k, one in enumerate(each))
+    torch.testing.assert_close(policy.log_prob(logits, action), log_prob)
+    torch.testing.assert_close(policy.entropy(logits), sum(one.entropy() for one in each))
+    assert policy.to_env(action).shape == (5, 2, 3)

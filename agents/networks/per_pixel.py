@@ -1,0 +1,121 @@
+"""Per-pixel policies: one U-Net from the image observed to the policy's parameters at each of its pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium.spaces as spaces
+import torch
+from torch import Tensor, nn
+
+from ...envs.core.task import Observation
+from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.perception.images import brightest, image_layout
+from ...neural_blocks.perception.mlp import MLP
+from ...neural_blocks.perception.unet import UNet
+from .network import Memory
+
+VALUE_FEATURES = 8  # of each pixel, whose means the value is read from
+
+
+class PixelActor(nn.Module):
+    """A U-Net (Ronneberger et al., 2015) for the policy's parameters, with the calls of `network.Actor`.
+
+    Args:
+        observation_space: an image, see `image_layout`.
+        action_space: with an entry for each of its pixels: MultiDiscrete (H, W) of equal counts, or MultiBinary or Box
+            (H, W) or (C, H, W).
+        widths: filters of the U-Net's levels, the finest first.
+        features: further channels out.
+
+    Raises:
+        InvalidInput: other spaces, or an image that the levels cannot halve.
+    """
+
+    memory = normaliser = None
+    scale: Tensor
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        widths: Sequence[int],
+        features: int = 0,
+    ) -> None:
+        super().__init__()
+        layout = image_layout(observation_space)
+        if layout is None:
+            told = f"{type(observation_space).__name__} {observation_space.shape or ''}".strip()
+            raise InvalidInput(f"network: 'unet' needs one image as the observation; got {told}")
+        channels, *sides = layout.shape
+        self.layout = layout
+        self.each = _parameters_of_a_pixel(action_space, sides)
+        self.last = isinstance(action_space, spaces.MultiDiscrete)  # a pixel's parameters stand side by side
+        factor = 2 ** (len(widths) - 1)
+        if not widths or any(side % factor for side in sides):
+            allowed = f"so few levels that {sides[0]} x {sides[1]} pixels can be halved from each to the next"
+            raise InvalidInput(f"network: 'unet' needs hidden to name {allowed}; got {tuple(widths)}")
+        self.unet = UNet(channels, self.each + features, widths)
+        with torch.no_grad():  # an even policy to begin with, as a perceptron's small last weights make it
+            self.unet.output.weight[: self.each] *= 0.01
+            self.unet.output.bias[: self.each] = 0.0  # type: ignore[index]
+        self.register_buffer("scale", torch.tensor(1 / brightest(observation_space)), persistent=False)
+
+    def initial_memory(self, batch: int) -> Memory:
+        """There is none."""
+        return ()
+
+    def maps(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (N, ...) to policy parameters (N, P) and the further channels (N, features, H, W)."""
+        image = self.layout(observation).to(self.scale.dtype) * self.scale
+        own, further = self.unet(image).tensor_split([self.each], 1)
+        return (own.movedim(1, -1) if self.last else own).flatten(1), further
+
+    def forward(self, observation: Observation, memory: Memory, start: Tensor) -> Any:
+        """Policy parameters (T, B, P) and the memory after the last step."""
+        assert isinstance(observation, Tensor)
+        parameters, _ = self.maps(observation.flatten(0, 1))
+        return parameters.view(*start.shape, -1), memory
+
+    def act(self, observation: Observation, memory: Memory, start: Tensor) -> Any:
+        """One step: observations (B, ...), memory, starts (B,), to parameters (B, P) and memory."""
+        assert isinstance(observation, Tensor)
+        return self.maps(observation)[0], memory
+
+
+class PixelActorCritic(PixelActor):
+    """A U-Net for the policy's parameters and for what the value is read from, with the calls of `ActorCritic`."""
+
+    def __init__(
+        self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], widths: Sequence[int]
+    ) -> None:
+        super().__init__(observation_space, action_space, widths, VALUE_FEATURES)
+        self.critic = MLP(VALUE_FEATURES, (64,), 1, activation="relu", initialisation="orthogonal", output_gain=1.0)
+
+    def forward(self, observation: Observation, memory: Memory, start: Tensor) -> Any:
+        """Policy parameters (T, B, P), values (T, B) and the memory after the last step."""
+        assert isinstance(observation, Tensor)
+        parameters, further = self.maps(observation.flatten(0, 1))
+        return parameters.view(*start.shape, -1), self._value(further).view_as(start), memory
+
+    def act(self, observation: Observation, memory: Memory, start: Tensor) -> Any:
+        """One step: observations (B, ...), memory, starts (B,), to parameters (B, P), values (B,) and memory."""
+        assert isinstance(observation, Tensor)
+        parameters, further = self.maps(observation)
+        return parameters, self._value(further), memory
+
+    def _value(self, further: Tensor) -> Tensor:
+        return self.critic(further.mean((2, 3))).squeeze(-1)
+
+
+def _parameters_of_a_pixel(space: spaces.Space[Any], sides: list[int]) -> int:
+    """How many parameters a policy over `space` has for each pixel. Raises `InvalidInput` where none fits."""
+    shape = list(space.shape or ())
+    if isinstance(space, spaces.MultiDiscrete) and shape == sides and (space.nvec == space.nvec.flat[0]).all():
+        return int(space.nvec.flat[0])
+    if isinstance(space, spaces.MultiBinary | spaces.Box) and len(shape) in (2, 3) and shape[-2:] == sides:
+        return math.prod(shape[:-2])
+    told = f"{type(space).__name__} {tuple(shape) or ''}".strip()
+    raise InvalidInput(f"network: 'unet' needs an action of one entry per pixel, {sides[0]} x {sides[1]}; got {told}")

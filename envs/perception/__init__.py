@@ -1,0 +1,1 @@
+"""Perception: finding, naming and outlining what lies in an image."""

@@ -1,0 +1,130 @@
+"""How well boxes and masks agree with the truth: overlap, average precision, and what is made of counted pixels.
+
+Overlap is intersection over union. Average precision follows the PASCAL protocol (Everingham et al., 2010): proposals
+in order of confidence, each right if the object of its class that it overlaps most does so by a threshold and belongs
+to no earlier one; then the area under precision over recall, where precision is the best that any higher recall has.
+Everything is computed in double precision, so that no sum depends on the order in which a device takes it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def box_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Intersection over union of boxes (..., 4) of left, top, width and height: (...) float64; 0 for two empty ones."""
+    start = torch.maximum(first[..., :2], second[..., :2])
+    end = torch.minimum(first[..., :2] + first[..., 2:], second[..., :2] + second[..., 2:])
+    width, height = (end - start).clamp(min=0).unbind(-1)
+    return _share(width * height, first[..., 2] * first[..., 3], second[..., 2] * second[..., 3])
+
+
+def _share(common: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """What two sets have in common over all that they have, float64, from their sizes."""
+    together = first + second - common
+    return common.double() / torch.where(together > 0, together, 1)
+
+
+def matches(overlap: Tensor, threshold: Tensor) -> Tensor:
+    """Which proposals are right, (..., N) bool.
+
+    Args:
+        overlap: (..., N, T) of each proposal, the surest first, with each object it may stand for.
+        threshold: (...) that must be reached.
+    """
+    count = overlap.shape[-1]
+    best = overlap.amax(-1, keepdim=True)
+    rank = torch.arange(count, 0, -1, device=overlap.device)  # of several that it overlaps alike, the first
+    nearest = (rank * (overlap == best)).argmax(-1, keepdim=True) == count - rank  # (..., N, T)
+    enough = nearest & (best >= threshold[..., None, None])
+    taken, right = torch.zeros_like(enough[..., 0, :]), []
+    for own in enough.unbind(-2):
+        right.append((own & ~taken).any(-1))
+        taken = taken | own
+    return torch.stack(right, -1)
+
+
+def average_precision(right: Tensor, counted: Tensor, objects: Tensor) -> Tensor:
+    """(...) float64, NaN where there is no object.
+
+    Args:
+        right: (..., N) bool proposals that are right, the surest first.
+        counted: (..., N) bool those that are proposals of this class at all.
+        objects: (...) int64 how many there are to find.
+    """
+    right = right & counted
+    precision = right.cumsum(-1) / counted.cumsum(-1).clamp(min=1).double()
+    best = precision.flip(-1).cummax(-1).values.flip(-1)
+    return (right * best).sum(-1) / objects.double().masked_fill(objects == 0, torch.nan)
+
+
+def mean_average_precision(
+    boxes: Tensor,
+    classes: Tensor,
+    confidence: Tensor,
+    true_boxes: Tensor,
+    true_classes: Tensor,
+    *,
+    count: int,
+    thresholds: Tensor,
+    pooled: bool = False,
+) -> Tensor:
+    """Average precision, averaged over the classes that occur and over thresholds, float64.
+
+    Args:
+        boxes: (B, N, 4) proposals in B pictures.
+        classes: (B, N) int64 their classes, -1 for no proposal.
+        confidence: (B, N) of at least 0; of equal ones the earlier counts as surer.
+        true_boxes: (B, T, 4).
+        true_classes: (B, T) int64, -1 for no object.
+        count: C, classes.
+        thresholds: (Q,) float64.
+        pooled: rank the proposals of all pictures together, as the protocol does with a whole data set.
+
+    Returns:
+        (B,) of each picture by itself; () if pooled. NaN where there is no object.
+    """
+    sure = confidence.masked_fill(classes < 0, -1.0)
+    order = sure.argsort(dim=1, descending=True, stable=True)
+    boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))
+    classes, sure = classes.gather(1, order), sure.gather(1, order)
+    same = (classes[:, :, None] == true_classes[:, None]) & (classes >= 0)[..., None]  # (B, N, T)
+    overlap = box_iou(boxes[:, :, None], true_boxes[:, None]).masked_fill(~same, -1.0)
+    right = matches(overlap.expand(len(thresholds), -1, -1, -1), thresholds[:, None])  # (Q, B, N)
+    kind = torch.arange(count, device=classes.device)[:, None, None]
+    counted, objects = classes == kind, (true_classes == kind).sum(-1)  # (C, B, N), (C, B)
+    if pooled:
+        order = sure.flatten().argsort(dim=0, descending=True, stable=True)
+        right, counted = right.flatten(1)[:, None, order], counted.flatten(1)[:, None, order]  # (Q, 1, B N)
+        objects = objects.sum(1, keepdim=True)
+    each = average_precision(right[:, None], counted, objects).nan_to_num(0.0)  # (Q, C, B)
+    mean = each.mean(0).sum(0) / (objects > 0).sum(0)
+    return mean[0] if pooled else mean
+
+
+def mean_iou(common: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
+    """(B,) float64: intersection over union, averaged over the classes that occur in prediction or truth.
+
+    Args:
+        common: (B, C) int64 pixels that have the class in both.
+        predicted: (B, C) int64 those that have it in the prediction.
+        true: (B, C) int64 those that have it in truth.
+    """
+    return _share(common, predicted, true).sum(-1) / (predicted + true > 0).sum(-1)
+
+
+def panoptic_quality(common: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
+    """(B,) float64 of masks that do not overlap among themselves (Kirillov et al., 2019).
+
+    A predicted and a true mask match if their intersection over union is above one half, which no other pair with
+    either can be then. The quality is the sum over matches, divided by the mean number of predicted and true masks.
+
+    Args:
+        common: (B, P, T) int64 pixels that a predicted and a true mask have in common.
+        predicted: (B, P) int64 pixels of each predicted mask, 0 for none.
+        true: (B, T) int64 those of each true one.
+    """
+    overlap = _share(common, predicted[:, :, None], true[:, None])
+    matched = (overlap * (overlap > 0.5)).sum((-1, -2))
+    return 2 * matched / ((predicted > 0).sum(-1) + (true > 0).sum(-1)).clamp(min=1)
