@@ -62,9 +62,6 @@ CLAIMS = (
     Claim("frozen-lake", "return", ">=", 0.95),
     Claim("frozen-lake-slippery", "return", ">=", 0.703),  # 5 % below value iteration's 0.7402
     Claim("glimpse", "score", ">=", 0.7),
-    Claim("localize", "score", ">=", 0.7),
-    Claim("detect", "map_50", ">=", 0.5),  # of each picture by itself
-    Claim("segment", "iou", ">=", 0.8),
     Claim("calibrate", "score", ">=", 0.9),
     Claim("dose", "excess", "<=", 0.02, agent="behaviour_cloning"),
     Claim("dose-few", "excess", ">=", 0.05, agent="behaviour_cloning"),

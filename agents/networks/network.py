@@ -73,9 +73,9 @@ def make_encoder(space: spaces.Space[Any], kind: str | nn.Module = "auto") -> An
     Args:
         space: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict of these.
         kind: a name of `named_blocks.ENCODERS` or "module:Class", see `perception.encoders`. Those of the suite are for
-            images, see `perception.images`: "cnn", "nature", "lenet", "residual", "vit"; "auto" is "nature" from 64
-            pixels a side on, "cnn" from 16 on, else "flat". Or a module, which is copied; its dropout draws from
-            counters, as all that agents draw.
+            images, see `perception.images`: "cnn", "strided", "nature", "lenet", "residual", "vit"; "auto" is "nature"
+            from 64 pixels a side on, "cnn" from 16 on, else "flat". Or a module, which is copied; its dropout draws
+            from counters, as all that agents draw.
 
     Raises:
         InvalidInput: an unknown name, an encoder without `output_size`, or a space of another kind.

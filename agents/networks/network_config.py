@@ -45,9 +45,9 @@ class EncoderConfig(AgentConfig):
     """The setting of an encoder.
 
     Attributes:
-        encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "lenet", "residual" or "vit", a name that
-            was registered, or "module:Class"; or a module from whole observations (N, ...) to (N, output_size), of
-            which every network gets a copy.
+        encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "strided", "nature", "lenet", "residual"
+            or "vit", a name that was registered, or "module:Class"; or a module from whole observations (N, ...) to
+            (N, output_size), of which every network gets a copy.
     """
 
     encoder: EncoderChoice = "auto"

@@ -61,7 +61,7 @@ class DetectState:
 
 
 class Detect(Task[DetectState]):
-    """Propose a box with a class and a confidence for each object of a picture, one at a time, then stop.
+    """Box and name every object of a picture, one at a time, then stop.
 
     Find and name all of the one to four objects in a picture of 16 x 16 pixels.
 
@@ -169,7 +169,7 @@ class Detect(Task[DetectState]):
         metrics = {
             "map_50": precision[:, 0],
             "map": precision[:, 1],
-            "found": (found.sum(1) / objects).masked_fill(~finished, torch.nan),
+            "found": (found.sum(1).float() / objects).masked_fill(~finished, torch.nan),
         }
         return Step(following, earned.masked_fill(stopped, 0.0), finished, metrics)
 
@@ -210,8 +210,8 @@ class Detect(Task[DetectState]):
 
     def observe(self, state: DetectState) -> dict[str, Tensor]:
         """The picture with what was proposed, as an image and as numbers."""
-        numbers = torch.cat([state.proposals / self.side, (state.named + 1)[..., None] / CLASSES], 2)
-        proposals = torch.cat([numbers.float(), state.confidence[..., None]], 2)
+        numbers = torch.cat([state.proposals.float() / self.side, (state.named + 1)[..., None].float() / CLASSES], 2)
+        proposals = torch.cat([numbers, state.confidence[..., None]], 2)
         return {"image": torch.cat([state.picture, state.covered], 1), "proposals": proposals.flatten(1)}
 
     def expert(self, state: DetectState) -> Tensor:

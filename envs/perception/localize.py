@@ -49,7 +49,7 @@ class LocalizeState:
 
 
 class Localize(Task[LocalizeState]):
-    """Move and stretch a box until it frames the object in a cluttered picture, then name the object.
+    """Move and stretch a box until it frames an object, then name it.
 
     Frame the one object in a picture of 16 x 16 pixels and name its class.
 

@@ -115,7 +115,7 @@ class Segment(Task[SegmentState]):
         size = true.shape[1]
         predicted, present = self._counts(given), self._counts(true)  # (B, 5)
         equal = self._counts(given, given == true)
-        right = (equal.sum(1) / size).float()
+        right = equal.sum(1).float() / size
         if not self.instances:
             return mean_iou(equal, predicted, present).float(), right
         common = torch.stack([self._counts(given, true == k + 1)[:, 1:] for k in range(OBJECTS)], 2)  # (B, 4, 4)
