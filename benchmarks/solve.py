@@ -80,6 +80,7 @@ CLAIMS = (
     Claim("translate-longer", "bleu", ">=", 0.7, agent="behaviour_cloning"),
     Claim("cloze", "score", ">=", 0.9),
     Claim("sentence-pair", "score", ">=", 0.9),
+    Claim("caption", "score", ">=", 0.8),
     Claim("lif-neuron", "score", ">=", 0.8),
     Claim("lif-neuron", "score", ">=", 0.8, agent="gail"),
     Claim("hodgkin-huxley", "score", ">=", 0.8),
