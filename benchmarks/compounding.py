@@ -11,90 +11,30 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
-import gymnasium.spaces as spaces
-import numpy as np
 import plotly.graph_objects as plots  # type: ignore[import-untyped]
 import torch
 from scipy import stats
-from torch import Tensor
 
 from palaestra import agents
-from palaestra.envs import BatchedEnv, Step, Task
+from palaestra.envs import make_batched
 
 RESULTS = Path(__file__).parent / "results"
 HORIZONS = (8, 16, 32, 64, 128)
 AGENTS = {"behaviour_cloning": "behaviour cloning", "dagger": "DAgger"}
+ROAD = "palaestra/Road-v0"
 LABELS, NUM_ENVS, EPISODES = 4096, 32, 256
-
-
-@dataclass(frozen=True)
-class RoadState:
-    """A car on a winding road.
-
-    Attributes:
-        offset: (B,) its distance to the right of the road's middle.
-        angle: (B,) where in its bends the road is, in radians.
-    """
-
-    offset: Tensor
-    angle: Tensor
-
-
-class Road(Task[RoadState]):
-    """Steer along a winding road: each step bends away from under the car, and steering adds up.
-
-    Observation: Box (3,) float32: offset, sine and cosine of the road's angle.
-    Action: Box (1,) float32 in [-2, 2], how far to steer to the left.
-    Reward: minus the offset after the step, at most 1 in size.
-    Episode: truncated after `horizon` steps.
-    Expert: steers against bend and offset, so it is in the middle after every step.
-    """
-
-    reset_noise, step_noise = 1, 1
-    observation_space = spaces.Box(-np.inf, np.inf, (3,), np.float32)
-    action_space = spaces.Box(-2, 2, (1,), np.float32)
-
-    def __init__(self, horizon: int) -> None:
-        super().__init__()
-        self.horizon = horizon
-
-    def reset(self, noise: Tensor) -> RoadState:
-        """In the middle, anywhere in the bends."""
-        return RoadState(torch.zeros_like(noise[:, 0]), 2 * math.pi * noise[:, 0])
-
-    def _bend(self, angle: Tensor) -> Tensor:
-        return 0.4 * torch.sin(angle) + 0.3 * torch.sin(3 * angle)
-
-    def step(self, state: RoadState, action: Tensor, noise: Tensor) -> Step[RoadState]:
-        """The road bends, the car steers, and the next stretch of road comes."""
-        offset = (state.offset + self._bend(state.angle) - action[:, 0]).clamp(-4, 4)
-        following = RoadState(offset, state.angle + noise[:, 0])
-        return Step(following, -offset.abs().clamp(max=1), torch.zeros_like(offset, dtype=torch.bool))
-
-    def observe(self, state: RoadState) -> Tensor:
-        """Offset and the road's angle."""
-        return torch.stack([state.offset, state.angle.sin(), state.angle.cos()], 1)
-
-    def expert(self, state: RoadState) -> Tensor:
-        """Against bend and offset."""
-        return (state.offset + self._bend(state.angle)).clamp(-2, 2)[:, None]
-
-    def draw(self, state: RoadState, canvas: Any) -> None:
-        """The car's place across the road."""
-        canvas.text(f"offset {float(state.offset):.2f}", (canvas.width // 2, canvas.height // 2), anchor="center")
 
 
 def cost(name: str, horizon: int, seed: int) -> float:
     """The mean offset summed over an episode, of an agent that learned from `LABELS` labels."""
-    env = BatchedEnv(Road(horizon), NUM_ENVS, seed=(seed + 1) * 2**24)
+    env = make_batched(ROAD, NUM_ENVS, seed=(seed + 1) * 2**24, length=horizon)
     agent = agents.make(name, env, seed=seed, rollout_steps=16, updates=50, minibatch_size=256, learning_rate=3e-3)
     list(agent.learn(env, LABELS))
-    return -float(agents.evaluate(agent, BatchedEnv(Road(horizon), EPISODES), EPISODES, seed=2**41).returns.mean())
+    tested = make_batched(ROAD, EPISODES, length=horizon)
+    return -float(agents.evaluate(agent, tested, EPISODES, seed=2**41).returns.mean())
 
 
 def interval(values: list[float]) -> tuple[float, float]:

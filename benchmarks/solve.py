@@ -74,6 +74,12 @@ CLAIMS = (
     Claim("copy", "score", "<=", 0.5, "memory=null"),
     Claim("recall", "score", ">=", 0.9),
     Claim("recall", "score", "<=", 0.5, "memory=null"),
+    Claim("adding", "score", ">=", 0.9),
+    Claim("adding", "score", "<=", 0.5, "memory=null"),
+    Claim("brackets", "score", ">=", 0.9),
+    Claim("brackets", "score", "<=", 0.5, "memory=null"),
+    Claim("pattern-completion", "score", ">=", 0.9),
+    Claim("pattern-completion", "score", "<=", 0.75, "memory=null"),  # the cue as it is scores 0.61
     Claim("translate", "score", ">=", 0.7),
     Claim("translate", "bleu", ">=", 0.95, agent="behaviour_cloning", steps=100_000),
     Claim("translate", "bleu", "<=", 0.5, "encoder=seq2seq_bottleneck", agent="behaviour_cloning", steps=100_000),
@@ -84,6 +90,10 @@ CLAIMS = (
     Claim("lif-neuron", "score", ">=", 0.8),
     Claim("lif-neuron", "score", ">=", 0.8, agent="gail"),
     Claim("hodgkin-huxley", "score", ">=", 0.8),
+    Claim("fork", "score", ">=", 0.9),
+    Claim("fork", "score", "<=", 0.1, "head=gaussian"),
+    Claim("road", "score", ">=", 0.95),
+    Claim("road", "return", "<=", -2.0, agent="behaviour_cloning"),  # DAgger's, with as many labels, is above -1.5
     Claim("point-goal", "score", ">=", 0.7),
     Claim("sinusoid", "score", ">=", 0.8),
     Claim("few-shot", "accuracy", ">=", 0.75),

@@ -33,6 +33,9 @@ OWN = {
     "palaestra/Cloze-v0": "language.cloze:Cloze",
     "palaestra/SentencePair-v0": "language.sentence_pair:SentencePair",
     "palaestra/Caption-v0": "language.caption:Caption",
+    "palaestra/Adding-v0": "sequence.adding:Adding",
+    "palaestra/Brackets-v0": "sequence.brackets:Brackets",
+    "palaestra/PatternCompletion-v0": "sequence.pattern_completion:PatternCompletion",
     "palaestra/AttackDefend-v0": "adversarial.attack_defend:AttackDefend",
     "palaestra/GANGame-v0": "adversarial.gan_game:GANGame",
     "palaestra/Evade-v0": "adversarial.evade:Evade",
@@ -48,6 +51,8 @@ OWN = {
     "palaestra/Sinusoid-v0": "meta.sinusoid:Sinusoid",
     "palaestra/LIFNeuron-v0": "control.lif_neuron:LIFNeuron",
     "palaestra/HodgkinHuxley-v0": "control.hodgkin_huxley:HodgkinHuxley",
+    "palaestra/Road-v0": "control.road:Road",
+    "palaestra/Fork-v0": "control.fork:Fork",
 }
 ENVIRONMENTS = Registry("environment id", "palaestra.envs", OWN)
 

@@ -36,7 +36,7 @@ class PolicyAgent(Learner):
 
     def make_network(self, kind: type[Actor] | type[ActorCritic]) -> None:
         """Network and distribution, and what stands beside them before learning."""
-        policy = distribution(self.action_space)
+        policy = distribution(self.action_space, self.config.head, self.config.components)
         if self.config.beam > 1:
             require_writing(self.name, self.observation_space, self.action_space)
         if self.config.network == "unet":

@@ -167,11 +167,10 @@ class Bernoulli(Policy):
         return _flat(action, self.shape).float()
 
 
-class DiagonalGaussian(Policy):
-    """A normal distribution with a learned deviation per dimension: a Box space.
+class _OfABox(Policy):
+    """What policies over a Box share: raw actions (..., n), of which the environment gets its own.
 
-    Parameters are means; raw actions (..., n). The environment gets the raw action clipped to the box, scaled from
-    [-1, 1] where that has two bounds.
+    That is the raw action clipped to the box, scaled from [-1, 1] where that has two bounds.
     """
 
     low: Tensor
@@ -182,8 +181,7 @@ class DiagonalGaussian(Policy):
     def __init__(self, space: spaces.Box) -> None:
         super().__init__()
         self.shape = space.shape
-        self.size = self.noise = math.prod(space.shape)
-        self.log_std = nn.Parameter(torch.full((self.size,), -0.5))
+        self.dimensions = math.prod(space.shape)
         between = space.bounded_below & space.bounded_above
         low, high = (np.where(between, bound, 0.0).astype(np.float64) for bound in (space.low, space.high))
         limits = {
@@ -194,6 +192,28 @@ class DiagonalGaussian(Policy):
         }
         for name, values in limits.items():
             self.register_buffer(name, torch.as_tensor(values, dtype=torch.get_default_dtype()), persistent=False)
+
+    def to_env(self, action: Tensor) -> Tensor:
+        """The action in the box, in its shape."""
+        action = action.reshape(*action.shape[:-1], *self.shape)
+        return torch.clamp(self.centre + self.scale * action, self.low, self.high)
+
+    def from_env(self, action: Tensor) -> Tensor:
+        """The raw action of one in the box (..., *shape)."""
+        return _flat((action - self.centre) / self.scale, self.shape)
+
+
+class DiagonalGaussian(_OfABox):
+    """A normal distribution with a learned deviation per dimension: a Box space.
+
+    Parameters are means; raw actions (..., n). The environment gets the raw action clipped to the box, scaled from
+    [-1, 1] where that has two bounds.
+    """
+
+    def __init__(self, space: spaces.Box) -> None:
+        super().__init__(space)
+        self.size = self.noise = self.dimensions
+        self.log_std = nn.Parameter(torch.full((self.size,), -0.5))
 
     def sample(self, mean: Tensor, noise: Tensor) -> Tensor:
         """A random action."""
@@ -212,14 +232,76 @@ class DiagonalGaussian(Policy):
         """(...) in nats, of the raw action."""
         return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum().expand(mean.shape[:-1])
 
-    def to_env(self, action: Tensor) -> Tensor:
-        """The action in the box, in its shape."""
-        action = action.reshape(*action.shape[:-1], *self.shape)
-        return torch.clamp(self.centre + self.scale * action, self.low, self.high)
 
-    def from_env(self, action: Tensor) -> Tensor:
-        """The raw action of one in the box (..., *shape)."""
-        return _flat((action - self.centre) / self.scale, self.shape)
+class GaussianMixture(_OfABox):
+    """Several normal distributions, one of which is drawn: a Box space with more than one good action (Bishop, 1994).
+
+    Parameters are K logits, then K times n means, each counted from its component's learned centre; deviations per
+    component and dimension are learned and do not depend on the observation. Raw actions are as `DiagonalGaussian` has
+    them.
+
+    Args:
+        space: of the actions.
+        components: K.
+    """
+
+    def __init__(self, space: spaces.Box, components: int) -> None:
+        super().__init__(space)
+        self.components = components
+        self.size, self.noise = components * (1 + self.dimensions), self.dimensions + 1
+        # Centres differ from the start, or all components would learn the same: evenly over [-1, 1] in the first
+        # dimension, and in another order of the same values in each of the others.
+        place = torch.arange(components)
+        step = [s for s in range(1, components + 1) if math.gcd(s, components) == 1]
+        orders = [(place * step[d % len(step)] + d // len(step)) % components for d in range(self.dimensions)]
+        even = (2 * torch.stack(orders, 1) + 1) / components - 1
+        self.centres = nn.Parameter(even.to(torch.get_default_dtype()))  # (K, n)
+        self.log_std = nn.Parameter(torch.full((components, self.dimensions), -0.5))
+
+    def _parts(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-weights (..., K) and means (..., K, n)."""
+        logits, means = parameters.split([self.components, self.components * self.dimensions], -1)
+        log_weights = logits - logits.logsumexp(-1, keepdim=True)
+        return log_weights, self.centres + means.unflatten(-1, (self.components, self.dimensions))
+
+    def _of(self, component: Tensor, values: Tensor) -> Tensor:
+        """(..., n) the rows of values (..., K, n) that components (...) stand for."""
+        index = component[..., None, None].expand(*component.shape, 1, self.dimensions)
+        return values.gather(-2, index).squeeze(-2)
+
+    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
+        """A random action: the first uniform draws the component."""
+        log_weights, means = self._parts(parameters)
+        component = choose(log_weights, noise[..., :1])
+        deviation = self.log_std.exp()[component]
+        return self._of(component, means) + deviation * normal(noise[..., 1:])
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        """The mean of the likeliest component."""
+        log_weights, means = self._parts(parameters)
+        return self._of(log_weights.argmax(-1), means)
+
+    def log_prob(self, parameters: Tensor, action: Tensor) -> Tensor:
+        """(...) the log-density of the raw action."""
+        log_weights, means = self._parts(parameters)
+        scaled = (action.unsqueeze(-2) - means) * (-self.log_std).exp()
+        each = (-0.5 * scaled.square() - self.log_std - 0.5 * math.log(2 * math.pi)).sum(-1)  # (..., K)
+        return torch.logsumexp(log_weights + each, -1)
+
+    def entropy(self, parameters: Tensor) -> Tensor:
+        """(...) in nats, of the raw action: a lower bound (Kolchinsky and Tracey, 2017, with Bhattacharyya distances).
+
+        It is exact where all components are the same and where they lie far apart.
+        """
+        log_weights, means = self._parts(parameters)
+        weights, variance = log_weights.exp(), (2 * self.log_std).exp()  # (..., K), (K, n)
+        between = (variance[:, None] + variance) / 2  # (K, K, n)
+        apart = (means.unsqueeze(-2) - means.unsqueeze(-3)).square() / between  # (..., K, K, n)
+        spread = between.log() - self.log_std[:, None] - self.log_std
+        distance = (apart / 8 + spread / 2).sum(-1)  # (..., K, K)
+        own = (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)  # (K,)
+        shared = torch.logsumexp(log_weights.unsqueeze(-2) - distance, -1)
+        return (weights * (own - shared)).sum(-1)
 
 
 class LogisticNormal(DiagonalGaussian):
@@ -249,8 +331,21 @@ def _flat(action: Tensor, shape: tuple[int, ...]) -> Tensor:
     return action.reshape(*action.shape[: action.ndim - len(shape)], -1)
 
 
-def distribution(space: spaces.Space[Any]) -> Any:
-    """The policy for an action space: Discrete, MultiDiscrete, MultiBinary, `Odds` or another Box."""
+def distribution(space: spaces.Space[Any], head: str = "gaussian", components: int = 5) -> Any:
+    """The policy for an action space: Discrete, MultiDiscrete, MultiBinary, `Odds` or another Box.
+
+    Args:
+        space: of the actions.
+        head: of a Box, "gaussian" or "mixture".
+        components: of a mixture.
+
+    Raises:
+        InvalidInput: another space, or a mixture for one that is no plain Box.
+    """
+    if isinstance(space, spaces.Box) and not isinstance(space, Odds):
+        return GaussianMixture(space, components) if head == "mixture" else DiagonalGaussian(space)
+    if head != "gaussian":
+        raise InvalidInput(f"head must be 'gaussian' where actions are no plain Box; got {head!r} and {space}")
     if isinstance(space, spaces.Discrete):
         return Categorical(space)
     if isinstance(space, spaces.MultiDiscrete):
@@ -259,6 +354,4 @@ def distribution(space: spaces.Space[Any]) -> Any:
         return Bernoulli(space)
     if isinstance(space, Odds):
         return LogisticNormal(space)
-    if isinstance(space, spaces.Box):
-        return DiagonalGaussian(space)
     raise InvalidInput(f"action space must be Discrete, MultiDiscrete, MultiBinary or Box; got {space}")

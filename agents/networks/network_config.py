@@ -120,11 +120,16 @@ class PolicyConfig(MemoryConfig):
     Attributes:
         network: "perceptron", encoder, memory and perceptrons; or "unet", a U-Net from the image observed to an action
             of one entry per pixel, see `per_pixel`: `hidden` then names the filters of its levels, the finest first.
+        head: of Box actions: "gaussian", one normal distribution, or "mixture", several, where more than one action may
+            be right; greedily, the likeliest one's mean is taken.
+        components: of a mixture.
         beam: where an action is the next word of what is written, act greedily by beam search of that width
             (Sutskever et al., 2014); 1 takes the likeliest word.
     """
 
     network: Literal["perceptron", "unet"] = "perceptron"
+    head: Literal["gaussian", "mixture"] = "gaussian"
+    components: int = Field(5, ge=2, le=64)
     beam: int = Field(1, ge=1, le=256)
 
     @model_validator(mode="after")

@@ -36,6 +36,14 @@ GOLDEN = {
     "repeat_previous": ("RepeatPrevious", {}, [0, 1, 2, 3, 0, 1, 2]),
     "copy": ("Copy", {}, [2, 2, 2, 2, 2, 2, 3, 2]),
     "recall": ("Recall", {}, [0, 2, 0, 1, 0, 1]),
+    "adding": ("Adding", {"length": 20}, [[0.0]] * 20 + [[0.3]]),
+    "brackets": ("Brackets", {}, [0, 1, 2] * 6),
+    "pattern_completion": ("PatternCompletion", {}, [[0, 1] * 12 + [0]]),
+    "pattern_completion_flip": (
+        "PatternCompletion",
+        {"mode": "flip", "patterns": "letters", "stored": 5, "blanked": 1},
+        [25],
+    ),
     "translate": ("Translate", {}, [2, 6, 15]),
     "next_symbol": ("NextSymbol", {}, [0, 1, 2, 3, 0, 1, 2, 3, 0]),
     "next_symbol_hidden_markov": ("NextSymbol", {"source": "hidden-markov"}, [0, 1, 2, 3, 0]),
@@ -76,6 +84,9 @@ GOLDEN = {
     "tabular_mdp": ("TabularMDP", {}, [0, 1, 2]),
     "sinusoid": ("Sinusoid", {}, [[0.0], [0.5], [0.5]]),
     "lif_neuron": ("LIFNeuron", {}, [[0.5]] * 16),
+    "road": ("Road", {}, [[0.25], [-0.1], [0.05], [0.0], [0.2]]),
+    "fork": ("Fork", {}, [[0.8], [0.7], [0.8]]),
+    "fork_remembers": ("Fork", {"remembers": True}, [[0.6]] * 2),
     "hodgkin_huxley": ("HodgkinHuxley", {}, [[0.25]] * 60),
 }
 

@@ -99,6 +99,7 @@ HIDING += ["Glimpse", "FewShot", "Calibrate", "LatentSearch", "Denoise", "Evade"
 HIDING += ["PixelCanvas", "LIFNeuron", "HodgkinHuxley", "Translate"]
 HIDING += ["Text", "Cloze", "SentencePair", "Caption"]
 HIDING += ["Localize", "Detect", "Segment"]
+HIDING += ["Adding", "Brackets", "PatternCompletion", "Road", "Fork"]
 
 
 @pytest.mark.parametrize("name", HIDING)
