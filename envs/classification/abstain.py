@@ -97,7 +97,7 @@ class Abstain(Task[AbstainState]):
         self.scored = choice("Abstain: answer", answer, ("pass", "score")) == "score"
         self.fee = number("Abstain: fee", fee, 0, 1)
         choice("Abstain: strange", strange, ("all", *KINDS))
-        self.half, odd = divmod(integer("Abstain: length", length, 2, 1000), 2)
+        self.each, odd = divmod(integer("Abstain: length", length, 2, 1000), 2)
         if odd:
             raise InvalidInput(f"Abstain: length must be even; got {length}")
         choice("Abstain: split", split, SPLITS)
@@ -106,7 +106,7 @@ class Abstain(Task[AbstainState]):
         self.register_buffer("images", torch.from_numpy(images), persistent=False)  # the last one is black
         self.register_buffer("labels", torch.from_numpy(labels), persistent=False)
         self.class_names = [str(k) for k in range(KNOWN)]
-        self.horizon = 2 * self.half
+        self.horizon = 2 * self.each
         self.reset_noise = 2 * self.horizon
         self.observation_space = spaces.Box(0, 255, images.shape[1:], np.uint8)
         self.action_space = spaces.Box(0, 1, (1,), np.float32) if self.scored else spaces.Discrete(KNOWN + 1)
@@ -116,8 +116,8 @@ class Abstain(Task[AbstainState]):
         drawn, order = noise.chunk(2, 1)
         strange = len(self.images) - 1 - self.known
         rows = [
-            (drawn[:, : self.half] * self.known).long(),
-            self.known + (drawn[:, self.half :] * strange).long(),
+            (drawn[:, : self.each] * self.known).long(),
+            self.known + (drawn[:, self.each :] * strange).long(),
         ]
         row = torch.cat(rows, 1).gather(1, order.argsort(dim=1, stable=True))  # (B, T)
         time = torch.zeros_like(row[:, 0])

@@ -44,11 +44,12 @@ def draw_rows(
         outliers: share of rows whose y is uniform on [-1.5, 1.5] instead.
     """
     drawn = np.random.RandomState(crc32(split.encode())).random_sample((count, 4))
-    x = 2 * drawn[:, 0] - 1
-    mean = np.polynomial.chebyshev.chebval(x, coefficients)
+    x: Values = 2 * drawn[:, 0] - 1
+    mean: Values = np.asarray(np.polynomial.chebyshev.chebval(x, coefficients), np.float64)
     normal = _normal(drawn[:, 1])
     y = mean + noise * (x + 1 if growing else 1.0) * normal
-    return x, np.where(drawn[:, 2] < outliers, REACH * (2 * drawn[:, 3] - 1), y), mean
+    y = np.where(drawn[:, 2] < outliers, REACH * (2 * drawn[:, 3] - 1), y)
+    return x, y.astype(np.float64), mean
 
 
 def _normal(uniform: Values) -> Values:

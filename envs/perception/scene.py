@@ -147,7 +147,7 @@ def picture_side(name: str, side: object) -> int:
     """The option `side` of the task of that name: 16 or 24."""
     if side not in (16, 24):
         raise InvalidInput(f"{name}: side must be 16 or 24; got {shown(side)}")
-    return int(side)  # type: ignore[call-overload]
+    return int(side)
 
 
 def whole(uniform: Tensor, *counts: int | Tensor) -> list[Tensor]:

@@ -55,7 +55,7 @@ def train(
     }  # fmt: skip
 
     def one(seed: int) -> Work:
-        alone = {"demonstrations": demonstrations, "processes": processes}
+        alone: dict[str, Any] = {"demonstrations": demonstrations, "processes": processes}
         return lambda on_report: [start_run(scenario, agent, seed, on_report=on_report, **given, **alone)]
 
     title, rows = f"{scenario.name} · {agent or scenario.agent}", list[Row]()
