@@ -37,6 +37,8 @@ class PolicyAgent(Learner):
     def make_network(self, kind: type[Actor] | type[ActorCritic]) -> None:
         """Network and distribution, and what stands beside them before learning."""
         policy = distribution(self.action_space, self.config.head, self.config.components)
+        if hasattr(policy, "log_std"):
+            torch.nn.init.constant_(policy.log_std, self.config.initial_log_std)
         if self.config.beam > 1:
             require_writing(self.name, self.observation_space, self.action_space)
         if self.config.network == "unet":

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...envs.core.program import branch_free
 from ...envs.core.protocol import BatchedEnvironment
+from ...envs.core.tracing import branch_free
 from ...envs.core.tree import leaves, tree_map
 from ..core.agent import Agent, Report
 from ..core.processes import Processes

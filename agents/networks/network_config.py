@@ -123,6 +123,8 @@ class PolicyConfig(MemoryConfig):
         head: of Box actions: "gaussian", one normal distribution, or "mixture", several, where more than one action may
             be right; greedily, the likeliest one's mean is taken.
         components: of a mixture.
+        initial_log_std: logarithm of the deviation that Box actions have at first, in halves of the box's width; 0
+            explores wider, as a first reward that is hard to come by wants.
         beam: where an action is the next word of what is written, act greedily by beam search of that width
             (Sutskever et al., 2014); 1 takes the likeliest word.
     """
@@ -130,6 +132,7 @@ class PolicyConfig(MemoryConfig):
     network: Literal["perceptron", "unet"] = "perceptron"
     head: Literal["gaussian", "mixture"] = "gaussian"
     components: int = Field(5, ge=2, le=64)
+    initial_log_std: float = Field(-0.5, ge=-5, le=2)
     beam: int = Field(1, ge=1, le=256)
 
     @model_validator(mode="after")

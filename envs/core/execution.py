@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput, unknown_name
-from .program import Function, Program, Signature, address, branch_free, cannot, own_copy, refuse_change, signature
+from .program import Function, Program, Signature, address, cannot, own_copy, refuse_change, signature
+from .tracing import branch_free
 from .tree import leaves, tree_map
 
 MODES = ("auto", "eager", "compiled", "captured")

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
-from .tracing import branch_free as branch_free
-from .tracing import row_by_row as row_by_row
+from .tracing import branch_free
 from .tree import leaves, tree_map
 
 Function = Callable[..., tuple[Any, Any]]  # (tree, *inputs) to (tree, outputs)

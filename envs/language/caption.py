@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ...neural_blocks.sequence.text import sentence_bleu
 from ..checks.options import choice
-from ..core.program import row_by_row
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
+from ..core.tracing import row_by_row
 from ..drawing.canvas import BAD, GOOD, MUTED, PANEL, Canvas
 from ..drawing.choices import LETTERS, Choice
 from ..sequence.grammar import split_sentences

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ..checks.options import flag, integer
-from ..core.program import row_by_row
 from ..core.task import Step, Task
+from ..core.tracing import row_by_row
 from ..core.tree import tree_map
 from ..drawing.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
 from ..drawing.choices import Choice

@@ -204,7 +204,7 @@ class Localize(Task[LocalizeState]):
         canvas.text(told, (middle, 445), size=22, colour=MUTED, anchor="center")
 
     def _told(self) -> str:
-        kind = "digit" if self.class_names is DIGITS else "shape"
+        kind = "digit" if self.class_names == DIGITS else "shape"
         return f"Frame the {kind} tightly, then name it"
 
     def choices(self) -> list[Choice]:

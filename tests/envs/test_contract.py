@@ -18,7 +18,7 @@ from palaestra.envs.contract.probing import play, same
 from palaestra.envs.contract.probing import sample_actions as actions_of
 from palaestra.envs.core.actions import random_action
 from palaestra.envs.core.noise import STEP, keys, uniform
-from palaestra.envs.core.program import branch_free
+from palaestra.envs.core.tracing import branch_free
 from palaestra.envs.core.tree import leaves
 from palaestra.envs.registry import task_class
 from palaestra.envs.score_table import _table, key, measure

@@ -115,3 +115,11 @@ def test_a_mixture_of_choices_is_refused():
         agents.make("ppo", env, head="mixture")
     with pytest.raises(InvalidInput, match="head"):
         agents.make("ppo", env, head="mixtur")
+
+
+@pytest.mark.parametrize("head", ["gaussian", "mixture"])
+def test_the_first_deviation_is_a_setting(head):
+    env = make_batched("palaestra/PointGoal-v0", 2)
+    wide, usual = (agents.make("ppo", env, head=head, **settings) for settings in ({"initial_log_std": 0.0}, {}))
+    assert (wide.policy.log_std == 0).all()
+    assert (usual.policy.log_std == -0.5).all()

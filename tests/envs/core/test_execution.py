@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from palaestra.envs.core.execution import Captured, Compiled, Unit, resolved
-from palaestra.envs.core.program import Program, branch_free, row_by_row
+from palaestra.envs.core.program import Program
+from palaestra.envs.core.tracing import branch_free, row_by_row
 from palaestra.neural_blocks.errors import InvalidInput
 
 _specification = importlib.util.spec_from_file_location("tape", Path(__file__).with_name("tape.py"))
