@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...neural_blocks.robustness.adversarial import pgd
 from ..checks.options import choice, integer, number
-from ..classification.images import load_images
+from ..classification.sources.images import load_images
 from ..core.game import Game, Opponent
 from ..core.splits import SPLITS
 from ..core.task import Step

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..classification.images import load_images
+from ..classification.sources.images import load_images
 from ..core.game import Opponent
 from ..core.tree import select
 from ..drawing.canvas import BAD, MUTED, Canvas

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...neural_blocks.robustness.adversarial import NORMS, input_gradient, project, steepest_step
 from ..checks.options import choice, integer, number
-from ..classification.images import load_images
+from ..classification.sources.images import load_images
 from ..core.splits import SPLITS
 from ..core.task import Observation, Step, Task
 from ..core.tree import select

@@ -18,7 +18,7 @@ from ..core.tree import select
 from ..drawing.canvas import MUTED, Canvas
 from ..drawing.choices import Choice, numbered
 from ..drawing.wording import fixed
-from .novelty import KINDS, KNOWN, average_precision, mixed_images, ranking
+from .sources.novelty import KINDS, KNOWN, average_precision, mixed_images, ranking
 
 RIGHT, WRONG, PASSED = 1, 0, 2
 

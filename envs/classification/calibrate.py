@@ -14,7 +14,7 @@ from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from ..core.tree import select
 from ..drawing.canvas import ACCENT, MUTED, Canvas
-from .images import load_images
+from .sources.images import load_images
 
 LEAST = 1e-3  # the log score takes no probability for smaller than this
 

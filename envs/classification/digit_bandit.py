@@ -11,7 +11,7 @@ from ..checks.options import choice
 from ..core.splits import SPLITS
 from ..drawing.canvas import Canvas
 from .bandit import ClassificationBandit
-from .images import IMAGE_SETS, load_images
+from .sources.images import IMAGE_SETS, load_images
 
 
 class DigitBandit(ClassificationBandit):

@@ -14,7 +14,7 @@ from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from ..drawing.canvas import ACCENT, BAD, GOOD, INK, MUTED, Canvas
 from ..drawing.wording import fixed
-from .curves import REACH, curve, draw_rows
+from .sources.curves import REACH, curve, draw_rows
 
 HELD_OUT = {"validation": 200, "test": 1000}
 """Rows of the splits that are not for training."""

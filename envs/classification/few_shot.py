@@ -14,7 +14,7 @@ from ..checks.options import choice, integer
 from ..core.task import Observation, ProblemTask, Step
 from ..drawing.canvas import MUTED, Canvas
 from ..drawing.choices import Choice, numbered
-from .glyphs import ALPHABETS, DRAWING_NOISE, PROGRAM_NOISE, SIZE, draw_glyphs, draw_programs
+from .sources.glyphs import ALPHABETS, DRAWING_NOISE, PROGRAM_NOISE, SIZE, draw_glyphs, draw_programs
 
 
 @dataclass(frozen=True)

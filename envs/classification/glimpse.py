@@ -15,7 +15,7 @@ from ..core.task import Step, Task
 from ..core.tree import tree_map
 from ..drawing.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
 from ..drawing.choices import Choice, numbered
-from .images import load_images
+from .sources.images import load_images
 
 CELL, CELLS = 4, 8  # pixels a side of a cell, and cells a side of the canvas
 SIDE = CELL * CELLS  # pixels a side of the canvas

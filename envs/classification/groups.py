@@ -14,7 +14,7 @@ from ..core.splits import SPLITS
 from ..core.task import Step
 from ..drawing.canvas import Canvas
 from .bandit import BanditState, ClassificationBandit
-from .images import load_images
+from .sources.images import load_images
 
 CLASSES = ["low: 0 to 4", "high: 5 to 9"]
 BACKGROUNDS = ["rows", "columns"]

@@ -16,8 +16,8 @@ from ..core.task import Step, Task
 from ..core.tree import select
 from ..drawing.canvas import MUTED, Canvas
 from ..drawing.choices import Choice, numbered
-from .changes import CHANGES, changed, permutations
-from .images import load_images
+from .sources.changes import CHANGES, changed, permutations
+from .sources.images import load_images
 
 WRONG, RIGHT, NONE = 0, 1, 2
 """What is observed of the last answer."""

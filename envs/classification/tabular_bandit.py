@@ -11,7 +11,7 @@ from ..checks.options import choice
 from ..core.splits import OUTSIDE_TEST, SPLITS, split_rows
 from ..drawing.canvas import COLOURS, INK, MARKS, Canvas
 from .bandit import ClassificationBandit
-from .tables import TABLES, load_table
+from .sources.tables import TABLES, load_table
 
 
 class TabularBandit(ClassificationBandit):

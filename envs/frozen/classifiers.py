@@ -11,7 +11,7 @@ from torch import nn
 from ...neural_blocks.perception.mlp import MLP
 from ...neural_blocks.robustness.adversarial import adversarial_training_step
 from ..checks.options import choice
-from ..classification.images import load_images
+from ..classification.sources.images import load_images
 from ..core.splits import OUTSIDE_TEST
 from .store import Recipe, load
 

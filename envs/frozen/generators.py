@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ...neural_blocks.generation.diffusion import Diffusion
 from ...neural_blocks.generation.pixels import quantise
 from ...neural_blocks.generation.vae import VAE
-from ..classification.images import load_images
+from ..classification.sources.images import load_images
 from ..core.splits import OUTSIDE_TEST
 from .density import CLASSES, LEVELS, DigitDensity
 from .store import Recipe, load

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..checks.options import choice, integer, number
-from ..classification.images import load_images
+from ..classification.sources.images import load_images
 from ..core.splits import OUTSIDE_TEST
 from ..core.task import Step, Task
 from ..drawing.canvas import ACCENT, GOOD, MUTED, Canvas

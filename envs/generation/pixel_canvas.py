@@ -13,7 +13,7 @@ from torch import Tensor
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.generation.pixels import quantise, unit_scale
 from ..checks.options import choice
-from ..classification.images import load_images
+from ..classification.sources.images import load_images
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from ..drawing.canvas import ACCENT, INK, MUTED, Canvas

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..classification.images import load_images
+from ..classification.sources.images import load_images
 from .rows import patterns
 
 SHAPES = ["square", "frame", "triangle", "cross"]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..checks.options import choice, flag, integer
-from ..classification.images import DIGITS
+from ..classification.sources.images import DIGITS
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from ..drawing.canvas import ACCENT, GOOD, MUTED, Canvas

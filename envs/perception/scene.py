@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ...neural_blocks.errors import InvalidInput, shown
+from ...neural_blocks.errors import InvalidInput
+from ..checks.options import integer
 from .forms import MARKS, Form
 from .rows import GREY, painted, pixels, rows_of, spread_table
 
@@ -145,9 +146,10 @@ class Scenes(nn.Module):
 
 def picture_side(name: str, side: object) -> int:
     """The option `side` of the task of that name: 16 or 24."""
-    if side not in (16, 24):
-        raise InvalidInput(f"{name}: side must be 16 or 24; got {shown(side)}")
-    return int(side)
+    pixels_a_side = integer(f"{name}: side", side, 16, 24)
+    if pixels_a_side not in (16, 24):
+        raise InvalidInput(f"{name}: side must be 16 or 24; got {side}")
+    return pixels_a_side
 
 
 def whole(uniform: Tensor, *counts: int | Tensor) -> list[Tensor]:

@@ -8,7 +8,7 @@ import torch
 from scipy.special import log_softmax
 
 from palaestra.envs import make_task
-from palaestra.envs.classification.images import load_images
+from palaestra.envs.classification.sources.images import load_images
 from palaestra.envs.frozen.classifiers import classifier
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.robustness.adversarial import input_gradient, pgd

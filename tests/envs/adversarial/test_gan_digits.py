@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 
 from palaestra.envs import BatchedEnv, make_game, make_parallel, make_task
 from palaestra.envs.adversarial.digits import Digits
-from palaestra.envs.classification.images import load_images
+from palaestra.envs.classification.sources.images import load_images
 from palaestra.envs.core.splits import SPLITS
 from palaestra.envs.frozen.classifiers import classifier
 

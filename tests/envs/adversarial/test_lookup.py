@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from palaestra.envs.adversarial.lookup import Lookup
-from palaestra.envs.classification.images import load_images
+from palaestra.envs.classification.sources.images import load_images
 
 
 def test_it_finds_the_images_of_the_set_and_no_others():

@@ -6,8 +6,15 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from palaestra.envs import BatchedEnv, make_task
-from palaestra.envs.classification.images import load_images
-from palaestra.envs.classification.novelty import KINDS, KNOWN, STRANGE_DIGITS, average_precision, mixed_images, ranking
+from palaestra.envs.classification.sources.images import load_images
+from palaestra.envs.classification.sources.novelty import (
+    KINDS,
+    KNOWN,
+    STRANGE_DIGITS,
+    average_precision,
+    mixed_images,
+    ranking,
+)
 from palaestra.neural_blocks.errors import InvalidInput
 
 ID = "palaestra/Abstain-v0"

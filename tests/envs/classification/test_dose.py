@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 
 from palaestra.envs import make_task, scores
-from palaestra.envs.classification.curves import HEIGHT, REACH, curve, draw_rows
+from palaestra.envs.classification.sources.curves import HEIGHT, REACH, curve, draw_rows
 from palaestra.neural_blocks.errors import InvalidInput
 
 ID = "palaestra/Dose-v0"

@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 
 from palaestra.envs import BatchedEnv, make_task
-from palaestra.envs.classification.glyphs import DRAWING_NOISE, PROGRAM_NOISE, draw_glyphs, draw_programs
+from palaestra.envs.classification.sources.glyphs import DRAWING_NOISE, PROGRAM_NOISE, draw_glyphs, draw_programs
 from palaestra.envs.score_table import measure
 from palaestra.neural_blocks.errors import InvalidInput
 

@@ -7,7 +7,7 @@ import torch
 from palaestra import agents
 from palaestra.envs import BatchedEnv, make_task
 from palaestra.envs.classification.groups import GROUPS, INK
-from palaestra.envs.classification.images import load_images
+from palaestra.envs.classification.sources.images import load_images
 from palaestra.neural_blocks.errors import InvalidInput
 
 ID = "palaestra/Groups-v0"

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from palaestra.envs import BatchedEnv, make_task
-from palaestra.envs.classification.changes import NOISE, changed, permutations
+from palaestra.envs.classification.sources.changes import NOISE, changed, permutations
 from palaestra.neural_blocks.errors import InvalidInput
 
 ID = "palaestra/Shift-v0"

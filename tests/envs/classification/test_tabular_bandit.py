@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from palaestra.envs import make_task
-from palaestra.envs.classification.tables import TABLES, load_table
+from palaestra.envs.classification.sources.tables import TABLES, load_table
 from palaestra.envs.core.splits import SPLITS, split_rows
 
 SHAPES = {"iris": (150, 4, 3), "wine": (178, 13, 3), "breast-cancer": (569, 30, 2), "xor": (1000, 2, 2),

@@ -11,8 +11,8 @@ import torch
 from sklearn.datasets import load_digits
 
 from palaestra.envs import ids, make_task
-from palaestra.envs.classification.images import load_images
-from palaestra.envs.classification.tables import TABLES, load_table
+from palaestra.envs.classification.sources.images import load_images
+from palaestra.envs.classification.sources.tables import TABLES, load_table
 from palaestra.envs.core.splits import OUTSIDE_TEST, SPLITS, split_rows, training_rows
 from palaestra.envs.registry import task_class
 from palaestra.envs.sequence.grammar import split_sentences
@@ -174,7 +174,8 @@ def test_tasks_that_know_a_digit_by_its_number_have_as_many_as_their_split():
 def test_every_task_with_a_data_set_has_the_three_splits():
     assert {id.removeprefix("palaestra/").removesuffix("-v0") for id in WITH_SPLIT} == {
         "DigitBandit", "TabularBandit", "Calibrate", "Glimpse", "FewShot", "Translate", "AttackDefend", "GANGame",
-        "Evade", "PixelCanvas",
+        "Evade", "PixelCanvas", "Dose", "Abstain", "Groups", "Shift", "Text", "Cloze", "SentencePair", "Caption",
+        "Localize",
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from palaestra.envs.classification.images import load_images
+from palaestra.envs.classification.sources.images import load_images
 from palaestra.envs.frozen.classifiers import RECIPES, classifier
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.robustness.adversarial import pgd

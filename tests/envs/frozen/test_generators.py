@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from palaestra.envs.classification.images import load_images
+from palaestra.envs.classification.sources.images import load_images
 from palaestra.envs.frozen.classifiers import classifier
 from palaestra.envs.frozen.density import DigitDensity
 from palaestra.envs.frozen.generators import RECIPES, DigitDiffusion, _digits, autoencoder, density, diffusion

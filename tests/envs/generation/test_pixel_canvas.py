@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from palaestra.envs import BatchedEnv, make_task
-from palaestra.envs.classification.images import load_images
+from palaestra.envs.classification.sources.images import load_images
 from palaestra.envs.core.actions import random_action
 from palaestra.envs.frozen.classifiers import classifier
 from palaestra.envs.frozen.generators import density

@@ -149,7 +149,7 @@ def test_names_of_entries_and_the_key_that_stops():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"), [({"side": 8}, "Detect: side must be 16 or 24"), ({"colour": "red"}, "Detect: colour")]
+    ("options", "told"), [({"side": 8}, "Detect: side must be a whole"), ({"colour": "red"}, "Detect: colour")]
 )
 def test_a_wrong_option_is_named(options, told):
     with pytest.raises(InvalidInput, match=told):

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from palaestra.envs.classification.glyphs import DRAWING_NOISE, PROGRAM_NOISE, draw_glyphs, draw_programs
+from palaestra.envs.classification.sources.glyphs import DRAWING_NOISE, PROGRAM_NOISE, draw_glyphs, draw_programs
 from palaestra.neural_blocks.perception.mlp import MLP
 from palaestra.neural_blocks.representation.metric import BYOL, PrototypicalNetwork, info_nce
 

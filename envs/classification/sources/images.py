@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...neural_blocks.errors import InvalidInput
-from ..core.splits import split_rows, training_rows
+from ....neural_blocks.errors import InvalidInput
+from ...core.splits import split_rows, training_rows
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What there is to classify: images, tables, curves and glyphs, and how they may be changed."""
