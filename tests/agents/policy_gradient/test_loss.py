@@ -156,7 +156,8 @@ def test_a2c_loss_and_gradient_are_those_of_the_paper(monkeypatch):
     expected, parts = reference_a2c(agent.parameters, rollout, ADVANTAGE, config)
     wanted = differences(lambda: reference_a2c(agent.parameters, rollout, ADVANTAGE, config)[0], agent.parameters)
     minimised, original = [], agent.minimise
-    monkeypatch.setattr(agent, "minimise", lambda loss: minimised.append(loss.item()) or original(loss))
+    note = lambda loss, *numbers: minimised.append(loss.item()) or original(loss, *numbers)  # noqa: E731
+    monkeypatch.setattr(agent, "minimise", note)
     report = agent.update(rollout, ADVANTAGE)
     assert minimised == [pytest.approx(expected, rel=1e-10)]
     assert [report[name].item() for name in ("policy_loss", "value_loss", "entropy")] == pytest.approx(parts, rel=1e-10)
