@@ -39,7 +39,8 @@ def test_every_environment_has_controls_whose_actions_lie_in_its_space(id):
     given = controls(env)
     env.reset(0)
     choices = given.choices if isinstance(given, Buttons) else given.buttons.choices if isinstance(given, Both) else []
-    actions = [one.action for one in choices] + ([] if isinstance(given, Buttons) else [keys(given, "return")])
+    pressed = ["1", "return"] if isinstance(given, Typed) else ["return"]
+    actions = [one.action for one in choices] + ([] if isinstance(given, Buttons) else [keys(given, *pressed)])
     assert actions
     for action in actions:
         assert env.action_space.contains(as_action(action, env.action_space)[0])
