@@ -51,8 +51,12 @@ class Diverged(InvalidInput):
         super().__init__(f"learning diverged at iteration {iteration}: {name} is {float(value)}{told}")
 
 
+MOST_NAMED = 32
+"""Names that a message lists; of more it lists so many, those that are nearest."""
+
+
 def unknown_name(what: str, name: object, allowed: Iterable[str]) -> InvalidInput:
-    """The error for a `name` that is not among `allowed`, naming the nearest right one.
+    """The error for a `name` that is not among `allowed`, naming the nearest right one; of many, some are named.
 
     >>> str(unknown_name("DigitBandit: split", "tset", ["train", "test"]))
     "DigitBandit: split must be one of 'train', 'test'; got 'tset' (did you mean 'test'?)"
@@ -60,7 +64,12 @@ def unknown_name(what: str, name: object, allowed: Iterable[str]) -> InvalidInpu
     names = list(allowed)
     nearest = difflib.get_close_matches(name[:80] if isinstance(name, str) else "", names, n=1, cutoff=0.5)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-    return InvalidInput(f"{what} must be one of {', '.join(map(repr, names))}; got {shown(name)}{hint}")
+    if len(names) > MOST_NAMED:
+        near = difflib.get_close_matches(name[:80], names, MOST_NAMED, 0.0) if isinstance(name, str) else names
+        told = f"{len(names)} names, such as {', '.join(map(repr, near[:MOST_NAMED]))}"
+    else:
+        told = ", ".join(map(repr, names))
+    return InvalidInput(f"{what} must be one of {told}; got {shown(name)}{hint}")
 
 
 def invalid_config(what: str, error: ValidationError, allowed_keys: Iterable[str]) -> InvalidInput:

@@ -67,7 +67,7 @@ class Dose(Task[DoseState]):
 
     variants = (
         {"split": "test"},
-        {"rows": 6},
+        {"rows": 6, "split": "test"},
         {"rows": 300, "degree": 7, "heteroscedastic": True, "split": "validation"},
         {"rows": 300, "outliers": 0.2},
     )

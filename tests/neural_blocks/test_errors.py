@@ -39,3 +39,12 @@ def test_a_name_of_any_kind_is_answered_with_what_is_allowed(name: object) -> No
     message = str(unknown_name("split", name, ["train", "test"]))
     assert message.startswith("split must be one of 'train', 'test'; got ")
     assert len(message) < 200
+
+
+def test_of_many_names_the_nearest_are_listed():
+    names = [f"name-{k}" for k in range(100)]
+    told = str(unknown_name("thing", "name-77x", names))
+    assert told.startswith("thing must be one of 100 names, such as 'name-77', ")
+    assert told.endswith("; got 'name-77x' (did you mean 'name-77'?)")
+    assert told.count("name-") == 32 + 2
+    assert "must be one of 100 names, such as 'name-0', 'name-1', " in str(unknown_name("thing", 3, names))
