@@ -48,7 +48,7 @@ def started(task, num_envs=2, **options):
 @pytest.mark.parametrize("make", [make_task, scores, lambda id: make_batched(id, 2), lambda id: make_sb3(id, 2)])
 def test_an_unknown_id_is_answered_with_the_nearest_right_one(make):
     message = complaint(make, "palaestra/DigitBandt-v0")
-    assert message.startswith("environment id must be one of 'palaestra/DigitBandit-v0', ")
+    assert message.startswith(f"environment id must be one of {len(ids())} names, such as 'palaestra/DigitBandit-v0', ")
     assert message.endswith("got 'palaestra/DigitBandt-v0' (did you mean 'palaestra/DigitBandit-v0'?)")
 
 
