@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -74,15 +75,18 @@ class SmallCNN(nn.Module):
         InvalidInput: another shape.
     """
 
+    layers: ClassVar = ((3, 1), (3, 2))  # pixels a side of each convolution, and how far it moves
+
     def __init__(self, shape: tuple[int, ...], channels: tuple[int, int] = (16, 32), output_size: int = 128) -> None:
         super().__init__()
+        name = type(self).__name__
         if len(shape) != 3 or shape[0] < 1 or min(shape[1:]) < 4:
-            raise InvalidInput(f"SmallCNN: shape must be (C, H, W), C at least 1, H and W at least 4; got {shape}")
-        first, second = channels
+            raise InvalidInput(f"{name}: shape must be (C, H, W), C at least 1, H and W at least 4; got {shape}")
+        (first, second), ((side, stride), (next_side, next_stride)) = channels, self.layers
         self.convolutions = nn.Sequential(
-            orthogonal(nn.Conv2d(shape[0], first, 3, padding=1)),
+            orthogonal(nn.Conv2d(shape[0], first, side, stride=stride, padding=1)),
             nn.ReLU(),
-            orthogonal(nn.Conv2d(first, second, 3, stride=2, padding=1)),
+            orthogonal(nn.Conv2d(first, second, next_side, stride=next_stride, padding=1)),
             nn.ReLU(),
             nn.Flatten(),
         )
@@ -96,7 +100,7 @@ class SmallCNN(nn.Module):
         return torch.relu(self.linear(self.convolutions(x)))
 
 
-class StridedCNN(nn.Module):
+class StridedCNN(SmallCNN):
     """Two 4 x 4 convolutions that move by 2, and a linear layer, each followed by ReLU: an image at little cost.
 
     (B, C, H, W) float to (B, output_size); strides in place of pooling as in Radford et al. (2016). Half the rows and
@@ -112,27 +116,7 @@ class StridedCNN(nn.Module):
         InvalidInput: another shape.
     """
 
-    def __init__(self, shape: tuple[int, ...], channels: tuple[int, int] = (16, 32), output_size: int = 128) -> None:
-        super().__init__()
-        checked_image("StridedCNN", shape, 4)
-        first, second = channels
-        self.convolutions = nn.Sequential(
-            orthogonal(nn.Conv2d(shape[0], first, 4, stride=2, padding=1)),
-            nn.ReLU(),
-            orthogonal(nn.Conv2d(first, second, 4, stride=2, padding=1)),
-            nn.ReLU(),
-            nn.Flatten(),
-        )
-        rows, columns = (
-            convolution_size(convolution_size(side, 4, stride=2, padding=1), 4, stride=2, padding=1)
-            for side in shape[1:]
-        )
-        self.linear = orthogonal(nn.Linear(second * rows * columns, output_size))
-        self.output_size = output_size
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, output_size)."""
-        return torch.relu(self.linear(self.convolutions(x)))
+    layers: ClassVar = ((4, 2), (4, 2))
 
 
 class NatureCNN(nn.Module):

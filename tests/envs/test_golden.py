@@ -25,7 +25,10 @@ golden = importlib.util.module_from_spec(_specification)
 _specification.loader.exec_module(golden)
 
 play = cache(golden.play)
-other_python = pytest.mark.skipif(sys.version_info[:2] != golden.PYTHON, reason="another CPython's text")
+other_python = pytest.mark.skipif(
+    sys.version_info[:2] != golden.PYTHON,
+    reason="holds the help topics of one CPython; another has others",
+)
 each_name = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=other_python if name in golden.OF_PYTHON else ()) for name in golden.GOLDEN]
 )

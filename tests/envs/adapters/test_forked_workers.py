@@ -73,13 +73,13 @@ def run(program, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="nothing forks there")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 def test_every_environment_plays_in_a_forked_child():
     done = run(WORKERS, *ids())
     assert done.stdout.split() == ids(), done.stderr[-2000:]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="nothing forks there")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 @pytest.mark.parametrize("program", [ASYNC, SUBPROC], ids=["AsyncVectorEnv", "SubprocVecEnv"])
 def test_vectors_of_forked_workers_play(program):
     done = run(program)
