@@ -24,7 +24,7 @@ from ..core.protocol import TimeStep
 from ..core.task import Observation, Task
 from ..core.tree import leaves, put, take, tree_map
 from ..drawing.canvas import Canvas
-from .in_two import InTwo
+from .compiled_batch import CompiledBatch
 
 
 class BatchedEnv:
@@ -92,9 +92,9 @@ class BatchedEnv:
         self._settled = True
 
     def _runner(self) -> Any:
-        """What runs `advance`: where all episodes end with their first step, and on CUDA, as one program."""
-        if self.execution == "compiled" and self.device.type == "cpu" and self.task.horizon > 1:
-            return InTwo(self.advance, self.name)
+        """What runs `advance`."""
+        if self.execution == "compiled" and self.device.type == "cpu":
+            return CompiledBatch(self.advance, self.check_action, self.name)
         return Unit(self.advance, self.execution, name=self.name, closed=True).run
 
     def _seeds(self, seed: Any) -> Tensor:
@@ -214,9 +214,13 @@ class BatchedEnv:
         """
         if self._state is None:
             raise InvalidInput(f"{self.name}: reset() must be called before anything else")
-        action = self.check_action(action)
+        compiled = isinstance(self._run, CompiledBatch)
+        if not (compiled and self._run.check.plain(action)):
+            action = self.check_action(action)
         if self.autoreset is AutoresetMode.DISABLED:
             self.refuse_ended()
+        if compiled:
+            return self._step_compiled(action)
         if not self._row_by_row:
             return self._step_at_once(action)
         self._settle()
@@ -226,7 +230,7 @@ class BatchedEnv:
         transition = self.task.step(self._state, action, self._steps.draw())
         elapsed, terminated = self._elapsed + 1, transition.terminated
         truncated = (elapsed >= self.task.horizon) & ~terminated
-        final = self.task.observe(transition.state)
+        final = self.observation if self.task.still else self.task.observe(transition.state)
         self._state, self._elapsed, self._observation = transition.state, elapsed, final
         if self.autoreset is AutoresetMode.DISABLED:
             self._ended = terminated | truncated
@@ -242,14 +246,27 @@ class BatchedEnv:
                 f"{self.name}: environments {rows} have ended; reset them (reset_mask) before the next step"
             )
 
+    def _step_compiled(self, action: Any) -> TimeStep:
+        """A step by programs on the CPU, which judge the actions' values."""
+        if self._flat is None:
+            self._flat = self._run.flattened(self.batch, action)
+        found = self._run.step(self._flat, action)
+        if found is None:
+            self.check_action(action)  # which says what is wrong
+            raise AssertionError(f"{self.name}: a program refused an action that the check lets pass")
+        self._flat, step = found
+        self._batch, self._settled = None, False
+        self._elapsed, self._ended = self._flat[:2]
+        self._observation = step.observation
+        return step
+
     def _step_at_once(self, action: Any) -> TimeStep:
-        """A step by `advance`, eager, compiled or captured."""
+        """A step by `advance`, eager, or on CUDA compiled or captured."""
         step: TimeStep
-        if isinstance(self._run, Program | InTwo):
+        if isinstance(self._run, Program):
             if self._flat is None:
                 self._flat = self._run.flattened(self.batch, action)
-            given = [action] if isinstance(action, Tensor) else leaves(action)
-            self._flat, step = self._run.flat([*self._flat, *(one.contiguous() for one in given)])
+            self._flat, step = self._run.flat([*self._flat, *(one.contiguous() for one in leaves(action))])
             self._batch, self._elapsed, self._ended = None, *self._flat[:2]
         else:
             self._batch, step = self._run(self.batch, action)

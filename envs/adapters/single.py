@@ -70,8 +70,10 @@ class SingleEnv(gymnasium.Env[Any, Any]):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One step; the observation after an episode's end is its last one."""
         if self.batch.execution == "compiled":
-            self.batch.refuse_ended()
-            result = self._working().step(action)
+            working = self._working()
+            if working.over:
+                self.batch.refuse_ended()
+            result = working.step(action)
             self.screen.show(self._drawn, self.metadata["render_fps"])
             return result
         step = self.batch.step(action)

@@ -48,9 +48,15 @@ class Solo:
         self._reward, self._terminated, self._truncated = (
             cast(Any, memoryview(part.numpy())) for part in (step.reward, step.terminated, step.truncated)
         )
+        self._over = cast(Any, self.batch.ended.numpy())
         self._metrics = [(name, part.numpy()) for name, part in step.metrics.items()]
         self._given, self._discrete = self.action.numpy(), isinstance(self._action_space, spaces.Discrete)
         self._low, self._high = bounds(self._action_space)
+
+    @property
+    def over(self) -> bool:
+        """Whether the episode has ended and no other has begun."""
+        return bool(self._over[0])
 
     def enter(self, batch: Batch) -> None:
         """Goes on from another batch."""
@@ -78,7 +84,7 @@ class Solo:
 
     def __getstate__(self) -> dict[str, Any]:
         """The memory, without NumPy's views of it."""
-        views = ("_observe", "_reward", "_terminated", "_truncated", "_metrics", "_given")
+        views = ("_observe", "_over", "_reward", "_terminated", "_truncated", "_metrics", "_given")
         return {name: value for name, value in self.__dict__.items() if name not in views}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ class TimeLimit(Task[Any]):
         self.task = task
         self.horizon = min(task.horizon, steps)
         self.observation_space, self.action_space = task.observation_space, task.action_space
-        self.reset_noise, self.step_noise = task.reset_noise, task.step_noise
+        self.reset_noise, self.step_noise, self.still = task.reset_noise, task.step_noise, task.still
 
     @property
     def name(self) -> str:

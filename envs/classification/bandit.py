@@ -42,6 +42,7 @@ class ClassificationBandit(Task[BanditState]):
 
     horizon = 1
     reset_noise = 1
+    still = True
     inputs: Tensor
     labels: Tensor
 

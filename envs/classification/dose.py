@@ -74,6 +74,7 @@ class Dose(Task[DoseState]):
 
     horizon = 1
     reset_noise = 1
+    still = True
     x: Tensor
     y: Tensor
     mean: Tensor

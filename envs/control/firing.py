@@ -33,7 +33,7 @@ class FiringState:
         target: (B,) float32 the rate to hold, in hertz.
         background: (B,) float32 the hidden current that is added to every action.
         current: (B,) float32 the current last injected.
-        trace: (B, TRACE, 2) float32 voltage and rate after each of the last steps, a ring by time; NaN before
+        trace: (B, 2, TRACE) float32 voltage and rate after each of the last steps, a ring by time; NaN before
             the first.
         time: (B,) int64 steps taken.
     """
@@ -113,7 +113,7 @@ class FiringTask(Task[FiringState]):
         lowest, highest = self.targets
         target = (lowest + (highest - lowest) * noise[:, 0].double()).float()
         neuron, since = self.start(target)
-        trace = target.new_full((len(target), TRACE, 2), torch.nan)
+        trace = target.new_full((len(target), 2, TRACE), torch.nan)
         interval = torch.full_like(target, torch.inf)
         background = ((2 * noise[:, 1].double() - 1) * self.background).float()
         time = torch.zeros_like(target, dtype=torch.int64)

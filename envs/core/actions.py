@@ -14,6 +14,8 @@ from torch import Tensor
 from ...neural_blocks.errors import InvalidInput, shown
 from .noise import normal
 
+FEW = 8  # numbers that are compared one by one sooner than all at once
+
 
 class Odds(spaces.Box):
     """Box(0, 1, (n,)): weights of n alternatives, which a task divides by their sum; no weight at all means equal ones.
@@ -91,7 +93,7 @@ class ActionCheck:
 
     def __call__(self, action: Any) -> Tensor:
         """The action as a tensor (B, ...) of the right dtype on the right device."""
-        if self._batched and self._limits is not None and type(action) is Tensor and self._is_right(action):
+        if self._batched and self._limits is not None and self.plain(action) and self.holds(action.numpy()):
             return action
         try:
             tensor = action if isinstance(action, Tensor) else torch.as_tensor(np.asarray(action))
@@ -119,21 +121,33 @@ class ActionCheck:
         tensor = tensor.to(device=self.device, dtype=self.dtype)
         return tensor if self._batched else tensor.unsqueeze(0)
 
-    def _is_right(self, action: Tensor) -> bool:
-        """Whether nothing is left to do, found in little time; False also where that takes a closer look."""
-        if action.dtype is not self.dtype or action.shape != self.shape or not action.is_cpu or action.requires_grad:
-            return False
-        if action.layout is not torch.strided:
-            return False
-        return self.holds(action.numpy())
+    def plain(self, action: Any) -> bool:
+        """Whether this is a batch of actions as a task takes it, but for its values: found in little time."""
+        return (
+            type(action) is Tensor
+            and action.dtype is self.dtype
+            and action.shape == self.shape
+            and action.is_cpu
+            and not action.requires_grad
+            and action.layout is torch.strided
+            and action.is_contiguous()
+        )
+
+    def within(self, action: Tensor) -> Tensor:
+        """The action with its values brought into the space; NaN stays."""
+        return action.clamp(self._low, self._high)
+
+    def outside(self, action: Tensor) -> Tensor:
+        """() bool: some value lies outside the space, or is NaN."""
+        return ~((action >= self._low) & (action <= self._high)).all()
 
     def holds(self, values: NDArray[Any]) -> bool:
         """Whether an array has the right shape, dtype and values; False also where that takes a closer look."""
         if self._limits is None or values.dtype != self._kind or values.shape != self.shape:
             return False
         low, high = self._limits
-        if values.size == 1:
-            return bool(low <= values.item() <= high)
+        if values.size <= FEW:
+            return all(low <= value <= high for value in values.ravel().tolist())
         if low == 0 and self._whole and values.dtype == np.int64:
             return bool(np.maximum.reduce(values.view(np.uint64), None) <= high)  # where negative ones are very large
         return bool(np.minimum.reduce(values, None) >= low and np.maximum.reduce(values, None) <= high)

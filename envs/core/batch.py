@@ -68,7 +68,7 @@ class Advance:
         transition = task.step(batch.state, action, uniform(batch.step_key, batch.steps, task.step_noise))
         elapsed, terminated = batch.elapsed + 1, transition.terminated
         truncated = (elapsed >= task.horizon) & ~terminated
-        seen = task.observe(transition.state)
+        seen = batch.observation if task.still else task.observe(transition.state)
         following = replace(
             batch,
             elapsed=elapsed,

@@ -214,3 +214,16 @@ class GameActionCheck:
             players = ", ".join(map(repr, self.checks))
             raise InvalidInput(f"{self.name}: action must be a dict of {players}; got {shown(got)}")
         return {player: check(action[player]) for player, check in self.checks.items()}
+
+    def plain(self, action: Any) -> bool:
+        """Whether these are all players' actions as a task takes them, but for their values."""
+        checks = self.checks
+        return isinstance(action, dict) and [*action] == [*checks] and all(checks[a].plain(action[a]) for a in checks)
+
+    def within(self, action: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The actions with their values brought into the spaces; NaN stays."""
+        return {player: check.within(action[player]) for player, check in self.checks.items()}
+
+    def outside(self, action: dict[str, Tensor]) -> Tensor:
+        """() bool: some value of some player's lies outside the space, or is NaN."""
+        return torch.stack([check.outside(action[player]) for player, check in self.checks.items()]).any()

@@ -56,6 +56,8 @@ class Task(nn.Module, ABC, Generic[State]):
         horizon: steps after which an episode is truncated.
         reset_noise: uniforms in [0, 1) that `reset` consumes per environment.
         step_noise: uniforms in [0, 1) that `step` consumes per environment.
+        still: no step changes what is seen, as in a bandit: the observation after one is the one before it, and is not
+            computed again.
         variants: options beside the defaults that are tested and have a row in the score table.
         random_return: mean return of uniformly random actions, an attribute or a property; None where it is not
             stated: then it is played when a score needs it.
@@ -70,6 +72,7 @@ class Task(nn.Module, ABC, Generic[State]):
     horizon: int
     reset_noise: int = 0
     step_noise: int = 0
+    still: bool = False
 
     @property
     def name(self) -> str:

@@ -26,7 +26,7 @@ class PointGoalState:
     Attributes:
         goal: (B, 2) float32.
         position: (B, 2) float32.
-        trail: (B, TRAIL, 2) float32 the last positions, a ring by time; NaN before the start.
+        trail: (B, 2, TRAIL) float32 the last positions, a ring by time; NaN before the start.
         time: (B,) int64 steps taken.
     """
 
@@ -79,8 +79,8 @@ class PointGoal(ProblemTask[PointGoalState, Tensor]):
 
     def begin(self, problem: Tensor, noise: Tensor) -> PointGoalState:
         """At the origin."""
-        trail = problem.new_full((len(problem), TRAIL, 2), torch.nan)
-        trail[:, 0] = 0
+        trail = problem.new_full((len(problem), 2, TRAIL), torch.nan)
+        trail[:, :, 0] = 0
         return PointGoalState(
             problem, torch.zeros_like(problem), trail, torch.zeros_like(problem[:, 0], dtype=torch.int64)
         )

@@ -133,6 +133,15 @@ def test_the_docstring_is_the_contract(case):
         assert f"{name}: " in text or f"``{name}=" in text
 
 
+def test_a_task_that_stands_still_shows_what_it_showed(case, task):
+    if task.still:
+        state = task.reset(torch.rand(BATCH, task.reset_noise))
+        for action in actions_of(task, min(3, task.horizon)):
+            following = task.step(state, action, torch.rand(BATCH, task.step_noise)).state
+            assert same(leaves(task.observe(following)), leaves(task.observe(state)))
+            state = following
+
+
 def test_a_step_changes_the_picture(case, task):
     env = SingleEnv(task, "rgb_array")
     env.reset(seed=0)

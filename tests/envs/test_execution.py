@@ -6,6 +6,7 @@ Generating code takes seconds an environment, so most are traced and run as oper
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 
 import gymnasium
@@ -14,10 +15,9 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from palaestra.envs import BatchedEnv, ids, make_batched, make_sb3, make_task
-from palaestra.envs.adapters.in_two import InTwo
+from palaestra.envs.adapters.compiled_batch import CompiledBatch
 from palaestra.envs.core.actions import random_action
 from palaestra.envs.core.execution import Captured, Compiled
-from palaestra.envs.core.program import Program
 from palaestra.envs.core.tree import leaves
 from palaestra.neural_blocks.errors import InvalidInput
 
@@ -66,6 +66,13 @@ def captured(task, mode=AutoresetMode.SAME_STEP):
     return env
 
 
+def traced(task, mode=AutoresetMode.SAME_STEP):
+    """A compiled batch whose programs run as operators, without generating code."""
+    env = BatchedEnv(task, BATCH, autoreset=mode, execution="compiled")
+    env._run = CompiledBatch(env.advance, env.check_action, env.name, "aot_eager")
+    return env
+
+
 @each_id
 def test_a_captured_environment_plays_the_same_episodes(id):
     task = make_task(id)
@@ -75,10 +82,7 @@ def test_a_captured_environment_plays_the_same_episodes(id):
 @each_id
 def test_a_traced_environment_plays_the_same_episodes(id):
     task = make_task(id)
-    for make in (Program, InTwo):
-        env = BatchedEnv(task, BATCH, execution="compiled")
-        env._run = make(env.advance, env.name, backend="aot_eager")
-        play(BatchedEnv(task, BATCH), env, min(12, task.horizon + 2))
+    play(BatchedEnv(task, BATCH), traced(task), min(12, task.horizon + 2))
 
 
 @each_id
@@ -95,10 +99,31 @@ def test_a_larger_compiled_function_traces_through_a_step(id):
 
 @pytest.mark.parametrize("mode", AutoresetMode)
 def test_every_autoreset_mode_holds_when_traced_and_captured(walk, mode):
-    in_two = BatchedEnv(walk, BATCH, autoreset=mode, execution="compiled")
-    in_two._run = InTwo(in_two.advance, in_two.name, "aot_eager")
-    for other in (in_two, captured(walk, mode)):
+    for other in (traced(walk, mode), captured(walk, mode)):
         play(BatchedEnv(walk, BATCH, autoreset=mode), other, 20)
+
+
+WRONG = {
+    "DigitBandit": torch.tensor([0, 10, 1, 2]),
+    "Copy": torch.tensor([0, 1, -1, 2]),
+    "PointGoal": torch.tensor([[0.0, 0.0], [0.0, 0.2], [0.0, 0.0], [0.0, 0.0]]),
+    "LIFNeuron": torch.tensor([[0.0], [1.0], [torch.nan], [0.5]]),
+    "AttackDefend": {"attacker": torch.zeros(BATCH, 1, 8, 8), "defender": torch.tensor([0, 0, 12, 0])},
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_compiled_batch_refuses_a_wrong_action_in_the_same_words_and_stays_where_it_was(name):
+    task = make_task(f"palaestra/{name}-v0")
+    env, eager = traced(task), BatchedEnv(task, BATCH)
+    env.reset(3), eager.reset(3)
+    right = actions_of(env, 2)
+    assert_same(env.step(right[0]), eager.step(right[0]))
+    with pytest.raises(InvalidInput) as told:
+        eager.step(WRONG[name])
+    with pytest.raises(InvalidInput, match=f"^{re.escape(str(told.value))}$"):
+        env.step(WRONG[name])
+    assert_same(env.step(right[1]), eager.step(right[1]))
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("RepeatPrevious", 0.0), ("PointGoal", 1e-6)])
