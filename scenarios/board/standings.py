@@ -67,10 +67,17 @@ def standings(rows: Iterable[Row], scenario: str | None) -> list[Standing]:
     Runs count together only where they are of one configuration; of several with the same seed the newest counts. Over
     all scenarios, where a label has several configurations on a scenario, that of the newest run counts.
     """
+    return [standing for standing, _ in standings_and_runs(rows, scenario)]
+
+
+def standings_and_runs(rows: Iterable[Row], scenario: str | None) -> list[tuple[Standing, dict[str, list[Row]]]]:
+    """The `standings`, each with the runs by scenario that it counts."""
     groups = grouped(rows)
     if scenario is not None:
-        found = [_standing(scenario, key, runs) for key, runs in groups.items() if key[0] == scenario]
-        return _unlike(sorted(found, key=_by_score))
+        chosen = [(_standing(scenario, key, runs), runs) for key, runs in groups.items() if key[0] == scenario]
+        found = sorted(chosen, key=lambda one: _by_score(one[0]))
+        named = _unlike([standing for standing, _ in found])
+        return [(standing, {scenario: runs}) for standing, (_, runs) in zip(named, found, strict=True)]
     newest: dict[tuple[str, str], dict[str, list[Row]]] = defaultdict(dict)
     for (name, agent, label, _), runs in sorted(groups.items(), key=lambda item: max(row.age for row in item[1])):
         newest[agent, label][name] = runs
@@ -85,7 +92,8 @@ def standings(rows: Iterable[Row], scenario: str | None) -> list[Standing]:
     covered = len({name for by_scenario in scores.values() for name in by_scenario})
     first = sorted(over_all, key=lambda key: _by_score(over_all[key]))
     ranked = rank_by_common({key: scores[key] for key in first}, _middle)
-    return _unlike([replace(over_all[key], scenarios_in_all=covered) for key in ranked])
+    named = _unlike([replace(over_all[key], scenarios_in_all=covered) for key in ranked])
+    return [(standing, newest[key]) for standing, key in zip(named, ranked, strict=True)]
 
 
 def grouped(rows: Iterable[Row]) -> dict[tuple[str, str, str, str], list[Row]]:

@@ -22,6 +22,7 @@ from ..seeds import SEED_SPAN
 from ..tracking import tracker
 from . import checks
 from .folder import CHECKPOINT, DEMONSTRATIONS, RECORDING, Beside, RunFolder, resolved
+from .hardware import hardware
 from .interruption import Asked, Stopped
 from .plan import Plan, device_here, execution_on, make_plan, read_plan
 from .scoring import evaluation_environment, keep_recording, load_agent, score_agent
@@ -174,7 +175,8 @@ def resume(
         elif (row := place.result(plan)) is not None:
             return _complete(plan, place, row, device) if processes.leads else row
         place.board.check()
-        plan = plan.model_copy(update={"device": device_here(plan, device)})
+        here = device_here(plan, device)
+        plan = plan.model_copy(update={"device": here, "hardware": hardware(here)})
         if processes.size > 1:
             plan = plan.model_copy(update={"execution": "eager"})
         shown = place.path / DEMONSTRATIONS

@@ -22,6 +22,7 @@ from ..configuration import checked_label, configuration, derived_label, digest
 from ..environments import with_validation
 from ..files import strict_yaml
 from ..files.trust import check_names
+from .hardware import hardware
 
 PLAN = "run.yaml"
 LARGEST_SEED = 2**31 - 1
@@ -39,6 +40,7 @@ class Plan(BaseModel):
         steps: environment steps of training in all; 0 for an agent that does not learn.
         device: where it trains, or last did.
         execution: how it learns: "eager", "compiled" or "captured"; see `Agent`.
+        hardware: the machine behind the device, in words.
         track: None or "wandb".
         version: of Palaestra.
         label: what its standing on the leaderboard is called.
@@ -63,6 +65,7 @@ class Plan(BaseModel):
     demonstrations: str | None = None
     budgets: list[int] = []
     execution: Literal["eager", "compiled", "captured"] = "eager"
+    hardware: str = ""
 
     @property
     def configuration(self) -> str:
@@ -86,16 +89,25 @@ class Plan(BaseModel):
         """The same run under another label; None for the one that its settings give."""
         if label is not None:
             return self.model_copy(update={"label": checked_label(label), "named": True})
-        own = agents.agent_class(self.agent).Config(**self.scenario.agents.get(self.agent, {})).model_dump(mode="json")
-        known = catalogue.get(self.scenario.name).options if self.scenario.name in catalogue.names() else None
-        options = self.scenario.options if known is not None else {}
-        changes = {key: value for key, value in options.items() if (known or {}).get(key) != value}
+        changes = self.changed_options()
         if self.learns and self.steps != self.scenario.steps:
             changes["steps"] = self.steps
-        changes |= {key: value for key, value in self.config.items() if own.get(key) != value}
+        changes |= self.changed_settings()
         if self.demonstrations is not None:
             changes["demonstrations"] = self.demonstrations[:6]
         return self.model_copy(update={"label": derived_label(self.agent, changes), "named": False})
+
+    def changed_options(self) -> dict[str, Any]:
+        """The options of the environment that differ from those of the catalogue's scenario of that name."""
+        if self.scenario.name not in catalogue.names():
+            return {}
+        known = catalogue.get(self.scenario.name).options
+        return {key: value for key, value in self.scenario.options.items() if known.get(key) != value}
+
+    def changed_settings(self) -> dict[str, Any]:
+        """The agent's settings that differ from those that the scenario gives it."""
+        own = agents.agent_class(self.agent).Config(**self.scenario.agents.get(self.agent, {})).model_dump(mode="json")
+        return {key: value for key, value in self.config.items() if own.get(key) != value}
 
     def extended(self, steps: int) -> Self:
         """The same run with a larger budget.
@@ -163,6 +175,7 @@ def make_plan(
         device=device,
         execution=resolved("execution", execution, device),  # type: ignore[arg-type]
         track=track,
+        hardware=hardware(device),
         version=__version__,
         demonstrations=None if demonstrations is None else digest(demonstrations),
     )

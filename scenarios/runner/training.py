@@ -103,7 +103,7 @@ class Training:
                 min(size, self.at.logged)
             )  # what was logged after the checkpoint is learned, and logged, again
             log.seek(0, os.SEEK_END)
-            self.began, spent = time.monotonic(), self.at.seconds
+            self.began, self.spent = time.monotonic(), self.at.seconds
             self.saved, self.took, self.wait = self.began, 0.0, 0.0
             try:
                 yield True  # of several side by side, all begin before the first learns
@@ -111,12 +111,12 @@ class Training:
                     self.iteration(report, log)
                     stop, due = self.processes.agree(asked.stop, time.monotonic() - self.saved >= self.wait)
                     if due:
-                        self.save(log, spent)
+                        self.save(log)
                     if stop and self.agent.steps < self.plan.steps:
-                        self.save(log, spent)
+                        self.save(log)
                         raise Stopped(self.folder.told, self.agent.steps, self.plan.steps)
                     yield True
-                self.save(log, spent)
+                self.save(log)
             except Diverged as error:
                 raise self.diverged(error) from None
             except Stopped:
@@ -138,7 +138,7 @@ class Training:
             paused, self.checked = time.monotonic(), due
             self.check(report)
             self.began += time.monotonic() - paused
-        log.write(strict(report))
+        log.write(strict(report | {"seconds": round(self.spent + time.monotonic() - self.began, 3)}))
         self.tracker.log(int(report["steps"]), report)
         if self.on_report is not None:
             self.on_report(int(report["steps"]), self.plan.steps, report)
@@ -157,7 +157,7 @@ class Training:
             self.at.best = found
             self.agent.save(self.folder.path / BEST)
 
-    def save(self, log: BinaryIO, spent: float) -> None:
+    def save(self, log: BinaryIO) -> None:
         """Writes a checkpoint: the first after the first iteration, then less often, as time and cost allow."""
         started = time.monotonic()
         self.folder.require()
@@ -165,7 +165,7 @@ class Training:
         log.flush()
         os.fsync(log.fileno())
         self.at.environment = _of_all(self.env.state_dict(), self.processes.gather) if self.env.started else None
-        self.at.seconds, self.at.logged = spent + started - self.began, log.tell()
+        self.at.seconds, self.at.logged = self.spent + started - self.began, log.tell()
         self.agent.save(self.folder.path / CHECKPOINT, **dict(self.at))
         self.saved, self.kept = time.monotonic(), self.agent.steps
         self.took = max(self.took, self.saved - started) if self.pause else 0.0

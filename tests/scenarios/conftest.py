@@ -1,5 +1,6 @@
 """A scenario small enough for tests."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,12 @@ num_envs: 16
 steps: 2048
 agents: {ppo: {rollout_steps: 8, minibatches: 2, hidden: [16], memory: gru, memory_size: 8}}
 """
+
+
+def learned(folder: str | Path) -> list[dict[str, float]]:
+    """The metrics of a run, without the time they took, which no two runs share."""
+    lines = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def palaestra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 def test_every_command_explains_itself(palaestra) -> None:
     code, told, _ = palaestra("--help")
     assert code == 0
-    commands = ("list", "describe", "train", "resume", "evaluate", "play", "leaderboard", "demo")
+    commands = ("list", "describe", "train", "resume", "evaluate", "play", "leaderboard", "report", "demo")
     for command in commands:
         assert command in told
         code, own, _ = palaestra(command, "--help")

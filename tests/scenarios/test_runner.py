@@ -19,6 +19,7 @@ from palaestra.scenarios import catalogue, leaderboard, runner
 from palaestra.scenarios.board import Leaderboard
 from palaestra.scenarios.environments import make_environment
 from palaestra.scenarios.recording import Recording
+from palaestra.tests.scenarios.conftest import learned
 
 PROGRAM = """
 import sys, torch
@@ -32,10 +33,6 @@ def parameters(folder: Path, checkpoint: str = "checkpoint.pt") -> dict[str, tor
     return read_checkpoint(folder / checkpoint)["state"]["network"]
 
 
-def reports(folder: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
 def test_a_run_leaves_its_folder_and_one_row_of_the_leaderboard(tiny: Path) -> None:
     row = runner.run(tiny, seed=1, root="runs")
     folder = Path(row.folder)
@@ -47,8 +44,11 @@ def test_a_run_leaves_its_folder_and_one_row_of_the_leaderboard(tiny: Path) -> N
     assert (row.label, row.configuration) == ("ppo", runner.read_plan(folder).configuration)
     assert json.loads((folder / "result.json").read_text())["return_mean"] == row.return_mean
     assert [standing.agent for standing in leaderboard("tiny", root="runs")] == ["ppo"]
-    assert [report["steps"] for report in reports(folder)] == [128.0 * k for k in range(1, 17)]
+    assert [report["steps"] for report in learned(folder)] == [128.0 * k for k in range(1, 17)]
     assert yaml.safe_load((folder / "run.yaml").read_text())["config"]["hidden"] == [16]
+    seconds = [json.loads(line)["seconds"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert seconds == sorted(seconds)
+    assert 0 < seconds[0] < seconds[-1] <= row.seconds + 1e-3
 
 
 def test_the_row_holds_what_the_evaluation_protocol_gives(tiny: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_best_checked_agent_is_kept_beside_the_last(tiny: Path, monkeypatch:
     row = runner.run(tiny, seed=2, root="runs")
     folder = Path(row.folder)
     returns = {
-        report["steps"]: report["evaluation_return"] for report in reports(folder) if "evaluation_return" in report
+        report["steps"]: report["evaluation_return"] for report in learned(folder) if "evaluation_return" in report
     }
     assert list(returns.values()) == [0.1, 0.5, 0.9, 0.2, 0.9, 0.3, 0.4, 0.8, 0.7, 0.6]
     assert list(returns)[-1] == row.steps
@@ -77,7 +77,7 @@ def test_the_best_checked_agent_is_kept_beside_the_last(tiny: Path, monkeypatch:
 
 def test_a_check_plays_the_validation_split_and_can_be_repeated(tiny: Path) -> None:
     folder = Path(runner.run(tiny, seed=2, root="runs").folder)
-    last = reports(folder)[-1]["evaluation_return"]
+    last = learned(folder)[-1]["evaluation_return"]
     plan = runner.read_plan(folder)
     assert plan.scenario.validation_options == {"split": "validation"}
     episodes = 2048 // 4 // 10  # a quarter of the training's steps, in ten checks of episodes of one step
@@ -130,7 +130,7 @@ def test_a_killed_run_resumed_equals_the_run_that_was_not(
         found = parameters(log.parent, checkpoint)
         for name, value in parameters(whole, checkpoint).items():
             assert torch.equal(found[name], value), (checkpoint, name)
-    assert reports(log.parent) == reports(whole)
+    assert learned(log.parent) == learned(whole)
     assert len(Leaderboard("killed/leaderboard.sqlite").rows()) == 1
 
 
@@ -141,7 +141,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(tiny: Path) -> No
         (folder / name).unlink()
     (folder / "metrics.jsonl").write_text('{"steps": 1')  # half a line, as a kill leaves it
     runner.resume(folder)
-    assert reports(folder) == reports(whole)
+    assert learned(folder) == learned(whole)
     assert all(torch.equal(value, parameters(folder)[name]) for name, value in parameters(whole).items())
 
 
@@ -178,7 +178,7 @@ def test_a_scenario_s_settings_reach_an_agent_of_stable_baselines3(tiny: Path) -
     folder = Path(row.folder)
     config = yaml.safe_load((folder / "run.yaml").read_text())["config"]
     assert {name: config[name] for name in settings} == settings | {"n_epochs": 3}
-    assert [report["steps"] for report in reports(folder)] == [128, 256, 384, 512]  # 8 steps of 16 environments each
+    assert [report["steps"] for report in learned(folder)] == [128, 256, 384, 512]  # 8 steps of 16 environments each
     model = runner.load_agent(folder, make_environment(catalogue.get(tiny), 16)).model
     assert model.policy.mlp_extractor.policy_net[0].out_features == 24
     assert model.n_epochs == 3

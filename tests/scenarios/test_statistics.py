@@ -7,10 +7,13 @@ from scipy import stats
 
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios.statistics import (
+    improvement_interval,
     interquartile_mean,
     normalised,
+    paired_bootstrap,
     performance_profile,
     probability_of_improvement,
+    profile_interval,
     stratified_bootstrap,
 )
 
@@ -109,6 +112,53 @@ def test_probability_of_improvement_is_the_mann_whitney_statistic():
     assert probability_of_improvement(x, y) == pytest.approx(np.mean(expected))
     assert probability_of_improvement(x, y) + probability_of_improvement(y, x) == pytest.approx(1)
     assert probability_of_improvement(x, x) == pytest.approx(0.5)
+
+
+def test_each_row_of_weights_weighs_its_own_row_of_scores():
+    scores, weights = RNG.normal(size=(6, 9)), RNG.random((6, 9))
+    together = interquartile_mean(scores, weights=weights)
+    alone = [interquartile_mean(row, weights=own) for row, own in zip(scores, weights, strict=True)]
+    np.testing.assert_allclose(together, alone, rtol=1e-12)
+
+
+def test_the_paired_bootstrap_of_one_scenario_agrees_with_scipys():
+    x = RNG.normal(0.6, 0.2, size=15)
+    y = x - RNG.normal(0.05, 0.05, size=15)
+    ours = paired_bootstrap([x], [y], resamples=20_000)
+    theirs = stats.bootstrap(
+        (x, y), lambda x, y, axis: stats.trim_mean(x, 0.25, axis) - stats.trim_mean(y, 0.25, axis), n_resamples=20_000,
+        paired=True, method="percentile", rng=1,
+    ).confidence_interval  # fmt: skip
+    np.testing.assert_allclose(ours, theirs, atol=0.005)
+
+
+def test_the_paired_bootstrap_draws_scenarios_anew_too():
+    # X is ahead by 1 on one scenario and behind by 1 on the other: drawn anew, either may stand alone.
+    assert paired_bootstrap([[1.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [1.0, 1.0]]) == (-1, 1)
+    assert paired_bootstrap([[1.0], [1.0]], [[0.5], [0.5]]) == (0.5, 0.5)
+    assert all(map(math.isnan, paired_bootstrap([[1.0]], [[0.0]])))
+
+
+def test_the_interval_of_a_profile_is_that_of_the_binomial():
+    # Of 20 runs 10 score above 0.5; drawn anew the number is binomial.
+    low, high = profile_interval([[0.0] * 10 + [1.0] * 10], [0.5, 2.0], resamples=20_000)
+    assert low.tolist() == pytest.approx([stats.binom.ppf(0.025, 20, 0.5) / 20, 0])
+    assert high.tolist() == pytest.approx([stats.binom.ppf(0.975, 20, 0.5) / 20, 0])
+    assert np.isnan(profile_interval([[0.5]], [0.0])).all()
+
+
+def test_the_interval_of_an_improvement_agrees_with_scipys_bootstrap_of_mann_whitneys_statistic():
+    x, y = RNG.integers(0, 6, 9) / 5, RNG.integers(0, 5, 7) / 5
+    ours = improvement_interval([x], [y], resamples=20_000)
+
+    def share(x, y, axis):
+        wins = (x[..., :, None] > y[..., None, :]) + 0.5 * (x[..., :, None] == y[..., None, :])
+        return wins.mean((-1, -2))
+
+    theirs = stats.bootstrap((x, y), share, n_resamples=20_000, method="percentile", rng=1).confidence_interval
+    np.testing.assert_allclose(ours, theirs, atol=0.02)
+    assert ours[0] < probability_of_improvement([x], [y]) < ours[1]
+    assert all(map(math.isnan, improvement_interval([[1.0], [1.0, 2.0]], [[1.0, 2.0]] * 2)))
 
 
 def test_normalised_puts_random_play_at_0_and_the_expert_at_1():

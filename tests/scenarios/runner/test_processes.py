@@ -1,6 +1,5 @@
 """A run in several processes: one folder, one row, one line; a process that is killed ends the others."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from palaestra.scenarios import runner
 from palaestra.scenarios.board import Leaderboard
 from palaestra.scenarios.runner import launching
 from palaestra.scenarios.runner.launching import launch, require_gpus, this_command
+from palaestra.tests.scenarios.conftest import learned
 
 KILLED = """
 import os, signal, sys
@@ -67,8 +67,7 @@ def test_one_process_writes_and_scores_and_a_killed_one_ends_both_and_the_run_go
     assert (row.return_mean, row.steps) == (expected.return_mean, expected.steps)
     for name, value in weights(whole).items():
         torch.testing.assert_close(value, weights(folder)[name], rtol=0, atol=1e-5)
-    lines = [[json.loads(line) for line in (one / "metrics.jsonl").read_text().splitlines()] for one in (whole, folder)]
-    for one, other in zip(*lines, strict=True):
+    for one, other in zip(learned(whole), learned(folder), strict=True):
         assert one == pytest.approx(other, abs=1e-4)
 
 

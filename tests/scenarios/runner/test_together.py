@@ -1,6 +1,5 @@
 """Several seeds as one batch: each has the folder, the row and the weights of its own run, and goes on by itself."""
 
-import json
 import os
 import signal
 from pathlib import Path
@@ -13,10 +12,7 @@ from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios import runner
 from palaestra.scenarios.board import Leaderboard
 from palaestra.tests.agents.learning.test_processes import apart
-
-
-def metrics(folder: str | Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+from palaestra.tests.scenarios.conftest import learned
 
 
 def compare(one: str | Path, other: str | Path) -> None:
@@ -25,7 +21,7 @@ def compare(one: str | Path, other: str | Path) -> None:
     assert all(size < 1e-5 for size in apart(states[0]["state"], states[1]["state"]).values())
     environments = [state["extra"]["environment"] for state in states]
     assert apart(environments[0], environments[1]) == {}
-    for alone, together in zip(metrics(one), metrics(other), strict=True):
+    for alone, together in zip(learned(one), learned(other), strict=True):
         assert alone == pytest.approx(together, abs=1e-4)
 
 
