@@ -1,0 +1,150 @@
+"""Losses to descend, each with its gradient in closed form: quadratics, a valley, double wells, two small models."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..core.noise import normal
+
+POINTS = 24  # rows of the logistic regression's data
+FEATURE_SCALES = (0.3, 1.0, 3.0)
+RIDGE = 0.005
+HIDDEN, SAMPLES = 4, 12  # units and rows of the network's data
+
+
+class Surface(ABC):
+    """A family of losses. A member is a row of numbers, drawn from uniforms.
+
+    Attributes:
+        size: P, parameters.
+        noise: uniforms that draw a member and where the descent starts.
+    """
+
+    size: int
+    noise: int
+
+    @abstractmethod
+    def draw(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Members (B, ...) and starts (B, P), float64, from uniforms (B, noise)."""
+
+    @abstractmethod
+    def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss (...), above 0, and its gradient (..., P) at parameters (..., P); all float64."""
+
+
+class Quadratic(Surface):
+    """f = sum of h_i x_i^2 / 2, with curvatures h_i up to two orders of magnitude apart.
+
+    Step size and momentum are the same in every direction, so axes along the coordinates lose nothing.
+    """
+
+    size = 12
+    noise = 2 * size + 1
+
+    def draw(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Curvatures log-uniform over two orders of magnitude, the largest possible one between 1 and 10."""
+        scale, curvature, start = noise.double().split([1, self.size, self.size], 1)
+        return 10 ** (scale - 2 * curvature), normal(start)
+
+    def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        """Half the weighted squares."""
+        gradient = member * at
+        return (gradient * at).sum(-1) / 2 + 1e-12, gradient
+
+
+class Valley(Surface):
+    """Rosenbrock's curved valley (1960), f = (1 - x)^2 + b (y - x^2)^2, with b from 3 to 30."""
+
+    size, noise = 2, 3
+
+    def draw(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The steepness of the walls, and a start on the other side of the bend."""
+        steep, x, y = noise.double().unbind(1)
+        return 10 ** (0.5 + steep)[:, None], torch.stack([-0.5 - x, 2 * y], 1)
+
+    def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        """Distance along the valley, and from its floor."""
+        (x, y), b = at.unbind(-1), member[..., 0]
+        off = y - x**2
+        gradient = torch.stack([-2 * (1 - x) - 4 * b * x * off, 2 * b * off], -1)
+        return (1 - x) ** 2 + b * off**2 + 1e-12, gradient
+
+
+class DoubleWell(Surface):
+    """f = sum of h_i (x_i^2 - 1)^2 / 4: two minima a coordinate, and a start near the ridges between them."""
+
+    size = 4
+    noise = 2 * size
+
+    def draw(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """How steep the wells are, over one and a half orders of magnitude, and a start close to 0."""
+        steep, start = noise.double().split(self.size, 1)
+        return 10 ** (1.5 * steep - 0.5), 0.3 * normal(start)
+
+    def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        """Fourth powers."""
+        inner = at**2 - 1
+        return (member * inner**2).sum(-1) / 4 + 1e-12, member * at * inner
+
+
+class Logistic(Surface):
+    """The mean log-loss of a logistic regression with three features on unlike scales, a bias and a ridge."""
+
+    size = 4
+    noise = POINTS * (size - 1) + POINTS + (size - 1)
+
+    def draw(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Features, then labels of -1 and 1 that a random linear rule gives with some noise; the start is 0."""
+        rows, flips, rule = noise.double().split([POINTS * 3, POINTS, 3], 1)
+        features = normal(rows).unflatten(1, (POINTS, 3))
+        chance = torch.sigmoid(3 * (features * normal(rule)[:, None]).sum(-1))
+        labels = torch.where(flips < chance, 1.0, -1.0).double()
+        scaled = features * features.new_tensor(FEATURE_SCALES)
+        return torch.cat([scaled.flatten(1), labels], 1), torch.zeros_like(rule[:, :1]).expand(-1, self.size)
+
+    def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean softplus of minus the margins, and the ridge."""
+        features = member[..., : 3 * POINTS].unflatten(-1, (POINTS, 3))
+        features = F.pad(features, (0, 1), value=1.0)  # (..., POINTS, 4), the last for the bias
+        labels = member[..., 3 * POINTS :]
+        margin = labels * (features * at.unsqueeze(-2)).sum(-1)
+        pull = -labels * torch.sigmoid(-margin) / POINTS
+        gradient = (features * pull.unsqueeze(-1)).sum(-2) + 2 * RIDGE * at
+        return F.softplus(-margin).mean(-1) + RIDGE * at.square().sum(-1), gradient
+
+
+class Network(Surface):
+    """Half the mean squared error of a network with one layer of four tanh units, on points of a sine wave."""
+
+    size = 3 * HIDDEN + 1
+    noise = SAMPLES + 2 + size
+
+    def draw(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Places, the wave's values there, and random weights."""
+        places, wave, start = noise.double().split([SAMPLES, 2, self.size], 1)
+        x, speed, phase = 4 * places - 2, 1 + wave[:, :1], 6.283185307179586 * wave[:, 1:]
+        return torch.cat([x, torch.sin(speed * x + phase)], 1), 0.7 * normal(start)
+
+    def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        """Back-propagation by hand."""
+        x, y = (part.unsqueeze(-1) for part in member.split(SAMPLES, -1))  # (..., SAMPLES, 1)
+        parts = at.unsqueeze(-2)  # (..., 1, P)
+        into, shift, out, bias = parts.split([HIDDEN, HIDDEN, HIDDEN, 1], -1)
+        hidden = torch.tanh(into * x + shift)  # (..., SAMPLES, HIDDEN)
+        error = (hidden * out).sum(-1, keepdim=True) + bias - y  # (..., SAMPLES, 1)
+        before = error * out * (1 - hidden**2)
+        each = torch.cat([before * x, before, error * hidden, error], -1)  # (..., SAMPLES, P)
+        return error.square().mean((-2, -1)) / 2 + 1e-12, each.mean(-2)
+
+
+SURFACES: dict[str, type[Surface]] = {
+    "quadratic": Quadratic,
+    "valley": Valley,
+    "double_well": DoubleWell,
+    "logistic": Logistic,
+    "network": Network,
+}
