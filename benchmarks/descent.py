@@ -5,7 +5,9 @@
 Gradient descent, momentum, Adagrad, RMSProp and Adam of torch.optim run from the same starts for as many steps, with
 PyTorch's default settings (0.01 where a learning rate has none, momentum 0.9) and with the best of a grid. Rewrites
 benchmarks/results/descent.json and the table in benchmarks/results/descent.md; what is told is the mean return: the
-orders of magnitude that the loss fell.
+orders of magnitude that the loss fell. Optimisers see the parameters in a frame that is turned at random for every
+episode: Adagrad, RMSProp and Adam, which treat each parameter by itself, would else be helped by surfaces that are
+written along the axes of their curvature.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from palaestra.envs import BatchedEnv, make_task
 from palaestra.envs.control.descent import FAR, HIGHEST, LOWEST, Descent, DescentState
@@ -35,17 +38,25 @@ OPTIMISERS: dict[str, tuple[Maker, dict[str, Any], tuple[dict[str, Any], ...]]] 
 }
 
 
+def frames(count: int, size: int) -> Tensor:
+    """Random rotations (and reflections), (count, size, size) float64."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.linalg.qr(torch.randn(count, size, size, generator=generator, dtype=torch.float64)).Q
+
+
 def returns(task: Descent, state: DescentState, make: Maker, settings: dict[str, Any]) -> float:
-    """The mean return of an optimiser from these starts."""
-    member = state.member.double()
-    at = state.parameters.double().requires_grad_()
-    optimiser = make([at], **settings)
+    """The mean return of an optimiser from these starts, in turned frames."""
+    member, turn = state.member.double(), frames(len(state.time), task.surface.size)
+    own = torch.einsum("bij,bj->bi", turn, state.parameters.double()).requires_grad_()
+    optimiser = make([own], **settings)
+
+    def place() -> Tensor:
+        return torch.einsum("bij,bi->bj", turn, own.detach()).clamp(-FAR, FAR)
+
     for _ in range(task.horizon):
-        at.grad = task.surface.loss(member, at.detach())[1]
+        own.grad = torch.einsum("bij,bj->bi", turn, task.surface.loss(member, place())[1])
         optimiser.step()
-        with torch.no_grad():
-            at.clamp_(-FAR, FAR)
-    loss, _ = task.surface.loss(member, at.detach())
+    loss = task.surface.value(member, place())
     return -float((loss.log10() - state.first.double()).clamp(LOWEST, HIGHEST).mean())
 
 
@@ -61,7 +72,9 @@ def measure(surface: str, episodes: int) -> list[dict[str, Any]]:
         grid = [{"lr": rate, **other} for rate in RATES for other in others]
         best = max(grid, key=lambda settings, make=make: returns(task, chosen_on, make, settings))
         for kind, settings in (("default", default), ("best constant", best)):
-            told = ", ".join(f"{key} {value:.3g}" if key == "lr" else f"{key} {value}" for key, value in settings.items())
+            told = ", ".join(
+                f"{key} {value:.3g}" if key == "lr" else f"{key} {value}" for key, value in settings.items()
+            )
             value = round(returns(task, scored_on, make, settings), 3)
             rows.append({"surface": surface, "optimiser": name, "kind": kind, "settings": told, "return": value})
     total = torch.zeros(episodes)

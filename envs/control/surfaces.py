@@ -1,4 +1,10 @@
-"""Losses to descend, each with its gradient in closed form: quadratics, a valley, double wells, two small models."""
+"""Losses to descend, each with its gradient in closed form: quadratics, a valley, double wells, two small models.
+
+Quadratics and double wells are written along the axes of their curvature. A step of the heavy ball, and all that
+Descent shows, is the same in any rotated frame, so they stand for rotated ones too. An optimiser that treats each
+parameter by itself, as Adam does, is helped by such axes: who compares must rotate what it sees, as
+benchmarks/descent.py does.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +16,7 @@ from torch import Tensor
 
 from ..core.noise import normal
 
+TINY = 1e-12  # keeps a loss above 0
 POINTS = 24  # rows of the logistic regression's data
 FEATURE_SCALES = (0.3, 1.0, 3.0)
 RIDGE = 0.005
@@ -32,15 +39,16 @@ class Surface(ABC):
         """Members (B, ...) and starts (B, P), float64, from uniforms (B, noise)."""
 
     @abstractmethod
+    def value(self, member: Tensor, at: Tensor) -> Tensor:
+        """The loss (...), above 0, at parameters (..., P), alone."""
+
+    @abstractmethod
     def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
         """The loss (...), above 0, and its gradient (..., P) at parameters (..., P); all float64."""
 
 
 class Quadratic(Surface):
-    """f = sum of h_i x_i^2 / 2, with curvatures h_i up to two orders of magnitude apart.
-
-    Step size and momentum are the same in every direction, so axes along the coordinates lose nothing.
-    """
+    """f = sum of h_i x_i^2 / 2, with curvatures h_i up to two orders of magnitude apart."""
 
     size = 12
     noise = 2 * size + 1
@@ -50,10 +58,13 @@ class Quadratic(Surface):
         scale, curvature, start = noise.double().split([1, self.size, self.size], 1)
         return 10 ** (scale - 2 * curvature), normal(start)
 
-    def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+    def value(self, member: Tensor, at: Tensor) -> Tensor:
         """Half the weighted squares."""
-        gradient = member * at
-        return (gradient * at).sum(-1) / 2 + 1e-12, gradient
+        return (member * at * at).sum(-1) / 2 + TINY
+
+    def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        """The value, and the weighted parameters."""
+        return self.value(member, at), member * at
 
 
 class Valley(Surface):
@@ -66,12 +77,17 @@ class Valley(Surface):
         steep, x, y = noise.double().unbind(1)
         return 10 ** (0.5 + steep)[:, None], torch.stack([-0.5 - x, 2 * y], 1)
 
-    def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+    def value(self, member: Tensor, at: Tensor) -> Tensor:
         """Distance along the valley, and from its floor."""
+        x, y = at.unbind(-1)
+        return (1 - x) ** 2 + member[..., 0] * (y - x**2) ** 2 + TINY
+
+    def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        """The value, and its two slopes."""
         (x, y), b = at.unbind(-1), member[..., 0]
         off = y - x**2
         gradient = torch.stack([-2 * (1 - x) - 4 * b * x * off, 2 * b * off], -1)
-        return (1 - x) ** 2 + b * off**2 + 1e-12, gradient
+        return self.value(member, at), gradient
 
 
 class DoubleWell(Surface):
@@ -85,10 +101,13 @@ class DoubleWell(Surface):
         steep, start = noise.double().split(self.size, 1)
         return 10 ** (1.5 * steep - 0.5), 0.3 * normal(start)
 
-    def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+    def value(self, member: Tensor, at: Tensor) -> Tensor:
         """Fourth powers."""
-        inner = at**2 - 1
-        return (member * inner**2).sum(-1) / 4 + 1e-12, member * at * inner
+        return (member * (at**2 - 1) ** 2).sum(-1) / 4 + TINY
+
+    def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        """The value, and third powers."""
+        return self.value(member, at), member * at * (at**2 - 1)
 
 
 class Logistic(Surface):
@@ -106,15 +125,23 @@ class Logistic(Surface):
         scaled = features * features.new_tensor(FEATURE_SCALES)
         return torch.cat([scaled.flatten(1), labels], 1), torch.zeros_like(rule[:, :1]).expand(-1, self.size)
 
-    def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+    def value(self, member: Tensor, at: Tensor) -> Tensor:
         """Mean softplus of minus the margins, and the ridge."""
-        features = member[..., : 3 * POINTS].unflatten(-1, (POINTS, 3))
-        features = F.pad(features, (0, 1), value=1.0)  # (..., POINTS, 4), the last for the bias
-        labels = member[..., 3 * POINTS :]
-        margin = labels * (features * at.unsqueeze(-2)).sum(-1)
+        _, _, margin = self._margins(member, at)
+        return F.softplus(-margin).mean(-1) + RIDGE * at.square().sum(-1)
+
+    def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        """The value, and what every row pulls."""
+        features, labels, margin = self._margins(member, at)
         pull = -labels * torch.sigmoid(-margin) / POINTS
         gradient = (features * pull.unsqueeze(-1)).sum(-2) + 2 * RIDGE * at
         return F.softplus(-margin).mean(-1) + RIDGE * at.square().sum(-1), gradient
+
+    def _margins(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features (..., POINTS, 4), the last one 1 for the bias; labels and margins (..., POINTS)."""
+        features = F.pad(member[..., : 3 * POINTS].unflatten(-1, (POINTS, 3)), (0, 1), value=1.0)
+        labels = member[..., 3 * POINTS :]
+        return features, labels, labels * (features * at.unsqueeze(-2)).sum(-1)
 
 
 class Network(Surface):
@@ -129,16 +156,23 @@ class Network(Surface):
         x, speed, phase = 4 * places - 2, 1 + wave[:, :1], 6.283185307179586 * wave[:, 1:]
         return torch.cat([x, torch.sin(speed * x + phase)], 1), 0.7 * normal(start)
 
+    def value(self, member: Tensor, at: Tensor) -> Tensor:
+        """Half the mean squared error."""
+        return self._errors(member, at)[-1].square().mean((-2, -1)) / 2 + TINY
+
     def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
         """Back-propagation by hand."""
-        x, y = (part.unsqueeze(-1) for part in member.split(SAMPLES, -1))  # (..., SAMPLES, 1)
-        parts = at.unsqueeze(-2)  # (..., 1, P)
-        into, shift, out, bias = parts.split([HIDDEN, HIDDEN, HIDDEN, 1], -1)
-        hidden = torch.tanh(into * x + shift)  # (..., SAMPLES, HIDDEN)
-        error = (hidden * out).sum(-1, keepdim=True) + bias - y  # (..., SAMPLES, 1)
+        x, out, hidden, error = self._errors(member, at)
         before = error * out * (1 - hidden**2)
         each = torch.cat([before * x, before, error * hidden, error], -1)  # (..., SAMPLES, P)
-        return error.square().mean((-2, -1)) / 2 + 1e-12, each.mean(-2)
+        return error.square().mean((-2, -1)) / 2 + TINY, each.mean(-2)
+
+    def _errors(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Inputs (..., SAMPLES, 1), output weights (..., 1, HIDDEN), units (..., SAMPLES, HIDDEN), errors as inputs."""
+        x, y = (part.unsqueeze(-1) for part in member.split(SAMPLES, -1))
+        into, shift, out, bias = at.unsqueeze(-2).split([HIDDEN, HIDDEN, HIDDEN, 1], -1)
+        hidden = torch.tanh(into * x + shift)
+        return x, out, hidden, (hidden * out).sum(-1, keepdim=True) + bias - y
 
 
 SURFACES: dict[str, type[Surface]] = {

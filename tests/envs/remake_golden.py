@@ -88,6 +88,7 @@ GOLDEN = {
     "fork": ("Fork", {}, [[0.8], [0.7], [0.8]]),
     "fork_remembers": ("Fork", {"remembers": True}, [[0.6]] * 2),
     "hodgkin_huxley": ("HodgkinHuxley", {}, [[0.25]] * 60),
+    "descent": ("Descent", {}, [[0.25, 0.3], [0.1, 0.5], [-0.2, 0.4], [0.3, -0.2]]),
 }
 
 

@@ -110,7 +110,7 @@ def test_what_diverges_stays_finite_and_costs_two_orders_of_magnitude():
 
 
 def test_wrong_options_are_refused():
-    with pytest.raises(InvalidInput, match="Descent: surface must be one of .*got 'vally'"):
+    with pytest.raises(InvalidInput, match=r"Descent: surface must be one of .*got 'vally'"):
         make_task(ID, surface="vally")
     with pytest.raises(InvalidInput, match="Descent: length must be a whole number from 1 to 10000; got 0"):
         make_task(ID, length=0)
