@@ -54,7 +54,7 @@ class DescentState:
 
 
 class Descent(Task[DescentState]):
-    """Set step size and momentum of a running optimiser, from what its last steps did.
+    """Set the step size and momentum of an optimiser from what its last steps did.
 
     Isolates learning to optimise: what is best depends on the curvature met on the way, which only the optimiser's own
     steps tell, and a step that pays at once may cost later. A step is that of the heavy ball, v = momentum v - step
