@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -11,8 +12,13 @@ from torch import Tensor, nn
 from ..errors import InvalidInput
 from ..named_blocks import MEMORIES
 from ..perception.mlp import orthogonal
-from .memory import CellMemory, Memory, State
+from ..tracing import row_by_row
+from .memory import CellMemory, Memory, State, wiped
 from .transformer_memory import TransformerMemory
+
+LEAST_STRETCH = 4  # steps between episode starts, on average, from which on a kernel for each stretch pays
+
+FULL = (torch.float32, torch.float64)
 
 
 class Recurrent(CellMemory):
@@ -118,6 +124,38 @@ class LSTM(Recurrent):
         super().__init__(input_size, hidden_size)
         with torch.no_grad():
             self.input_gates.bias[hidden_size : 2 * hidden_size] = 1.0
+
+    def forward(self, x: Tensor, memory: State, start: Tensor | None = None) -> tuple[Tensor, State]:
+        """See `Memory.forward`; between episode starts, where nothing traces, by PyTorch's own kernel."""
+        if not self._fusible(x):
+            return super().forward(x, memory, start)
+        self.check(x, memory, start)
+        cuts = [] if start is None else start.any(1).nonzero().squeeze(1).tolist()
+        if LEAST_STRETCH * len(cuts) > len(x):
+            return super().forward(x, memory, start)
+        bounds = sorted({0, *cuts, len(x)})
+        outputs: list[Tensor] = []
+        for begin, end in itertools.pairwise(bounds):
+            memory = memory if start is None else wiped(memory, start[begin])
+            piece, memory = self._stretch(x[begin:end], memory)
+            outputs.append(piece)
+        return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)), memory
+
+    def _fusible(self, x: Tensor) -> bool:
+        """Whether the kernel does what `remember` does here: on plain layers in full precision, beyond one step."""
+        layers = (self.input_gates, self.memory_gates)
+        plain = all(type(layer) is nn.Linear and not layer._forward_hooks for layer in layers)
+        own = type(self).remember is LSTM.remember and type(self).cell is LSTM.cell
+        full = x.dtype in FULL and x.dtype == layers[0].weight.dtype and not torch.is_autocast_enabled("cpu")
+        return plain and own and full and len(x) > 1 and row_by_row(x.device)
+
+    def _stretch(self, x: Tensor, memory: State) -> tuple[Tensor, State]:
+        """A sequence (T, B, D) in which no episode starts."""
+        one, two = self.input_gates, self.memory_gates
+        weights = [one.weight, two.weight, one.bias, two.bias]
+        states = [part.unsqueeze(0) for part in memory]
+        output, hidden, cell = torch.lstm(x, states, weights, True, 1, 0.0, self.training, False, False)
+        return output, (hidden[0], cell[0])
 
     def remember(self, gates: Tensor, memory: State) -> State:
         """c' = f c + i g, h' = o tanh(c')."""

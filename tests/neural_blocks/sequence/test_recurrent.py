@@ -6,7 +6,9 @@ from torch import nn
 
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.named_blocks import MEMORIES
+from palaestra.neural_blocks.sequence.memory import CellMemory
 from palaestra.neural_blocks.sequence.recurrent import GRU, LSTM, memory
+from palaestra.neural_blocks.tracing import branch_free
 
 T, B, D, H = 9, 4, 3, 5
 BLOCKS = pytest.mark.parametrize("name", ["gru", "lstm"])
@@ -148,6 +150,49 @@ def test_blocks_run_in_bfloat16_and_under_autocast(name):
     output, after = half(x.bfloat16(), half.initial_memory(B), start)
     assert output.dtype == after[0].dtype == torch.bfloat16
     torch.testing.assert_close(output.float(), exact, rtol=0.1, atol=0.1)
+
+
+def stretches():
+    """An LSTM with a sequence in which episodes start at few times, and a memory that holds NaN where one does."""
+    block, generator = make("lstm"), torch.Generator().manual_seed(3)
+    x, start = torch.randn(24, B, D, generator=generator), torch.zeros(24, B, dtype=torch.bool)
+    start[0, 1] = start[7] = start[15, :2] = True
+    state = tuple(torch.randn(B, H, generator=generator) for _ in range(2))
+    state[1][1] = torch.nan
+    return block, x, state, start
+
+
+def test_lstm_by_the_kernel_is_lstm_by_its_cells_up_to_the_second_derivative(monkeypatch):
+    block, x, state, start = stretches()
+    calls, kernel = [], torch.lstm
+    monkeypatch.setattr(torch, "lstm", lambda *given: calls.append(len(given[0])) or kernel(*given))
+
+    def found(forward):
+        seen = x.clone().requires_grad_()
+        output, after = forward(seen, state, start)
+        slopes = torch.autograd.grad(output.square().sum(), [seen, *block.parameters()], create_graph=True)
+        return [output, *after, *slopes, *torch.autograd.grad(slopes[0].square().sum(), [*block.parameters()])]
+
+    mine, cells = found(block), found(lambda *given: CellMemory.forward(block, *given))
+    assert calls == [7, 8, 9]
+    for one, other in zip(mine, cells, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_lstm_runs_by_its_cells_where_the_kernel_may_not_look_or_does_another_thing(monkeypatch):
+    block, x, state, start = stretches()
+    wanted, _ = block(x, state, start)
+    monkeypatch.setattr(torch, "lstm", None)
+    with branch_free():
+        close(block(x, state, start)[0], wanted)
+    apart = torch.func.vmap(lambda own: block(own, state, start)[0], in_dims=0)(x[None])
+    close(apart[0], wanted)
+    handle = block.memory_gates.register_forward_hook(lambda module, given, output: 0 * output)
+    forgetful = block(x, state, start)[0]
+    handle.remove()
+    assert not torch.allclose(forgetful, wanted)
+    often = torch.rand(24, B, generator=torch.Generator().manual_seed(1)) < 0.3
+    assert block(x, state, often)[0].isfinite().all()
 
 
 @BLOCKS
