@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import gymnasium.spaces as spaces
@@ -80,6 +81,7 @@ class BatchedEnv:
         self._steps = NoiseStream(STEP, task.step_noise, seeds)
         self._no_reward = torch.zeros(num_envs, dtype=torch.float32, device=self.device)
         self._none = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
+        self._on_cpu: Task[Any] | None = None
         self._state: Any = None
         self._elapsed, self._ended = torch.zeros(num_envs, dtype=torch.int64, device=self.device), self._none
         self._observation: Observation | None = None
@@ -319,9 +321,18 @@ class BatchedEnv:
     def draw(self, index: int, canvas: Canvas) -> None:
         """Draws one environment: for a spectator its state, for a player its observation, whatever the task draws."""
         if canvas.spectator:
-            self.task.draw(self.row(index), canvas)
+            self._drawing.draw(self.row(index), canvas)
         else:
-            self.task.draw_seen(tree_map(lambda part: part.cpu(), take(self.observation, index)), canvas)
+            self._drawing.draw_seen(tree_map(lambda part: part.cpu(), take(self.observation, index)), canvas)
+
+    @property
+    def _drawing(self) -> Task[Any]:
+        """The rules on the CPU, where one environment is drawn: a copy of them if they are elsewhere."""
+        if self.device.type == "cpu":
+            return self.task
+        if self._on_cpu is None:
+            self._on_cpu = copy.deepcopy(self.task).to("cpu")
+        return self._on_cpu
 
     def state_dict(self) -> dict[str, Any]:
         """State, clocks and noise counters as tensors: everything that decides what comes next."""

@@ -8,6 +8,7 @@ import pickle
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.wrappers import RecordEpisodeStatistics
 
 from palaestra.envs import NoExpert, SingleEnv, make_batched
@@ -145,6 +146,19 @@ def test_a_window_shows_as_many_frames_a_second_as_the_metadata_say(frames_per_s
     env.step(0)
     assert clock.shown[-1] == pytest.approx(clock.shown[-2] + 5)
     env.close()
+
+
+def test_a_batch_on_another_device_is_drawn_by_rules_on_the_cpu(monkeypatch):
+    env, elsewhere = (make_batched("palaestra/AttackDefend-v0", 2, seed=0) for _ in range(2))
+    env.reset(), elsewhere.reset()
+    monkeypatch.setattr(elsewhere, "device", torch.device("meta"))  # which only its drawing asks for here
+    drawn = elsewhere._drawing
+    assert drawn is not elsewhere.task
+    assert drawn is elsewhere._drawing
+    assert {part.device.type for part in drawn.buffers()} == {"cpu"}
+    for spectator in (True, False):
+        for one, other in zip(env.frames(spectator), elsewhere.frames(spectator), strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_nothing_is_waited_for_without_a_window(monkeypatch):
