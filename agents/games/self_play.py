@@ -19,12 +19,11 @@ from ...envs.core.task import Observation
 from ...neural_blocks.errors import InvalidInput
 from ..core.agent import Agent, Memory, Report
 from ..core.randomness import UPDATE
-from ..learning.optimisers import set_rate
 from ..networks.distributions import DiagonalGaussian
 from ..policy_gradient.ppo import PPO, PPOConfig
 from .opponents import FrozenPolicy, Pool
 
-SHARED = {"turn", "pool", "anneal", "rival", "rollout_steps"}  # settings of the play as a whole
+SHARED = {"turn", "pool", "anneal", "schedule", "warm_up", "rival", "rollout_steps"}  # settings of the play as a whole
 
 
 class SelfPlayConfig(PPOConfig):
@@ -84,7 +83,6 @@ class SelfPlay(Agent):
         config: SelfPlayConfig,
         seed: int,
     ) -> PPO:
-        config = config.model_copy(update={"anneal": False})  # self-play anneals over the run, not over each turn
         learner = PPO(observation_space, action_space, config, device=self.device, seed=seed, execution=self.execution)
         if isinstance(learner.policy, DiagonalGaussian):
             torch.nn.init.constant_(learner.policy.log_std, math.log(config.initial_deviation))
@@ -143,8 +141,7 @@ class SelfPlay(Agent):
         while self.steps < steps:
             reports = []
             for learner, batch, pool in zip(learners, self.batches, self.pools, strict=True):
-                if self.config.anneal:
-                    set_rate(learner.optimiser, learner.config.learning_rate * (1 - self.steps / steps))
+                learner.over = self.steps / steps  # schedules run over all of it, not over each turn
                 *_, report = learner.learn(batch, learner.steps + count)
                 pool.add(FrozenPolicy(learner))
                 reports.append(report)

@@ -39,6 +39,7 @@ class BehaviourCloning(ImitationAgent):
             return
         self.attach(env, steps)
         while self.steps < steps:
+            self.on_schedule([self.optimiser], self.steps / steps)
             for report in self.fit(self.demonstration, 1):
                 self.steps += self.demonstration.start.numel()
                 yield report | {"steps": float(self.steps)}

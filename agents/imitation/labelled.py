@@ -20,7 +20,7 @@ from ..core.agent import Agent, Memory, Report
 from ..core.config import AgentConfig
 from ..core.randomness import EXPERT
 from ..learning.learner import Learner, training
-from ..learning.optimisers import adam, set_rate
+from ..learning.optimisation import OptimisationConfig
 from ..learning.policy_agent import PolicyAgent
 from ..learning.rollout import stacked, without_observations
 from ..learning.statistics import Numbers
@@ -31,26 +31,21 @@ from .demonstrations import Aggregate, Sequences, side_by_side
 LOSSES = ("policy_loss", "entropy", "gradient_norm")
 
 
-class ImitationConfig(PolicyConfig):
+class ImitationConfig(OptimisationConfig, PolicyConfig):
     """Settings of learning from labels beside the network's.
 
     Attributes:
-        learning_rate: of Adam.
-        anneal: let the learning rate fall linearly to 0 over the run.
         updates: gradient steps after each rollout.
         minibatch_size: labels in a gradient step; with a memory, whole sequences of about as many steps.
         capacity: labels kept; the oldest are dropped.
-        max_grad_norm: gradients are scaled down to this norm.
         label_smoothing: share of each label that goes evenly to all actions (Szegedy et al., 2016), where actions are
             chosen from a finite number.
     """
 
-    learning_rate: float = Field(1e-3, gt=0)
-    anneal: bool = False
     updates: int = Field(8, ge=1)
     minibatch_size: int = Field(1024, ge=1)
     capacity: int = Field(100_000, ge=1, le=10**9)
-    max_grad_norm: float = Field(1.0, gt=0)
+    max_grad_norm: float | None = Field(1.0, gt=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
 
 
@@ -98,7 +93,7 @@ class ImitationAgent(PolicyAgent):
             raise InvalidInput(
                 f"{self.name}: label_smoothing needs a Discrete or MultiDiscrete action; got {self.action_space}"
             )
-        self.optimiser = adam(self.parameters, self.config.learning_rate)
+        self.optimiser = self.make_optimiser()
         self.run_loss = self.compiled(self.loss)
         self.aggregate = Aggregate(max(1, self.config.capacity // self.chunk), self.device)
         self.expert = Expert(self.observation_space, self.action_space, device=self.device)
@@ -123,8 +118,7 @@ class ImitationAgent(PolicyAgent):
         if isinstance(self.expert, Agent):
             self.expert.attach(env)
         while self.steps < steps:
-            if self.config.anneal:
-                set_rate(self.optimiser, self.config.learning_rate * (1 - self.steps / steps))
+            self.on_schedule([self.optimiser], self.steps / steps)
             share = self.expert_share()
             self.share.fill_(share)
             # who is not the task's own expert may be anything, a person too, and is asked at every step

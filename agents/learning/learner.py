@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from ...envs.core.execution import CudaGraph, Recorder
 from ...envs.core.protocol import BatchedEnvironment
 from ..core.agent import Agent, Memory, Report
+from .averaging import Averaged
 from .execution import Interaction, Iterations, PerShape
+from .optimisers import set_rate
 from .statistics import EpisodeStatistics, Numbers, continued_statistics, restored, saved
 
 
@@ -24,11 +27,13 @@ class Learner(Agent):
         memory: what the agent remembers where the environments to learn in stand.
         statistics: of their episodes; None before learning.
         recorder: what captures an iteration.
+        averaged: the average of its weights that it acts with; None to act with the last ones.
     """
 
     memory: Memory = ()
     statistics: EpisodeStatistics | None = None
     recorder: ClassVar[Callable[[], Recorder]] = CudaGraph
+    averaged: Averaged | None = None
     _env: BatchedEnvironment | None = None
     _iterations: Iterations | None = None
 
@@ -76,6 +81,23 @@ class Learner(Agent):
             return iteration(*kind)
         return self._iterations.run(iteration, *kind)
 
+    def average(self, *modules: nn.Module) -> None:
+        """Acts, from now on, with an average of these modules' weights, if the settings say so."""
+        if self.config.averaging is not None:
+            self.averaged = Averaged(modules, self.config)
+
+    def acting(self) -> AbstractContextManager[None]:
+        """Within, networks have the weights that the agent acts with where it does not learn."""
+        return nullcontext() if self.averaged is None else self.averaged.acting()
+
+    def on_schedule(self, optimisers: Sequence[Optimizer], progress: float) -> None:
+        """Sets what changes over a run, of which that share is over, at the beginning of an iteration."""
+        if self.config.scheduled:
+            for optimiser in optimisers:
+                set_rate(optimiser, self.config.rate(progress))
+        if self.averaged is not None:
+            self.averaged.begun.fill_(float(progress >= self.config.average_from))
+
     def report(self, numbers: Numbers) -> Report:
         """What `learn` yields of an iteration. Raises `Diverged` for a loss that is no number."""
         assert self.statistics is not None
@@ -93,17 +115,21 @@ class Learner(Agent):
         self.memory, self.statistics.running = tree
 
     def changing(self) -> list[Tensor]:
-        """Tensors that an iteration changes in place: the counters of the randomness."""
-        return self.randomness.counters
+        """Tensors that an iteration changes in place: the counters of the randomness, and averaged weights."""
+        averaged = () if self.averaged is None else (*self.averaged.parameters(), *self.averaged.buffers())
+        return [*self.randomness.counters, *averaged]
 
     def state_dict(self) -> dict[str, Any]:
-        """Running and recent episodes beside the base's counters."""
-        return super().state_dict() | {"episodes": None if self.statistics is None else saved(self.statistics)}
+        """Running and recent episodes, and averaged weights, beside the base's counters."""
+        state = super().state_dict() | {"episodes": None if self.statistics is None else saved(self.statistics)}
+        return state if self.averaged is None else state | {"averaged": self.averaged.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues exactly where a saved agent stood."""
         super().load_state_dict(state)
         self.statistics = self._env = self._iterations = None
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
         if state["episodes"] is not None:
             self.statistics = restored(state["episodes"], self.device, self.processes)
 

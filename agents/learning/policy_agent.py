@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -50,8 +51,13 @@ class PolicyAgent(Learner):
         self.policy = policy.to(self.device)
         both = [*self.network.parameters(), *self.policy.parameters()]
         self.parameters = [parameter for parameter in both if parameter.requires_grad]
+        self.average(self.network, self.policy)
         self.chunk: int = self.config.chunk
         self.memory: Memory = ()
+
+    def make_optimiser(self) -> torch.optim.Optimizer:
+        """The optimiser of the parameters; a policy's own, such as its deviation, are not held small."""
+        return optimisers.make_optimiser(self.parameters, self.config, self.policy.parameters())
 
     def initial_memory(self, num_envs: int) -> Memory:
         """Zeros."""
@@ -63,6 +69,10 @@ class PolicyAgent(Learner):
     ) -> tuple[Tensor, Memory]:
         """Actions (B, ...) from the policy; see `Agent.act`."""
         memory, start = self._going_on(observation, memory, start)
+        with self.acting():
+            return self._act(observation, memory, start, greedy)
+
+    def _act(self, observation: Observation, memory: Memory, start: Tensor, greedy: bool) -> tuple[Tensor, Memory]:
         if greedy and self.config.beam > 1:
             logits = lambda seen: self.network.act(seen, (), torch.zeros_like(seen["written"][:, 0]).bool())[0]  # noqa: E731
             return next_word(logits, cast("dict[str, Tensor]", observation), self.config.beam), memory
@@ -74,17 +84,24 @@ class PolicyAgent(Learner):
         """Uniforms for one action of each environment, (B, noise)."""
         return self.randomness.uniform(ACT, num_envs, self.policy.noise)
 
-    def minimise(self, loss: Tensor, *numbers: Tensor) -> Tensor:
+    def minimise(self, loss: Tensor, *numbers: Tensor, going: Callable[[], Tensor] | None = None) -> Tensor:
         """One step of the optimiser; returns the gradient's norm before it was scaled down.
 
-        With several processes the gradient is the sum of theirs, and so is, from then on, each of the numbers.
+        With several processes the gradient is the sum of theirs, and so is, from then on, each of the numbers. `going`
+        says then, () bool, whether the step is taken; None for yes.
         """
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()
         self.processes.add([*(one.grad for one in self.parameters if one.grad is not None), *numbers])
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm, foreach=True)
-        self.optimiser.step()
+        optimisers.prepare_gradients(self.parameters, self.config, self.policy.parameters())
+        norm = optimisers.scale_down(self.parameters, self.config)
+        if going is None:
+            self.optimiser.step()
+        else:
+            optimisers.step_where(going(), self.optimiser)
+        if self.averaged is not None:
+            self.averaged.update()
         return norm
 
     def changing(self) -> list[Tensor]:

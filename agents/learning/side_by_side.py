@@ -20,6 +20,7 @@ from ...envs.core.tracing import branch_free
 from ...envs.core.tree import leaves, tree_map
 from ..core.agent import Agent, Report
 from ..core.processes import Processes
+from .optimisers import prepare_gradients
 from .statistics import Numbers, continued_statistics
 
 
@@ -231,16 +232,19 @@ class Seeds:
         axes = [0 if isinstance(one, tuple) else 1 for one in arguments]
         return self.stack.each(self._loss, axes, -1)(*arguments)
 
-    def _minimise(self, loss: Tensor, *numbers: Tensor) -> Tensor:
+    def _minimise(self, loss: Tensor, *numbers: Tensor, going: None = None) -> Tensor:
         """One step of every seed's optimiser; returns the norms (S,) of their gradients before they were scaled."""
         parameters = self.joint.parameters
         for parameter in parameters:
             parameter.grad = None
         loss.sum().backward()
+        config = self.joint.config
+        prepare_gradients(parameters, config)
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
-        scale = (self.joint.config.max_grad_norm / (norms + 1e-6)).clamp(max=1.0)
-        torch._foreach_mul_(gradients, [scale.view(-1, *[1] * (gradient.dim() - 1)) for gradient in gradients])
+        if config.max_grad_norm is not None:
+            scale = (config.max_grad_norm / (norms + 1e-6)).clamp(max=1.0)
+            torch._foreach_mul_(gradients, [scale.view(-1, *[1] * (gradient.dim() - 1)) for gradient in gradients])
         self.joint.optimiser.step()
         return norms
 
@@ -265,8 +269,14 @@ class Seeds:
 
 
 def can_learn_side_by_side(agent: Agent) -> bool:
-    """Whether runs of such agents can be one batch: its class says so, and it has no statistics beside its network."""
-    normalised = any(getattr(agent.config, name, False) for name in ("normalise_observation", "normalise_reward"))
+    """Whether runs of such agents can be one batch: its class says so, and it has no state beside its weights."""
+    config = agent.config
+    of_its_own = ("averaging", "entropy_end", "clip_end", "target_kl")
+    if any(getattr(config, name, None) is not None for name in of_its_own) or getattr(config, "dropout", 0):
+        return False
+    if getattr(config, "normalisation", None) == "batch":
+        return False
+    normalised = any(getattr(config, name, False) for name in ("normalise_observation", "normalise_reward"))
     policy = getattr(agent, "policy", None)
     learned = policy is not None and any(True for _ in policy.parameters())
     return type(agent).side_by_side and not normalised and not learned and agent.execution == "eager"

@@ -17,22 +17,18 @@ from ..core.agent import Report
 from ..core.config import AgentConfig
 from ..learning import optimisers
 from ..learning.learner import Learner, training
-from ..learning.optimisers import adam, set_rate
+from ..learning.optimisation import OptimisationConfig
 from ..learning.statistics import Numbers, continued_statistics
 
 
-class EpisodeLearnerConfig(AgentConfig):
+class EpisodeLearnerConfig(OptimisationConfig):
     """Settings of every learner from whole episodes.
 
     Attributes:
-        learning_rate: of Adam.
-        anneal: let the learning rate fall linearly to 0 over the run.
         rollout_steps: T, steps of an episode, or of a trial of several.
         tasks: episodes or trials in a gradient step.
     """
 
-    learning_rate: float = Field(1e-3, gt=0)
-    anneal: bool = False
     rollout_steps: int = Field(25, ge=1)
     tasks: int = Field(25, ge=1)
 
@@ -58,7 +54,8 @@ class EpisodeLearner(Learner):
         self.network, self.beside = network.to(self.device).eval(), nn.ParameterList(beside)
         both = [*self.network.parameters(), *self.beside]
         self.parameters = [parameter for parameter in both if parameter.requires_grad]
-        self.optimiser = adam(self.parameters, self.config.learning_rate)
+        self.optimiser = optimisers.make_optimiser(self.parameters, self.config, self.beside)
+        self.average(self.network, self.beside)
         self.run_loss = self.compiled(self.loss) if self.plain else self.loss
 
     @abstractmethod
@@ -82,8 +79,7 @@ class EpisodeLearner(Learner):
             env.reset()
             self.statistics = continued_statistics(self.statistics, env)
         while self.steps < steps:
-            if self.config.anneal:
-                set_rate(self.optimiser, self.config.learning_rate * (1 - self.steps / steps))
+            self.on_schedule([self.optimiser], self.steps / steps)
             numbers = self.run(self._iterate)
             if not bool(env.episode_start.all()) or float(numbers[0][2]) != env.num_envs:
                 raise InvalidInput(
@@ -105,14 +101,16 @@ class EpisodeLearner(Learner):
         return self.statistics.gather(taken, dict(zip(("policy_loss", "gradient_norm"), means, strict=True)))
 
     def update(self, *batch: Any) -> Tensor:
-        """One step of Adam on the loss; returns it and the gradient's norm, (2,)."""
+        """One step of the optimiser on the loss; returns it and the gradient's norm, (2,)."""
         loss = self.run_loss(*batch)
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()
-        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
+        optimisers.prepare_gradients(self.parameters, self.config, self.beside)
+        norm = optimisers.scale_down(self.parameters, self.config)
         self.optimiser.step()
+        if self.averaged is not None:
+            self.averaged.update()
         return torch.stack([loss.detach(), norm])
 
     def changing(self) -> list[Tensor]:

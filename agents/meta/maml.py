@@ -21,7 +21,7 @@ from ..core.randomness import ACT
 from ..learning.execution import Interaction
 from ..learning.rollout import stacked, without_observations
 from ..networks.network import make_encoder
-from ..networks.network_config import EncoderConfig
+from ..networks.network_config import Activation, EncoderConfig
 from .episodes import EpisodeLearner, EpisodeLearnerConfig
 from .inner_loss import Block, Lesson, PolicyGradient, Supervised
 
@@ -42,7 +42,7 @@ class MAMLConfig(EpisodeLearnerConfig, EncoderConfig):
         encoder: of images, see `network.make_encoder`: "auto", "cnn", ..., or "module:Class". It is
             learned, and the same for all tasks.
         hidden: widths of the hidden layers, which adapt.
-        activation: "tanh", "relu", "silu" or "gelu".
+        activation: a name of `activations.ACTIVATIONS`.
     """
 
     inner_loss: Literal["supervised", "policy_gradient"] = "supervised"
@@ -53,7 +53,7 @@ class MAMLConfig(EpisodeLearnerConfig, EncoderConfig):
     rollout_steps: int = Field(20, ge=1)
     gamma: float = Field(0.99, ge=0, le=1)
     hidden: tuple[int, ...] = (40, 40)
-    activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
+    activation: Activation = "relu"
 
 
 class Adapted(NamedTuple):
@@ -135,7 +135,8 @@ class MAML(EpisodeLearner):
     ) -> tuple[Tensor, Memory]:
         """Actions (B, ...) from the adapted weights; see `Agent.act`."""
         noise = self.randomness.uniform(ACT, len(leaves(observation)[0]), self.inner.noise)
-        raw, memory = self._decide(observation, memory, start, noise, greedy)
+        with self.acting():
+            raw, memory = self._decide(observation, memory, start, noise, greedy)
         return self.inner.to_env(raw), memory
 
     @torch.no_grad()

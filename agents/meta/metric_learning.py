@@ -87,6 +87,12 @@ class MetricLearner(EpisodeLearner):
         self, observation: Observation, memory: Memory = (), start: Tensor | None = None, *, greedy: bool = False
     ) -> tuple[Tensor, Memory]:
         """The likeliest classes (B,), greedy or not; see `Agent.act`."""
+        with self.acting():
+            return self._likeliest(observation, memory, start)
+
+    def _likeliest(
+        self, observation: Observation, memory: Memory = (), start: Tensor | None = None
+    ) -> tuple[Tensor, Memory]:
         query = self.network.encoder(self.answers.question(observation))  # (B, D)
         blank = self.initial_memory(len(query))
         shown = Examples(*((memory or blank) if start is None else where(start, blank, memory or blank)))
@@ -133,7 +139,7 @@ class MetricLearner(EpisodeLearner):
 
     def _choose(self, observation: Observation, memory: Memory, start: Tensor) -> Any:
         """The likeliest class; what is kept is the question."""
-        action, memory = self.act(observation, memory)
+        action, memory = self._likeliest(observation, memory)
         return action, memory, self.answers.question(observation)
 
     def collect(self, env: BatchedEnvironment) -> tuple[tuple[Observation, Tensor], TimeStep]:

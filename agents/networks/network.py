@@ -117,7 +117,9 @@ class Trunk(nn.Module):
         memory_span: steps that a named block remembers from the start; None for its own number.
         hidden: widths of each head's hidden layers.
         activation: of each head.
-        initialisation: of each head, "orthogonal" or "fan_in".
+        initialisation: of each head.
+        normalisation: of each head's hidden layers.
+        dropout: of each head's hidden features.
         normalise: observations by their running statistics, which the learner updates.
     """
 
@@ -133,6 +135,8 @@ class Trunk(nn.Module):
         hidden: Sequence[int] = (64, 64),
         activation: str = "relu",
         initialisation: str = "orthogonal",
+        normalisation: str | None = None,
+        dropout: float = 0.0,
         normalise: bool = False,
     ) -> None:
         super().__init__()
@@ -145,18 +149,17 @@ class Trunk(nn.Module):
             raise InvalidInput(f"memory: input_size must be the encoder's {features}; got {memory.input_size}")
         self.memory: Any = None if memory is None else counted_dropout(copy.deepcopy(memory))
         self.output_size = features if memory is None else memory.output_size
-        self.hidden, self.activation, self.initialisation = hidden, activation, initialisation
+        self.hidden = hidden
+        self.settings: dict[str, Any] = {
+            "activation": activation,
+            "initialisation": initialisation,
+            "normalisation": normalisation,
+            "dropout": dropout,
+        }
 
     def head(self, size: int, output_gain: float = 1.0) -> MLP:
         """A perceptron from the trunk's features to that many outputs."""
-        return MLP(
-            self.output_size,
-            self.hidden,
-            size,
-            activation=self.activation,
-            initialisation=self.initialisation,
-            output_gain=output_gain,
-        )
+        return MLP(self.output_size, self.hidden, size, output_gain=output_gain, **self.settings)
 
     def initial_memory(self, batch: int) -> Memory:
         """The memory of B fresh episodes; empty without a memory block."""

@@ -36,6 +36,9 @@ class BlockChoice:
         return {"type": "string", "enum": self.registry.names()}
 
 
+Activation = Literal["tanh", "relu", "leaky_relu", "elu", "silu", "gelu", "logistic", "arctan", "threshold"]
+Initialisation = Literal["orthogonal", "fan_in", "xavier", "he", "gaussian", "zeros"]
+
 EncoderName = Annotated[str, BlockChoice(ENCODERS, None)]
 EncoderChoice = Annotated[str | nn.Module, BlockChoice(ENCODERS, nn.Module)]
 MemoryChoice = Annotated[str | Memory, BlockChoice(MEMORIES, Memory)]
@@ -62,17 +65,23 @@ class NetworkConfig(EncoderConfig):
 
     Attributes:
         hidden: widths of each perceptron's hidden layers.
-        activation: "tanh", "relu", "silu" or "gelu".
-        initialisation: of each perceptron: "orthogonal" (Saxe et al., 2014), or "fan_in", PyTorch's own.
+        activation: of each perceptron, see `activations`; "threshold" fires or not, with a gradient that stands in.
+        initialisation: of each perceptron: "orthogonal" (Saxe et al., 2014), or "fan_in", PyTorch's own, "xavier",
+            "he", "gaussian" or "zeros", see `initialisation`.
+        normalisation: of each hidden layer before its activation: "batch" (Ioffe and Szegedy, 2015), "layer" (Ba et
+            al., 2016) or "group" (Wu and He, 2018).
+        dropout: probability with which a hidden feature is zero while the network learns (Srivastava et al., 2014).
     """
 
     hidden: tuple[int, ...] = Field((64, 64), max_length=64)
-    activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
-    initialisation: Literal["orthogonal", "fan_in"] = "orthogonal"
+    activation: Activation = "relu"
+    initialisation: Initialisation = "orthogonal"
+    normalisation: Literal["batch", "layer", "group"] | None = None
+    dropout: float = Field(0.0, ge=0, lt=1)
 
     def trunk(self) -> dict[str, Any]:
         """The settings as `network.Trunk` takes them."""
-        names = ("encoder", "hidden", "activation", "initialisation")
+        names = ("encoder", "hidden", "activation", "initialisation", "normalisation", "dropout")
         return {name: getattr(self, name) for name in names}
 
 
@@ -143,7 +152,7 @@ class PolicyConfig(MemoryConfig):
 
     @model_validator(mode="after")
     def _whole_image(self) -> Self:
-        taken = {"encoder": "auto", "memory": None, "normalise_observation": False}
+        taken = {"encoder": "auto", "memory": None, "normalise_observation": False, "normalisation": None, "dropout": 0}
         for name, only in taken.items():
             if self.network == "unet" and getattr(self, name, only) != only:
                 raise ValueError(f"network 'unet' reads the image by itself, so {name} must be {only!r}")

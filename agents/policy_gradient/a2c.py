@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from ...envs.core.task import Observation
 from ..core.agent import Memory
 from ..core.processes import mean
-from ..learning.optimisers import rmsprop
+from ..learning.losses import value_error
+from ..learning.optimisation import Optimiser
 from ..learning.rollout import Rollout, sequences
 from .actor_critic import ActorCriticAgent, ActorCriticConfig
 
 
 class A2CConfig(ActorCriticConfig):
-    """Settings of A2C: those of every actor-critic, with its own defaults."""
+    """Settings of A2C: those of every actor-critic, with the paper's optimiser and its own defaults."""
 
+    optimiser: Optimiser = "rmsprop"
     learning_rate: float = Field(7e-4, gt=0)
     rollout_steps: int = Field(8, ge=1)
     gae_lambda: float = Field(1.0, ge=0, le=1)
@@ -35,10 +36,6 @@ class A2C(ActorCriticAgent):
         """The actor-critic's parts, and how the loss is run."""
         super().build()
         self.run_loss = self.compiled(self.loss)
-
-    def make_optimiser(self) -> torch.optim.Optimizer:
-        """RMSprop, as in the paper."""
-        return rmsprop(self.parameters, self.config.learning_rate, alpha=0.99, eps=1e-5)
 
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
         """One gradient step on the whole rollout."""
@@ -63,8 +60,8 @@ class A2C(ActorCriticAgent):
         config = self.config
         parameters, value, _ = self.network(observation, memory, start)
         policy_loss = -mean(self.policy.log_prob(parameters, action) * advantage, weight)
-        value_loss = 0.5 * mean((value - target).square(), weight)
+        value_loss = mean(value_error(config.value_error, value, target), weight)
         entropy = mean(self.policy.entropy(parameters), weight)
-        loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
+        loss = policy_loss + config.value_coefficient * value_loss - self.entropy_weight * entropy
         parts = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
         return loss, {name: part.detach() for name, part in parts.items()}

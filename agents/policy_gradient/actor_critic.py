@@ -16,7 +16,8 @@ from ..core.agent import Report
 from ..core.config import AgentConfig
 from ..core.randomness import ACT
 from ..learning.learner import Learner, training
-from ..learning.optimisers import set_rate
+from ..learning.losses import ErrorKind
+from ..learning.optimisation import OptimisationConfig
 from ..learning.policy_agent import PolicyAgent
 from ..learning.rollout import Collector, Rollout, generalised_advantage
 from ..learning.statistics import Numbers
@@ -25,30 +26,32 @@ from ..networks.network_config import PolicyConfig
 from ..networks.normalisation import RewardNormaliser
 
 
-class ActorCriticConfig(PolicyConfig):
+class ActorCriticConfig(OptimisationConfig, PolicyConfig):
     """Settings that every actor-critic has beside its network's.
 
     Attributes:
-        learning_rate: of the optimiser.
-        anneal: let the learning rate fall linearly to 0 over the run.
         reward_scale: what rewards are multiplied by before learning, so that values are not far from 1.
         gamma: discount.
         gae_lambda: decay of the advantages; 1 is the plain return.
         value_coefficient: weight of the value's loss.
+        value_error: how far a value is off: half the "squared" difference, "huber", which is that up to a difference
+            of 1 and grows linearly from there on (Huber, 1964), or "absolute".
         entropy_coefficient: weight of the policy's entropy.
-        max_grad_norm: gradients are scaled down to this norm.
+        entropy_end: what that weight has become at the end of the run, linearly; null where it stays.
         normalise_observation: by the mean and deviation of all observations so far, which are saved with the agent.
         normalise_reward: divide rewards by the deviation of the discounted return so far.
     """
 
     learning_rate: float = Field(3e-4, gt=0)
-    anneal: bool = False
+    optimiser_eps: float = Field(1e-5, gt=0)
     reward_scale: float = Field(1.0, gt=0)
     gamma: float = Field(0.99, ge=0, le=1)
     gae_lambda: float = Field(0.95, ge=0, le=1)
     value_coefficient: float = Field(0.5, ge=0)
+    value_error: ErrorKind = "squared"
     entropy_coefficient: float = Field(0.01, ge=0)
-    max_grad_norm: float = Field(0.5, gt=0)
+    entropy_end: float | None = Field(None, ge=0)
+    max_grad_norm: float | None = Field(0.5, gt=0)
     normalise_observation: bool = False
     normalise_reward: bool = False
 
@@ -58,11 +61,16 @@ class ActorCriticConfig(PolicyConfig):
 
 
 class ActorCriticAgent(PolicyAgent):
-    """An agent with one network for policy and value, learning on-policy. Subclasses say what an update is."""
+    """An agent with one network for policy and value, learning on-policy. Subclasses say what an update is.
+
+    Attributes:
+        over: share that is over of the run that `learn` is only a part of; None where it is all of it.
+    """
 
     Config: ClassVar[type[AgentConfig]] = ActorCriticConfig
     in_processes: ClassVar[bool] = True
     network: ActorCritic
+    over: float | None = None
 
     def build(self) -> None:
         """Network, distribution and optimiser."""
@@ -70,10 +78,16 @@ class ActorCriticAgent(PolicyAgent):
         normalised = self.config.normalise_reward
         self.reward_normaliser = RewardNormaliser(self.config.gamma).to(self.device) if normalised else None
         self.optimiser = self.make_optimiser()
+        self.passed = torch.zeros((), dtype=torch.float32, device=self.device)  # share of the run that is over
 
-    @abstractmethod
-    def make_optimiser(self) -> torch.optim.Optimizer:
-        """The optimiser of `self.parameters`."""
+    def between(self, start: float, end: float | None) -> float | Tensor:
+        """What a setting is now that goes linearly from its start to its end over the run, if it has one."""
+        return start if end is None else start + (end - start) * self.passed
+
+    @property
+    def entropy_weight(self) -> float | Tensor:
+        """The entropy's weight now."""
+        return self.between(self.config.entropy_coefficient, self.config.entropy_end)
 
     @abstractmethod
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
@@ -93,8 +107,9 @@ class ActorCriticAgent(PolicyAgent):
             if self.reward_normaliser is not None:
                 self.reward_normaliser.running = None
         while self.steps < steps:
-            if self.config.anneal:
-                set_rate(self.optimiser, self.config.learning_rate * (1 - self.steps / steps))
+            passed = self.steps / steps if self.over is None else self.over
+            self.on_schedule([self.optimiser], passed)
+            self.passed.fill_(passed)
             numbers = self.run(self._iterate)
             self.steps += self.config.rollout_steps * self.whole(env)
             yield self.report(numbers)

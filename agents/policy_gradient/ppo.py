@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -12,9 +13,12 @@ from ...envs.core.tree import tree_map
 from ..core.config import AgentConfig
 from ..core.processes import mean
 from ..core.randomness import ORDER
-from ..learning.optimisers import adam
+from ..learning.losses import value_error
 from ..learning.rollout import Rollout, sequences
 from .actor_critic import ActorCriticAgent, ActorCriticConfig
+
+NUMBERS = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "gradient_norm")
+KL = NUMBERS.index("approx_kl")
 
 
 class PPOConfig(ActorCriticConfig):
@@ -25,12 +29,20 @@ class PPOConfig(ActorCriticConfig):
         minibatches: parts of about the same size that each pass cuts the rollout into, of two steps at the least; with
             a memory, of two whole sequences.
         clip: how far the probability ratio may move before its gradient stops.
+        clip_end: what that has become at the end of the run, linearly; null where it stays.
+        value_clip: how far a value may move from what it was in the rollout before its error is only the larger of both
+            (Engstrom et al., 2020); null for any way.
+        target_kl: no step is taken any more on a rollout from whose policy the present one is further away than this,
+            in nats; null for no bound.
         normalise_advantage: zero mean and unit deviation within a minibatch.
     """
 
     epochs: int = Field(4, ge=1)
     minibatches: int = Field(4, ge=1)
     clip: float = Field(0.2, gt=0)
+    clip_end: float | None = Field(None, gt=0)
+    value_clip: float | None = Field(None, gt=0)
+    target_kl: float | None = Field(None, gt=0)
     normalise_advantage: bool = True
 
 
@@ -51,10 +63,6 @@ class PPO(ActorCriticAgent):
         super().build()
         self.run_loss = self.compiled(self.loss)
 
-    def make_optimiser(self) -> torch.optim.Optimizer:
-        """Adam, as in the paper."""
-        return adam(self.parameters, self.config.learning_rate, eps=1e-5)
-
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
         """Epochs of minibatches of sequences; returns the mean of each loss."""
         target = advantage + rollout.value[:-1]
@@ -64,17 +72,21 @@ class PPO(ActorCriticAgent):
         whole = sequences(self.processes.gather(advantage, 1), self.chunk)  # (L, sequences of all processes)
         count = self.processes.count(batch[1].shape[1])
         parts = max(1, min(self.config.minibatches, count // 2))
-        losses = []
+        losses, near = [], torch.ones((), dtype=torch.bool, device=self.device)
         for order in self.randomness.permutations(ORDER, self.config.epochs, count):
             for rows in order.tensor_split(parts):
                 own, weight = self.processes.columns(rows, advantage.shape[1])
                 among = None if weight is None else whole.index_select(1, rows)
                 part = tree_map(lambda tensor, own=own: tensor.index_select(1, own), batch)
                 loss, numbers = self.run_loss(*part, tuple(piece[own] for piece in memory), weight, among)
-                norm = self.minimise(loss, numbers)
+                norm = self.minimise(loss, numbers, going=self._near(near, numbers))
                 losses.append(torch.cat([numbers, norm.unsqueeze(0)]))
-        names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "gradient_norm")
-        return dict(zip(names, torch.stack(losses).mean(0), strict=True))
+        return dict(zip(NUMBERS, torch.stack(losses).mean(0), strict=True))
+
+    def _near(self, near: Tensor, numbers: Tensor) -> Callable[[], Tensor] | None:
+        """Whether () the policy has stayed near that of the rollout, up to the minibatch that these numbers are of."""
+        bound = self.config.target_kl
+        return None if bound is None else lambda: near.logical_and_(numbers[KL] <= bound)
 
     def loss(
         self,
@@ -97,17 +109,24 @@ class PPO(ActorCriticAgent):
         parameters, value, _ = self.network(observation, memory, start)
         log_ratio = self.policy.log_prob(parameters, action) - old_log_prob  # (L, N)
         ratio = log_ratio.exp()
+        before = target - advantage  # the value in the rollout
         among = advantage if among is None else among
         if config.normalise_advantage and among.numel() > 1:
             advantage = (advantage - among.mean()) / (among.std() + 1e-8)
-        clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
+        clip = self.between(config.clip, config.clip_end)
+        clipped = ratio.clamp(1 - clip, 1 + clip)
         policy_loss = -mean(torch.min(ratio * advantage, clipped * advantage), weight)
-        value_loss = 0.5 * mean((value - target).square(), weight)
+        errors = value_error(config.value_error, value, target)
+        if config.value_clip is not None:
+            held = before + (value - before).clamp(-config.value_clip, config.value_clip)
+            errors = torch.maximum(errors, value_error(config.value_error, held, target))
+        value_loss = mean(errors, weight)
         # at a coefficient of 0 it is only reported
-        entropy = self.policy.entropy(parameters if config.entropy_coefficient else parameters.detach())
+        weighs = config.entropy_coefficient or config.entropy_end
+        entropy = self.policy.entropy(parameters if weighs else parameters.detach())
         entropy = mean(entropy, weight)
-        loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
+        loss = policy_loss + config.value_coefficient * value_loss - self.entropy_weight * entropy
         with torch.no_grad():
             approx_kl = mean(ratio - 1 - log_ratio, weight)
-            clip_fraction = mean(((ratio - 1).abs() > config.clip).float(), weight)
+            clip_fraction = mean(((ratio - 1).abs() > clip).float(), weight)
             return loss, torch.stack([policy_loss, value_loss, entropy, approx_kl, clip_fraction])

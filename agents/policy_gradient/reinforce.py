@@ -13,7 +13,7 @@ from torch import Tensor
 from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.tree import tree_map
 from ..core.agent import Report
-from ..learning.optimisers import adam
+from ..learning.losses import value_error
 from ..learning.rollout import Rollout, generalised_advantage, sequences
 from .actor_critic import ActorCriticAgent, ActorCriticConfig
 
@@ -64,10 +64,6 @@ class REINFORCE(ActorCriticAgent):
         self.run_loss = self.compiled(self.loss)
         self.mean_credit = torch.zeros((), device=self.device)
         self.earlier: tuple[Rollout, ...] = ()
-
-    def make_optimiser(self) -> torch.optim.Optimizer:
-        """Adam."""
-        return adam(self.parameters, self.config.learning_rate, eps=1e-5)
 
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
         """One gradient step on the episodes that ended; `advantage`, which is bootstrapped, is not used."""
@@ -153,10 +149,10 @@ class REINFORCE(ActorCriticAgent):
         parameters, value, _ = self.network(observation, memory, start)
         policy_loss = -(share * self.policy.log_prob(parameters, action) * advantage).sum()
         entropy = (share * self.policy.entropy(parameters)).sum()
-        loss = policy_loss - config.entropy_coefficient * entropy
+        loss = policy_loss - self.entropy_weight * entropy
         numbers = {"policy_loss": policy_loss.detach(), "entropy": entropy.detach()}
         if config.baseline == "state":
-            value_loss = 0.5 * (share * (value - target).square()).sum()
+            value_loss = (share * value_error(config.value_error, value, target)).sum()
             loss = loss + config.value_coefficient * value_loss
             numbers["value_loss"] = value_loss.detach()
         return loss, numbers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import gymnasium.spaces as spaces
 import torch
@@ -16,9 +16,9 @@ from ...envs.core.tree import tree_map
 from ..core.agent import Memory
 from ..core.processes import mean
 from ..learning.exploration import NOISE, ExplorationConfig, explore
-from ..learning.optimisers import adam
+from ..learning.optimisers import make_optimiser
 from ..learning.replay import Batch, Replay
-from ..networks.network_config import MemoryConfig
+from ..networks.network_config import Initialisation, MemoryConfig
 from .off_policy import OffPolicyAgent, OffPolicyConfig
 from .q_network import QNetwork
 
@@ -36,7 +36,7 @@ class DQNConfig(OffPolicyConfig, MemoryConfig, ExplorationConfig):
             memory it is 1.
     """
 
-    initialisation: Literal["orthogonal", "fan_in"] = "fan_in"
+    initialisation: Initialisation = "fan_in"
     double: bool = True
     dueling: bool = False
     n_step: int = Field(1, ge=1)
@@ -77,7 +77,8 @@ class DQN(OffPolicyAgent):
         self.target = copy.deepcopy(self.network)
         self.networks = nn.ModuleDict({"network": self.network, "target": self.target})
         self.target_pairs = [(self.target, self.network)]
-        self.optimisers = {"network": adam(self.network.parameters(), config.learning_rate)}
+        self.optimisers = {"network": make_optimiser(self.network.parameters(), config)}
+        self.average(self.network)
         self.run_loss = self.compiled(self.loss)
 
     def initial_memory(self, num_envs: int) -> Memory:

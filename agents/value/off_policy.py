@@ -17,18 +17,17 @@ from ..core.config import AgentConfig
 from ..core.randomness import ACT
 from ..learning import optimisers
 from ..learning.learner import Learner, training
+from ..learning.optimisation import OptimisationConfig
 from ..learning.replay import Batch, Replay, Transition
 from ..learning.rollout import stacked, without_observations
 from ..learning.statistics import Numbers
 from ..networks.network_config import NetworkConfig
 
 
-class OffPolicyConfig(NetworkConfig):
+class OffPolicyConfig(OptimisationConfig, NetworkConfig):
     """Settings of every agent that learns from replay, beside its networks'.
 
     Attributes:
-        learning_rate: of the optimisers.
-        anneal: let the learning rate fall linearly to 0 over the run.
         rollout_steps: T, steps of every environment between two rounds of updates.
         updates: gradient steps in a round.
         batch_size: transitions in an update; with a memory, whole sequences of about as many.
@@ -37,11 +36,8 @@ class OffPolicyConfig(NetworkConfig):
         gamma: discount.
         target_rate: how far the target network moves towards the network: 1 copies it, less is a moving average.
         target_every: updates between two such moves.
-        max_grad_norm: gradients are scaled down to this norm.
     """
 
-    learning_rate: float = Field(1e-3, gt=0)
-    anneal: bool = False
     rollout_steps: int = Field(1, ge=1)
     updates: int = Field(1, ge=1)
     batch_size: int = Field(256, ge=1)
@@ -50,7 +46,7 @@ class OffPolicyConfig(NetworkConfig):
     gamma: float = Field(0.99, ge=0, le=1)
     target_rate: float = Field(0.005, gt=0, le=1)
     target_every: int = Field(1, ge=1)
-    max_grad_norm: float = Field(10.0, gt=0)
+    max_grad_norm: float | None = Field(10.0, gt=0)
 
 
 class Phase(NamedTuple):
@@ -72,6 +68,8 @@ class OffPolicyAgent(Learner):
         networks: everything with weights; `build` of a subclass fills it.
         optimisers: by name; `build` of a subclass fills them.
         target_pairs: (target, network): `build` of a subclass lists what follows what.
+        acts: name of the optimiser of the network that acts.
+        free: names of the optimisers of parameters whose size is not held small.
         chunk: steps of the sequences that are replayed; 1 without a memory.
         noise: uniforms that exploring takes for an action of one environment.
         progress: () float32 fraction of the run that was over when the current iteration began.
@@ -83,6 +81,8 @@ class OffPolicyAgent(Learner):
     optimisers: dict[str, torch.optim.Optimizer]
     target_pairs: list[tuple[nn.Module, nn.Module]]
     noise: int
+    acts: ClassVar[str] = "network"
+    free: ClassVar[tuple[str, ...]] = ()
     chunk = 1
     for_learning = ("replay",)
 
@@ -128,7 +128,8 @@ class OffPolicyAgent(Learner):
         """Actions (B, ...), exploring as the agent does now unless greedy; see `Agent.act`."""
         memory, start = self._going_on(observation, memory, start)
         noise = None if greedy else self.randomness.uniform(ACT, len(start), self.noise)
-        action, memory = self.choose(observation, memory, start, noise)
+        with self.acting():
+            action, memory = self.choose(observation, memory, start, noise)
         return self.to_env(action), memory
 
     def prepare(self, env: BatchedEnvironment) -> None:
@@ -160,9 +161,7 @@ class OffPolicyAgent(Learner):
         self.replay.interrupt(env.episode_start)
         while self.steps < steps:
             self.progress.fill_(self.steps / steps)
-            if self.config.anneal:
-                for optimiser in self.optimisers.values():
-                    optimisers.set_rate(optimiser, self.config.learning_rate * (1 - self.steps / steps))
+            self.on_schedule(list(self.optimisers.values()), self.steps / steps)
             phase = self._next_phase(self.whole(env))
             numbers = self.run(self._iterate, phase)
             self.steps += len(phase.random) * self.whole(env)
@@ -232,8 +231,11 @@ class OffPolicyAgent(Learner):
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         self.processes.add([*(gradient for gradient in gradients if gradient is not None), *numbers])
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm, foreach=True)
+        optimisers.prepare_gradients(parameters, self.config, parameters if name in self.free else ())
+        norm = optimisers.scale_down(parameters, self.config)
         optimiser.step()
+        if self.averaged is not None and name == self.acts:
+            self.averaged.update()
         return norm
 
     def changing(self) -> list[Tensor]:

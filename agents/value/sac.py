@@ -20,7 +20,7 @@ from ...neural_blocks.generation.gaussian import gaussian_log_prob
 from ...neural_blocks.perception.mlp import MLP
 from ..core.agent import Memory
 from ..core.randomness import UPDATE
-from ..learning.optimisers import adam
+from ..learning.optimisers import make_optimiser
 from ..learning.replay import Batch, Replay
 from ..networks.network import Actor, make_encoder
 from .off_policy import OffPolicyAgent, OffPolicyConfig
@@ -42,6 +42,8 @@ class TwinCritic(nn.Module):
         hidden: widths of each perceptron's hidden layers.
         activation: of the perceptrons.
         initialisation: of the perceptrons.
+        normalisation: of the perceptrons.
+        dropout: of the perceptrons.
     """
 
     def __init__(
@@ -53,12 +55,15 @@ class TwinCritic(nn.Module):
         hidden: Sequence[int],
         activation: str,
         initialisation: str,
+        normalisation: str | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.encoder = make_encoder(observation_space, encoder)
         size = int(self.encoder.output_size) + action_size
+        settings: dict[str, Any] = {"normalisation": normalisation, "dropout": dropout}
         self.heads = nn.ModuleList(
-            MLP(size, hidden, 1, activation=activation, initialisation=initialisation) for _ in range(2)
+            MLP(size, hidden, 1, activation=activation, initialisation=initialisation, **settings) for _ in range(2)
         )
 
     def forward(self, observation: Observation, action: Tensor) -> Tensor:
@@ -74,6 +79,8 @@ class SAC(OffPolicyAgent):
     Config = SACConfig
     action_spaces: ClassVar = (spaces.Box,)
     action_space: spaces.Box
+    acts = "actor"
+    free = ("temperature",)
 
     def build(self) -> None:
         """Policy, critics, their targets, the temperature, and an optimiser for each."""
@@ -100,7 +107,10 @@ class SAC(OffPolicyAgent):
             "critic": list(self.critic.parameters()),
             "temperature": [self.log_temperature],
         }
-        self.optimisers = {name: adam(own, config.learning_rate) for name, own in parts.items()}
+        self.optimisers = {
+            name: make_optimiser(own, config, own if name in self.free else ()) for name, own in parts.items()
+        }
+        self.average(self.actor)
         self.networks.eval()
         self.run_critic_loss, self.run_actor_loss = self.compiled(self.critic_loss), self.compiled(self.actor_loss)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput, unknown_name
 from ..noise import Draws, Seed
-from ..perception.mlp import orthogonal
+from ..perception.initialisation import orthogonal
 from ..sequence.positions import sinusoidal
 from .gaussian import gaussian_kl
 from .pixels import check_shape

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
-from .mlp import MLP, orthogonal
+from .initialisation import orthogonal
+from .mlp import MLP
 
 
 def convolution_size(size: int, kernel: int, *, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:

@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import InvalidInput, unknown_name
-
-INITIALISATIONS = ("orthogonal", "fan_in")
-ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
-
-
-def make_activation(name: str) -> nn.Module:
-    """The activation module of a name. Raises `InvalidInput` with the nearest right name."""
-    if name not in ACTIVATIONS:
-        raise unknown_name("activation", name, ACTIVATIONS)
-    return ACTIVATIONS[name]()
-
-
-def orthogonal(layer: Any, gain: float = math.sqrt(2)) -> Any:
-    """The linear or convolution layer with orthogonal weights of that gain and zero bias (Saxe et al., 2014)."""
-    nn.init.orthogonal_(layer.weight, gain)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
+from ..errors import InvalidInput
+from .activations import make_activation
+from .dropout import Dropout
+from .initialisation import initialised
+from .normalisation import make_normalisation
 
 
 class MLP(nn.Module):
@@ -40,13 +24,14 @@ class MLP(nn.Module):
         input_size: features in.
         hidden: width of each hidden layer; may be empty.
         output_size: features out of a last layer without activation; None leaves it away.
-        activation: "tanh", "relu", "silu" or "gelu".
-        output_gain: gain of the last layer's orthogonal weights; small for a policy, 1 for a value.
-        initialisation: "orthogonal" weights and no bias (Saxe et al., 2014), or "fan_in", weights and biases uniform
-            within 1 / √fan_in as PyTorch has them (LeCun et al., 1998).
+        activation: a name of `activations.ACTIVATIONS`.
+        output_gain: gain of the last layer's weights; small for a policy, 1 for a value.
+        initialisation: a name of `initialisation.INITIALISATIONS`.
+        normalisation: "batch", "layer" or "group", of each hidden layer before its activation; None for none.
+        dropout: probability with which a feature is zero behind each activation, in training.
 
     Raises:
-        InvalidInput: a size below 1, an unknown activation or initialisation.
+        InvalidInput: a size below 1, an unknown activation, initialisation or normalisation, another dropout.
     """
 
     def __init__(
@@ -58,19 +43,23 @@ class MLP(nn.Module):
         activation: str = "tanh",
         output_gain: float = 1.0,
         initialisation: str = "orthogonal",
+        normalisation: str | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if initialisation not in INITIALISATIONS:
-            raise unknown_name("MLP: initialisation", initialisation, INITIALISATIONS)
-        begin: Any = orthogonal if initialisation == "orthogonal" else (lambda layer, gain=None: layer)
         sizes = [input_size, *hidden]
         if min(*sizes, 1 if output_size is None else output_size) < 1:
             raise InvalidInput(f"MLP: sizes must be at least 1; got {sizes} and output {output_size}")
         layers: list[nn.Module] = []
         for size, width in itertools.pairwise(sizes):
-            layers += [begin(nn.Linear(size, width)), make_activation(activation)]
+            layers.append(initialised(nn.Linear(size, width), initialisation))
+            if normalisation is not None:
+                layers.append(make_normalisation(normalisation, width))
+            layers.append(make_activation(activation))
+            if dropout:
+                layers.append(Dropout(dropout))
         if output_size is not None:
-            layers.append(begin(nn.Linear(sizes[-1], output_size), output_gain))
+            layers.append(initialised(nn.Linear(sizes[-1], output_size), initialisation, output_gain))
         self.layers = nn.Sequential(*layers)
         self.output_size = sizes[-1] if output_size is None else output_size
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput
 from .convolution import check_images, checked_image, group_norm
-from .mlp import orthogonal
+from .initialisation import orthogonal
 
 
 class ResidualBlock(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput
 from .convolution import group_norm
-from .mlp import orthogonal
+from .initialisation import orthogonal
 
 
 class DoubleConvolution(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput
 from ..named_blocks import MEMORIES
-from ..perception.mlp import orthogonal
+from ..perception.initialisation import orthogonal
 from ..tracing import row_by_row
 from .memory import CellMemory, Memory, State, wiped
 from .transformer_memory import TransformerMemory

@@ -50,6 +50,8 @@ class Tape(TorchDispatchMode):
         for argument, given in zip(operator._schema.arguments, args, strict=False):
             if argument.alias_info is not None and argument.alias_info.is_write:
                 self.before += [(tensor, tensor.clone()) for tensor in tensors(given)]
+        if operator is torch.ops.aten.native_batch_norm.default:  # writes the running statistics, and does not say so
+            self.before += [(tensor, tensor.clone()) for tensor in tensors(args[3:5])]
         results = operator(*args, **kwargs)
         self.operations.append((operator, args, kwargs, tensors(results)))
         return results

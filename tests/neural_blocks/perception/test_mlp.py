@@ -5,14 +5,77 @@ import torch
 import torch.nn.functional as F
 
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.perception.mlp import ACTIVATIONS, MLP, make_activation, orthogonal
+from palaestra.neural_blocks.perception.activations import ACTIVATIONS, make_activation
+from palaestra.neural_blocks.perception.initialisation import INITIALISATIONS, initialised, orthogonal
+from palaestra.neural_blocks.perception.mlp import MLP
+from palaestra.neural_blocks.perception.normalisation import make_normalisation
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation_is_the_function_of_its_name(name):
-    function = {"tanh": torch.tanh, "relu": F.relu, "silu": F.silu, "gelu": F.gelu}[name]
+    function = {
+        "tanh": torch.tanh,
+        "relu": F.relu,
+        "leaky_relu": lambda x: torch.where(x > 0, x, 0.01 * x),
+        "elu": F.elu,
+        "silu": F.silu,
+        "gelu": F.gelu,
+        "logistic": torch.sigmoid,
+        "arctan": torch.atan,
+        "threshold": lambda x: (x > 0).float(),
+    }[name]
     x = torch.linspace(-3, 3, 20)
     assert torch.equal(make_activation(name)(x), function(x))
+
+
+def test_a_threshold_learns_by_the_gradient_of_a_fast_sigmoid():
+    x = torch.tensor([-1.0, -0.2, 0.0, 0.3, 2.0], requires_grad=True)
+    make_activation("threshold")(x).sum().backward()
+    torch.testing.assert_close(x.grad, torch.tensor([1 / 36, 1 / 4, 1.0, 1 / 6.25, 1 / 121]))
+
+
+def test_first_weights_have_the_spread_of_their_name():
+    torch.manual_seed(0)
+    layers = {name: initialised(torch.nn.Linear(300, 100), name) for name in INITIALISATIONS}
+    variances = {name: float(layer.weight.detach().var()) for name, layer in layers.items()}
+    expected = {"fan_in": 1 / 900, "xavier": 2 / 400, "he": 2 / 300, "gaussian": 1e-4, "zeros": 0.0}
+    for name, variance in expected.items():
+        assert variances[name] == pytest.approx(variance, rel=0.05), name
+    assert layers["xavier"].weight.abs().max() <= (6 / 400) ** 0.5
+    assert all(not layer.bias.any() for name, layer in layers.items() if name != "fan_in")
+    torch.manual_seed(1)
+    whole = initialised(torch.nn.Linear(30, 10), "he").weight
+    torch.manual_seed(1)
+    assert torch.equal(initialised(torch.nn.Linear(30, 10), "he", 0.1).weight, whole * 0.1)
+
+
+@pytest.mark.parametrize("name", ["batch", "layer", "group"])
+def test_hidden_layers_are_normalised_before_their_activation(name):
+    mlp = MLP(3, (8,), 2, activation="relu", normalisation=name, dropout=0.5)
+    x = torch.randn(5, 6, 3)
+    linear = mlp.layers[0](x)
+    if name == "batch":
+        mean, variance = linear.mean((0, 1)), linear.var((0, 1), correction=0)
+    else:
+        parts = linear.unflatten(-1, (2, 4) if name == "group" else (1, 8))
+        mean = parts.mean(-1, keepdim=True).expand_as(parts).flatten(-2)
+        variance = parts.var(-1, keepdim=True, correction=0).expand_as(parts).flatten(-2)
+    expected = (linear - mean) / (variance + 1e-5).sqrt()
+    torch.testing.assert_close(mlp.layers[1](linear), expected)
+    kept = mlp.layers[:-1](x)  # dropout leaves about half, twice as large
+    zero = (kept == 0) & (torch.relu(expected) > 0)
+    assert 0.3 < zero.sum() / (torch.relu(expected) > 0).sum() < 0.7
+    mlp.eval()
+    assert torch.equal(mlp(x[:1, :1]), mlp(x[:1, :1]))
+
+
+def test_batch_normalisation_evaluates_with_the_statistics_it_has_seen():
+    own, torchs = make_normalisation("batch", 3), torch.nn.BatchNorm1d(3)
+    for _ in range(4):
+        x = torch.randn(2, 5, 3) * 3 + 1
+        torch.testing.assert_close(own(x), torchs(x.flatten(0, 1)).view_as(x))
+    one = torch.randn(1, 3)
+    assert torch.equal(own(one), torchs.eval()(one))  # of a single row there is no variance
 
 
 def test_a_perceptron_is_products_with_an_activation_between_them():
