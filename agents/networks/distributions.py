@@ -19,19 +19,19 @@ from torch import Tensor, nn
 from ...envs.core.actions import Odds
 from ...envs.core.noise import normal
 from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.noise import categorical
 
 SMALLEST_WEIGHT = 1e-9
 
 
 def choose(logits: Tensor, noise: Tensor) -> Tensor:
-    """One of n values with the softmax of logits (..., n), int64 (...): the cumulated probabilities passed by `noise`.
+    """One of n values with the softmax of logits (..., n), int64 (...); never one whose logit is minus infinity.
 
     Args:
         logits: (..., n).
         noise: (..., 1) uniforms.
     """
-    passed = logits.softmax(-1).cumsum(-1)[..., :-1]
-    return (noise >= passed).sum(-1)
+    return categorical(logits.softmax(-1), noise.squeeze(-1))
 
 
 class Policy(nn.Module, ABC):
@@ -70,9 +70,9 @@ class Categorical(Policy):
         return logits.mean(-1) - logits.logsumexp(-1)
 
     def entropy(self, logits: Tensor) -> Tensor:
-        """(...) in nats."""
+        """(...) in nats; a logit of minus infinity, of an action that is masked, adds nothing."""
         log_probs = logits - logits.logsumexp(-1, keepdim=True)  # log_softmax is slow over a short last axis
-        return -(log_probs.exp() * log_probs).sum(-1)
+        return -(log_probs.exp() * log_probs.clamp(min=torch.finfo(logits.dtype).min)).sum(-1)
 
     def to_env(self, action: Tensor) -> Tensor:
         """The space's own value."""

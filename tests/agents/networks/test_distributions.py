@@ -65,6 +65,27 @@ def test_categorical_samples_have_their_probabilities():
     assert stats.chisquare(frequencies(sample, 4), expected).pvalue > 0.001
 
 
+def test_masked_actions_are_never_drawn_add_no_entropy_and_get_no_gradient():
+    inf, ends = torch.inf, torch.tensor([[0.0], [1 - 2**-24]])
+    masked = torch.tensor([-inf, 0.3, -inf, 1.2, -0.4, -inf], requires_grad=True)
+    policy, alone = distribution(spaces.Discrete(6)), distribution(spaces.Discrete(3))
+    assert policy.sample(masked.expand(2, -1), ends).tolist() == [1, 4]
+    few = masked.detach()[[1, 3, 4]].requires_grad_()
+    torch.testing.assert_close(policy.entropy(masked), alone.entropy(few))
+    policy.entropy(masked).backward(), alone.entropy(few).backward()
+    torch.testing.assert_close(masked.grad, torch.zeros(6).index_put((torch.tensor([1, 3, 4]),), few.grad))
+    torch.testing.assert_close(policy.log_prob(masked, torch.tensor(3)), alone.log_prob(few, torch.tensor(1)))
+    joint = distribution(spaces.MultiDiscrete([6, 6])).entropy(masked.detach().repeat(2))
+    torch.testing.assert_close(joint, 2 * alone.entropy(few.detach()))
+
+
+def test_the_ends_of_the_uniforms_draw_no_action_that_is_all_but_impossible():
+    logits = torch.tensor([4e-18, 0.5, 0.5]).log()
+    assert distribution(spaces.Discrete(3)).sample(logits, torch.tensor([0.0])).item() == 1
+    many = torch.cat([torch.zeros(1000), torch.tensor([-torch.inf])])  # whose sum is rounded below 1
+    assert distribution(spaces.Discrete(1001)).sample(many, torch.tensor([1 - 2**-24])).item() == 999
+
+
 def test_multi_categorical_samples_have_their_joint_probabilities():
     logits = torch.tensor([0.5, -1.0, 0.0, 1.0, 0.3, -0.5, 0.2, 0.0, -1.0])
     sample = distribution(CHOICES).sample(logits.expand(40_000, 9), uniforms(40_000, 3, seed=2))
