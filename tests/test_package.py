@@ -58,6 +58,7 @@ def test_the_wheel_holds_every_module_and_no_tests(wheel: set[str]) -> None:
     assert "palaestra/py.typed" in wheel
     assert "palaestra/envs/scores.json" in wheel
     assert "palaestra/scenarios/catalog/digits.yaml" in wheel
+    assert "palaestra/scenarios/report/page/page.html" in wheel
     strangers = [name for name in wheel if name.startswith(("palaestra/tests", "palaestra/benchmarks", "tests"))]
     assert not strangers
 

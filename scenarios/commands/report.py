@@ -1,7 +1,8 @@
-"""Publishing: `palaestra report`."""
+"""Publishing: `palaestra report`, `compare` and `curves`."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -28,3 +29,50 @@ def report(
     with working(f"writing {out}"):
         page = write_report(out, root, films, lambda line: say(line, error=True))
     say(f"wrote {page}")
+
+
+class Axis(StrEnum):
+    """What a learning curve runs over."""
+
+    steps = "steps"
+    seconds = "seconds"
+
+
+By = Annotated[Axis, typer.Option("--by", help="What the curves run over.")]
+Picture = Annotated[Path, typer.Option("--out", help="The .png file.")]
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Runs' folders, or their ids.")],
+    out: Picture = Path("compare.png"),
+    by: By = Axis.steps,
+    root: Root = Path("runs"),
+) -> None:
+    """Draw the learning curves of some runs in one picture, and list what they came to."""
+    from .. import listing
+    from ..output.terminal import say
+    from ..report.pictures import draw_runs
+
+    results = draw_runs(runs, root, out, by.value)
+    names = ("scenario", "agent", "seed", "steps", "return", "score", "folder")
+    told = [listing.outcome(row) for row in results if row is not None]
+    if told:
+        listing.show([{name: one.get(name) for name in names} for one in told], as_json=False)
+    say(f"wrote {out}")
+
+
+@app.command()
+def curves(
+    scenario: Annotated[str, typer.Argument(help="A scenario with finished runs.")],
+    out: Picture = Path("curves.png"),
+    by: By = Axis.steps,
+    root: Root = Path("runs"),
+) -> None:
+    """Draw the learning curves of a scenario's standings: mean of the seeds, lowest and highest."""
+    from ..board import Leaderboard
+    from ..output.terminal import say
+    from ..report.pictures import draw_curves
+
+    count = draw_curves(Leaderboard(root / "leaderboard.sqlite").rows(), scenario, root, out, by.value)
+    say(f"wrote {out} with {count} {'curve' if count == 1 else 'curves'}")

@@ -203,3 +203,15 @@ def _with_lines(title: str, work: Work) -> list[Row]:
             say(f"{title}: {', '.join([f'{min(steps, total) / total:.0%}', *told])}", error=True)
 
     return work(on_report)
+
+
+class Remaining:
+    """What is told of the time that is left, where parts of some work end one after the other."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> str:
+        """The time left after `done` of `total` parts, as the end of a line; "" at the end."""
+        spent = time.monotonic() - self.started
+        return f", {duration(spent / done * (total - done))} left" if 0 < done < total else ""

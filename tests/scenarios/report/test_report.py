@@ -7,15 +7,18 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import imageio.v3 as imageio
 import numpy as np
 import pytest
 
+from palaestra.envs.drawing.canvas import COLOURS
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios import catalogue, runner
 from palaestra.scenarios.board import Leaderboard
 from palaestra.scenarios.report import write_report
 from palaestra.scenarios.report.boards import THRESHOLDS, board, boards
 from palaestra.scenarios.report.curves import curve, read_metrics
+from palaestra.scenarios.report.pictures import draw_curves, draw_runs
 from palaestra.scenarios.report.runs import command
 from palaestra.scenarios.report.site import page_with
 from palaestra.tests.scenarios.board.conftest import row
@@ -133,6 +136,26 @@ def test_in_a_browser_it_sorts_filters_and_plays_and_names_are_text(page: Path) 
     assert told["played"] is True
     assert (told["images"], told["title"], told["broken"]) == (0, "Palaestra report", False)
     assert "Uncaught" not in done.stderr
+
+
+def test_curves_are_drawn_with_a_line_for_each_and_its_score(page: Path) -> None:
+    root = page.parents[1] / "runs"
+    rows = Leaderboard(root / "leaderboard.sqlite").rows()
+    assert draw_curves(rows, "tiny", root, Path("curves.png")) == 1
+    picture = imageio.imread("curves.png")
+    assert picture.shape == (674, 1100, 3)
+    plot = (picture[60:580] == COLOURS[0]).all(-1)
+    assert plot.any(0).mean() > 0.7  # the line goes across
+    assert not (picture[60:580] == COLOURS[1]).all(-1).any()
+    first, second = (row.run_id for row in rows if row.agent == "ppo")
+    assert [row.seed for row in draw_runs([first, second], root, Path("two.png"), "seconds")] == [0, 1]
+    assert (imageio.imread("two.png")[60:580] == COLOURS[1]).all(-1).any()
+    with pytest.raises(InvalidInput, match="has not learned"):
+        draw_runs([next(row.run_id for row in rows if row.agent == "random")], root, Path("none.png"))
+    with pytest.raises(InvalidInput, match="no finished run of scenario 'digits'"):
+        draw_curves(rows, "digits", root, Path("none.png"))
+    with pytest.raises(InvalidInput, match=r"must end in .png; got 'curves.svg'"):
+        draw_curves(rows, "tiny", root, Path("curves.svg"))
 
 
 def test_nothing_in_a_name_ends_the_content() -> None:

@@ -1,0 +1,105 @@
+"""Trying settings: `palaestra sweep`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...envs.checks.options import MOST_STEPS
+from ...neural_blocks.errors import InvalidInput
+from .options import AllowImport, AsJson, EnvSettings, Root, parse_settings, scenario_names, whole
+
+app = typer.Typer()
+
+
+class Method(StrEnum):
+    """How settings are searched for."""
+
+    grid = "grid"
+    random = "random"
+    optuna = "optuna"
+
+
+@app.command()
+def sweep(
+    scenarios: Annotated[
+        list[str], typer.Argument(help="Scenarios' names, or your own .yaml files.", autocompletion=scenario_names)
+    ],
+    agents: Annotated[
+        str, typer.Option(help="Agents, with commas between them; by default the one each scenario names.")
+    ] = "",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="key=a,b,c to try these, key=log(1e-4,1e-2) or key=linear(0,1) for a range; repeatable."
+        ),
+    ] = None,
+    method: Annotated[Method, typer.Option("--search", help="How; optuna needs the extra 'sweep'.")] = Method.grid,
+    samples: Annotated[
+        int, typer.Option(parser=whole(1, 100_000), metavar="N", help="Settings that random and optuna try.")
+    ] = 20,
+    seeds: Annotated[
+        int, typer.Option(parser=whole(1, 100), metavar="N", help="Runs that are reported, with seeds 0, 1, 2, ...")
+    ] = 3,
+    tuning_seeds: Annotated[
+        int, typer.Option(parser=whole(1, 100), metavar="N", help="Runs for each of the settings, seeds 100, 101, ...")
+    ] = 1,
+    steps: Annotated[int | None, typer.Option(parser=whole(1, MOST_STEPS), metavar="N", help="Of training.")] = None,
+    jobs: Annotated[int, typer.Option(parser=whole(1, 1000), metavar="N", help="Processes.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    env_settings: EnvSettings = None,
+    as_json: AsJson = False,
+    root: Root = Path("runs"),
+    allow_import: AllowImport = False,
+) -> None:
+    """Try settings on validation data, and report the best: scenarios x agents x seeds x settings.
+
+    Settings are chosen on the validation split and seeds of their own; the best are trained anew and scored as always.
+    A run that fails is a line with its error. The same command again does what is missing.
+    """
+    from .. import catalogue, listing
+    from ..output import progress
+    from ..output.terminal import say
+    from ..sweep.cells import Cell
+    from ..sweep.space import parse_space
+    from ..sweep.sweeping import sweep as start
+
+    options = parse_settings(env_settings or [], "--env-set")
+    chosen = [catalogue.get(name).with_options(options) for name in scenarios]
+    left = progress.Remaining()
+
+    def told(cell: Cell, done: int, total: int) -> None:
+        values = " ".join(f"{name}={value}" for name, value in cell.settings.items())
+        result = cell.error if cell.state == "failed" else f"return {cell.return_mean:.4g}"
+        what = f"{cell.scenario.name} · {cell.agent} {values} · seed {cell.seed}"
+        say(f"{done}/{total} {cell.stage}: {what}: {result}{left(done, total)}", error=True)
+
+    found = start(
+        chosen,
+        [name.strip() for name in agents.split(",") if name.strip()],
+        parse_space(settings or []),
+        seeds=seeds,
+        tuning_seeds=tuning_seeds,
+        steps=steps,
+        method=method.value,
+        samples=samples,
+        jobs=jobs,
+        root=root,
+        device=device,
+        on_cell=told,
+    )
+    cells = [cell.to_json() for outcome in found for cell in outcome.cells]
+    if as_json:
+        listing.show(cells, as_json=True)
+        return
+    for line in cells:
+        line["settings"] = " ".join(f"{name}={value}" for name, value in line["settings"].items())
+    names = ("stage", "scenario", "agent", "settings", "seed", "state", "return_mean", "score", "error")
+    listing.show([{name: line[name] for name in names} for line in cells], as_json=False)
+    failed = [outcome for outcome in found if outcome.chosen is None]
+    if failed:
+        told_failed = ", ".join(f"{outcome.agent} on {outcome.scenario}" for outcome in failed)
+        raise InvalidInput(f"every run has failed of {told_failed}")
