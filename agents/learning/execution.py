@@ -67,7 +67,7 @@ class Interaction:
         """One step of every environment: the memory after it, what the choice keeps, and what came of it."""
         env: Any = self.env
         if self._whole:
-            (env.batch, memory), (kept, outcome) = self._advanced((env.batch, memory), *inputs)
+            (env.batch, memory), (kept, outcome) = self._advanced((env.batch, tuple(memory)), *inputs)
             return memory, kept, outcome
         action, memory, kept = self._choose(env.observation, memory, env.episode_start, *inputs)
         return memory, kept, env.step(action)
@@ -78,7 +78,7 @@ class Interaction:
         env: Any = self.env
         action, memory, kept = self._choose(batch.observation, memory, batch.elapsed == 0, *inputs)
         following, outcome = env.advance(batch, action)
-        return (following, memory), (kept, outcome)
+        return (following, tuple(memory)), (kept, outcome)
 
 
 class Learner(Protocol):

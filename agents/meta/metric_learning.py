@@ -142,6 +142,7 @@ class MetricLearner(EpisodeLearner):
         action, memory = self._likeliest(observation, memory)
         return action, memory, self.answers.question(observation)
 
+    @torch.no_grad()
     def collect(self, env: BatchedEnvironment) -> tuple[tuple[Observation, Tensor], TimeStep]:
         """Questions (B, T, ...), labels (B, T) int64, N where unknown, and the steps of one whole episode each."""
         memory = tuple(self.initial_memory(env.num_envs))

@@ -129,7 +129,7 @@ class Compiled:
         """The next tree, and the outputs."""
         if self._first is None:
             self._first = signature((tree, inputs))
-            tree, inputs = _plain((tree, inputs))
+        tree, inputs = _plain((tree, inputs))
         self._now = (tree, inputs)
         try:
             return self._call(tree, *inputs)
@@ -263,9 +263,9 @@ class Captured:
 
 
 def _plain(tree: Any) -> Any:
-    """The tree with a copy of each tensor that it holds twice or that is a view of fewer numbers than it shows.
+    """The tree with a copy of each tensor that it holds twice or that does not lie in memory as its shape says.
 
-    Later trees have neither, and a program made for the one would be made again for the other.
+    Some trees have such tensors and the next ones not: a program made for the one would be made again for the other.
     """
     seen: set[int] = set()
 

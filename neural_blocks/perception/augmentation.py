@@ -81,7 +81,7 @@ KINDS: dict[str, tuple[Callable[[Tensor, Tensor, float], Tensor], int | None]] =
 class Augmentation(nn.Module):
     """The images of an observation changed at random in training, and as they are in evaluation: (N, ...) to (N, ...).
 
-    All else is left alone. Each kind has draws of its own, hashed from a seed and a counter of the passes, both buffers.
+    All else is left alone. Each kind has draws of its own, hashed from a seed and a count of the passes, both buffers.
 
     Args:
         space: of an observation: `shape`, `dtype`, and bounds are read, or `spaces` of a Dict.
