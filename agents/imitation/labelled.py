@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -18,7 +18,7 @@ from ...neural_blocks.errors import InvalidInput
 from ..classical.expert import Expert
 from ..core.agent import Agent, Memory, Report
 from ..core.config import AgentConfig
-from ..core.randomness import EXPERT
+from ..core.randomness import EXPERT, UPDATE
 from ..learning.learner import Learner, training
 from ..learning.optimisation import OptimisationConfig
 from ..learning.policy_agent import PolicyAgent
@@ -27,6 +27,7 @@ from ..learning.statistics import Numbers
 from ..networks.network import Actor
 from ..networks.network_config import PolicyConfig
 from .demonstrations import Aggregate, Sequences, side_by_side
+from .mixing import mixed_images, require_images
 
 LOSSES = ("policy_loss", "entropy", "gradient_norm")
 
@@ -38,6 +39,11 @@ class ImitationConfig(OptimisationConfig, PolicyConfig):
         updates: gradient steps after each rollout.
         minibatch_size: labels in a gradient step; with a memory, whole sequences of about as many steps.
         capacity: labels kept; the oldest are dropped.
+        loss: minus the label's log-probability, "cross_entropy"; or that times (1 - p)^gamma, "focal", which cares less
+            for what is already likely (Lin et al., 2017), where actions are chosen from a finite number.
+        focal_gamma: of "focal".
+        mix: learn from each image mixed with another one, and from both labels, each by its share: "mixup" (Zhang et
+            al., 2018) or "cutmix", a box of the other (Yun et al., 2019).
         label_smoothing: share of each label that goes evenly to all actions (Szegedy et al., 2016), where actions are
             chosen from a finite number.
     """
@@ -46,6 +52,9 @@ class ImitationConfig(OptimisationConfig, PolicyConfig):
     minibatch_size: int = Field(1024, ge=1)
     capacity: int = Field(100_000, ge=1, le=10**9)
     max_grad_norm: float | None = Field(1.0, gt=0)
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    focal_gamma: float = Field(2.0, ge=0, le=16)
+    mix: Literal["mixup", "cutmix"] | None = None
     label_smoothing: float = Field(0.0, ge=0, lt=1)
 
 
@@ -89,6 +98,12 @@ class ImitationAgent(PolicyAgent):
     def build(self) -> None:
         """Network, distribution, optimiser and an empty data set."""
         self.make_network(Actor)
+        if self.config.loss == "focal" and not hasattr(self.policy, "focal"):
+            raise InvalidInput(
+                f"{self.name}: loss 'focal' needs a Discrete or MultiDiscrete action; got {self.action_space}"
+            )
+        if self.config.mix is not None:
+            require_images(self.name, self.observation_space)
         if self.config.label_smoothing and not hasattr(self.policy, "mean_log_prob"):
             raise InvalidInput(
                 f"{self.name}: label_smoothing needs a Discrete or MultiDiscrete action; got {self.action_space}"
@@ -227,20 +242,36 @@ class ImitationAgent(PolicyAgent):
         observation, start, label = tree_map(
             lambda part: part.transpose(0, 1), (batch.observation, batch.start, batch.label)
         )
-        loss, numbers = self.run_loss(observation, start, label, batch.memory)
+        mixing = None if self.config.mix is None else self.randomness.uniform(UPDATE, len(batch.start), 3)
+        loss, numbers = self.run_loss(observation, start, label, batch.memory, mixing)
         return torch.cat([numbers, self.minimise(loss).reshape(1)])
 
-    def loss(self, observation: Observation, start: Tensor, label: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, observation: Observation, start: Tensor, label: Tensor, memory: Memory, mixing: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Minus the policy's mean agreement with the labels of sequences (L, N, ...), and it with the entropy, (2,).
 
-        Smoothed labels stand for (1 - s) of the label and s of the mean over all actions.
+        Smoothed labels stand for (1 - s) of the label and s of the mean over all actions. `mixing` (N, 3) are uniforms
+        that mix each sequence with the next one.
         """
-        parameters, _ = self.network(observation, memory, start)
-        loss = -self.policy.agreement(parameters, label).mean()
+        if mixing is None:
+            parameters, _ = self.network(observation, memory, start)
+            loss = -self._agreement(parameters, label).mean()
+        else:
+            observation, share = mixed_images(self.observation_space, observation, mixing, self.config.mix)
+            parameters, _ = self.network(observation, memory, start)
+            both = [self._agreement(parameters, one) for one in (label, label.roll(-1, 1))]  # (L, N) each
+            loss = -(share * both[0] + (1 - share) * both[1]).mean()
         if smoothing := self.config.label_smoothing:
             loss = (1 - smoothing) * loss - smoothing * self.policy.mean_log_prob(parameters).mean()
         with torch.no_grad():
             return loss, torch.stack([loss, self.policy.entropy(parameters).mean()])
+
+    def _agreement(self, parameters: Tensor, label: Tensor) -> Tensor:
+        """(L, N) what is made as large as it can be."""
+        if self.config.loss == "focal":
+            return self.policy.focal(parameters, label, self.config.focal_gamma)
+        return self.policy.agreement(parameters, label)
 
     @property
     def moving(self) -> Any:

@@ -45,7 +45,8 @@ class Adagrad(torch.optim.Optimizer):
             own = [parameter for parameter in group["params"] if parameter.grad is not None]
             if not own:
                 continue
-            gradients, sums = [one.grad for one in own], [self.state[one]["sum"] for one in own]
+            sums: list[Tensor] = [self.state[one]["sum"] for one in own]
+            gradients: Any = [one.grad for one in own]
             if group["weight_decay"]:
                 gradients = torch._foreach_add(gradients, own, alpha=group["weight_decay"])
             torch._foreach_addcmul_(sums, gradients, gradients)
@@ -80,7 +81,8 @@ def make_optimiser(
 
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.Optimizer:
     """Adam with PyTorch's own settings and this rate."""
-    return make_optimiser(parameters, OptimisationConfig(learning_rate=learning_rate))
+    settings: dict[str, Any] = {"learning_rate": learning_rate}
+    return make_optimiser(parameters, OptimisationConfig(**settings))
 
 
 def _made(groups: list[dict[str, Any]], config: OptimisationConfig, device: torch.device) -> torch.optim.Optimizer:
@@ -125,11 +127,13 @@ def prepare_gradients(
         free: those among them whose size is not held small.
     """
     learned = [one for one in parameters if one.grad is not None]
+    gradients: Any
     if config.l1:
         apart = {id(one) for one in free}
         held = [one for one in learned if id(one) not in apart]
         if held:
-            torch._foreach_add_([one.grad for one in held], torch._foreach_sign(held), alpha=config.l1)
+            gradients = [one.grad for one in held]
+            torch._foreach_add_(gradients, torch._foreach_sign(held), alpha=config.l1)
     if config.max_grad_value is not None and learned:
         gradients = [one.grad for one in learned]
         torch._foreach_clamp_max_(gradients, config.max_grad_value)

@@ -272,9 +272,9 @@ def can_learn_side_by_side(agent: Agent) -> bool:
     """Whether runs of such agents can be one batch: its class says so, and it has no state beside its weights."""
     config = agent.config
     of_its_own = ("averaging", "entropy_end", "clip_end", "target_kl")
-    if any(getattr(config, name, None) is not None for name in of_its_own) or getattr(config, "dropout", 0):
+    if any(getattr(config, name, None) is not None for name in of_its_own) or bool(getattr(config, "dropout", 0)):
         return False
-    if getattr(config, "normalisation", None) == "batch":
+    if getattr(config, "normalisation", None) == "batch" or getattr(config, "augment", ()):
         return False
     normalised = any(getattr(config, name, False) for name in ("normalise_observation", "normalise_reward"))
     policy = getattr(agent, "policy", None)

@@ -65,6 +65,11 @@ class Categorical(Policy):
         """(...) the log-probability of the action."""
         return (logits.gather(-1, action.unsqueeze(-1)) - logits.logsumexp(-1, keepdim=True)).squeeze(-1)
 
+    def focal(self, logits: Tensor, action: Tensor, gamma: float) -> Tensor:
+        """(...) the action's log-probability times (1 - p)^gamma (Lin et al., 2017)."""
+        log_prob = self.log_prob(logits, action)
+        return (-torch.expm1(log_prob)).clamp(min=SMALLEST_WEIGHT) ** gamma * log_prob
+
     def mean_log_prob(self, logits: Tensor) -> Tensor:
         """(...) the mean of the log-probabilities of all actions."""
         return logits.mean(-1) - logits.logsumexp(-1)
@@ -109,6 +114,10 @@ class MultiCategorical(Policy):
     def log_prob(self, logits: Tensor, action: Tensor) -> Tensor:
         """(...) the log-probability of all choices together."""
         return self._each(logits, lambda part, own, chosen: part.log_prob(own, chosen), action).sum(-1)
+
+    def focal(self, logits: Tensor, action: Tensor, gamma: float) -> Tensor:
+        """(...) the sum over choices, see `Categorical.focal`."""
+        return self._each(logits, lambda part, own, chosen: part.focal(own, chosen, gamma), action).sum(-1)
 
     def mean_log_prob(self, logits: Tensor) -> Tensor:
         """(...) the mean of the log-probabilities of all values of each choice, summed over choices."""

@@ -15,6 +15,7 @@ from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.named_blocks import ENCODERS
+from ...neural_blocks.perception.augmentation import Augmentation
 from ...neural_blocks.perception.dropout import counted_dropout
 from ...neural_blocks.perception.encoders import Flat
 from ...neural_blocks.perception.mlp import MLP
@@ -120,6 +121,7 @@ class Trunk(nn.Module):
         initialisation: of each head.
         normalisation: of each head's hidden layers.
         dropout: of each head's hidden features.
+        augment: ways in which images are changed in training, see `augmentation`.
         normalise: observations by their running statistics, which the learner updates.
     """
 
@@ -137,10 +139,12 @@ class Trunk(nn.Module):
         initialisation: str = "orthogonal",
         normalisation: str | None = None,
         dropout: float = 0.0,
+        augment: Sequence[str] = (),
         normalise: bool = False,
     ) -> None:
         super().__init__()
         self.normaliser = ObservationNormaliser(observation_space) if normalise else None
+        self.augmentation = Augmentation(observation_space, augment) if augment else None
         self.encoder = make_encoder(observation_space, encoder)
         features = int(self.encoder.output_size)
         if isinstance(memory, str):
@@ -170,6 +174,7 @@ class Trunk(nn.Module):
         lead = start.shape
         flat = tree_map(lambda part: part.flatten(0, 1), observation)
         flat = flat if self.normaliser is None else self.normaliser(flat)
+        flat = flat if self.augmentation is None else self.augmentation(flat)
         encoded = self.encoder(flat).view(*lead, -1)  # (T, B, F)
         return (encoded, memory) if self.memory is None else self.memory(encoded, memory, start)
 

@@ -71,6 +71,8 @@ class NetworkConfig(EncoderConfig):
         normalisation: of each hidden layer before its activation: "batch" (Ioffe and Szegedy, 2015), "layer" (Ba et
             al., 2016) or "group" (Wu and He, 2018).
         dropout: probability with which a hidden feature is zero while the network learns (Srivastava et al., 2014).
+        augment: how images are changed at random while the network learns, one way after the other: "shift", "flip",
+            "rotate", "crop", "cutout" and "noise", see `augmentation`; the right action must stay the same.
     """
 
     hidden: tuple[int, ...] = Field((64, 64), max_length=64)
@@ -78,10 +80,11 @@ class NetworkConfig(EncoderConfig):
     initialisation: Initialisation = "orthogonal"
     normalisation: Literal["batch", "layer", "group"] | None = None
     dropout: float = Field(0.0, ge=0, lt=1)
+    augment: tuple[Literal["shift", "flip", "rotate", "crop", "cutout", "noise"], ...] = ()
 
     def trunk(self) -> dict[str, Any]:
         """The settings as `network.Trunk` takes them."""
-        names = ("encoder", "hidden", "activation", "initialisation", "normalisation", "dropout")
+        names = ("encoder", "hidden", "activation", "initialisation", "normalisation", "dropout", "augment")
         return {name: getattr(self, name) for name in names}
 
 
@@ -152,7 +155,14 @@ class PolicyConfig(MemoryConfig):
 
     @model_validator(mode="after")
     def _whole_image(self) -> Self:
-        taken = {"encoder": "auto", "memory": None, "normalise_observation": False, "normalisation": None, "dropout": 0}
+        taken: dict[str, Any] = {
+            "encoder": "auto",
+            "memory": None,
+            "normalise_observation": False,
+            "normalisation": None,
+            "dropout": 0,
+        }
+        taken |= {"augment": ()}
         for name, only in taken.items():
             if self.network == "unet" and getattr(self, name, only) != only:
                 raise ValueError(f"network 'unet' reads the image by itself, so {name} must be {only!r}")

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import gymnasium.spaces as spaces
 import torch
-import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -16,6 +15,7 @@ from ...envs.core.tree import tree_map
 from ..core.agent import Memory
 from ..core.processes import mean
 from ..learning.exploration import NOISE, ExplorationConfig, explore
+from ..learning.losses import ErrorKind, value_error
 from ..learning.optimisers import make_optimiser
 from ..learning.replay import Batch, Replay
 from ..networks.network_config import Initialisation, MemoryConfig
@@ -37,6 +37,7 @@ class DQNConfig(OffPolicyConfig, MemoryConfig, ExplorationConfig):
     """
 
     initialisation: Initialisation = "fan_in"
+    value_error: ErrorKind = "huber"
     double: bool = True
     dueling: bool = False
     n_step: int = Field(1, ge=1)
@@ -117,7 +118,7 @@ class DQN(OffPolicyAgent):
         return numbers | {"gradient_norm": norm}
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Mean Huber loss of the temporal-difference errors, and the mean value, for the report."""
+        """Mean loss of the temporal-difference errors, and the mean value, for the report."""
         values, _ = self.network(batch.observation, batch.memory, batch.start)  # (T, N, A)
         value = values.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)  # (T, N)
         with torch.no_grad():
@@ -125,7 +126,7 @@ class DQN(OffPolicyAgent):
             chooser = self._following(self.network, batch) if self.config.double else following
             best = following.gather(-1, chooser.argmax(-1, keepdim=True)).squeeze(-1)  # (T, N)
             target = batch.reward + batch.discount * best.gather(0, batch.last)
-        errors = F.smooth_l1_loss(value, target, reduction="none")
+        errors = value_error(self.config.value_error, value, target)
         return mean(errors, batch.weight), mean(value.detach(), batch.weight)
 
     def _following(self, network: QNetwork, batch: Batch) -> Tensor:

@@ -17,6 +17,7 @@ from ..core.config import AgentConfig
 from ..core.randomness import ACT
 from ..learning import optimisers
 from ..learning.learner import Learner, training
+from ..learning.losses import ErrorKind
 from ..learning.optimisation import OptimisationConfig
 from ..learning.replay import Batch, Replay, Transition
 from ..learning.rollout import stacked, without_observations
@@ -34,6 +35,8 @@ class OffPolicyConfig(OptimisationConfig, NetworkConfig):
         warmup_steps: environment steps of random actions before the first update.
         capacity: transitions that replay keeps.
         gamma: discount.
+        value_error: how far a value is off: half the "squared" difference, "huber", which is that up to a difference
+            of 1 and grows linearly from there on (Huber, 1964), or "absolute".
         target_rate: how far the target network moves towards the network: 1 copies it, less is a moving average.
         target_every: updates between two such moves.
     """
@@ -44,6 +47,7 @@ class OffPolicyConfig(OptimisationConfig, NetworkConfig):
     warmup_steps: int = Field(1000, ge=0)
     capacity: int = Field(100_000, ge=1, le=10**9)
     gamma: float = Field(0.99, ge=0, le=1)
+    value_error: ErrorKind = "squared"
     target_rate: float = Field(0.005, gt=0, le=1)
     target_every: int = Field(1, ge=1)
     max_grad_norm: float | None = Field(10.0, gt=0)

@@ -17,9 +17,11 @@ from ...envs.core.task import Observation
 from ...envs.core.tree import leaves, take
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.generation.gaussian import gaussian_log_prob
+from ...neural_blocks.perception.augmentation import Augmentation
 from ...neural_blocks.perception.mlp import MLP
 from ..core.agent import Memory
 from ..core.randomness import UPDATE
+from ..learning.losses import value_error
 from ..learning.optimisers import make_optimiser
 from ..learning.replay import Batch, Replay
 from ..networks.network import Actor, make_encoder
@@ -44,6 +46,7 @@ class TwinCritic(nn.Module):
         initialisation: of the perceptrons.
         normalisation: of the perceptrons.
         dropout: of the perceptrons.
+        augment: see `network.Trunk`.
     """
 
     def __init__(
@@ -57,8 +60,10 @@ class TwinCritic(nn.Module):
         initialisation: str,
         normalisation: str | None = None,
         dropout: float = 0.0,
+        augment: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        self.augmentation = Augmentation(observation_space, augment) if augment else None
         self.encoder = make_encoder(observation_space, encoder)
         size = int(self.encoder.output_size) + action_size
         settings: dict[str, Any] = {"normalisation": normalisation, "dropout": dropout}
@@ -68,6 +73,7 @@ class TwinCritic(nn.Module):
 
     def forward(self, observation: Observation, action: Tensor) -> Tensor:
         """Observations (N, ...) and raw actions (N, D) to values (2, N)."""
+        observation = observation if self.augmentation is None else self.augmentation(observation)
         x = torch.cat([self.encoder(observation), action], -1)
         return torch.stack([head(x).squeeze(-1) for head in self.heads])
 
@@ -171,12 +177,13 @@ class SAC(OffPolicyAgent):
         }
 
     def critic_loss(self, batch: Batch, noise: Tensor) -> Tensor:
-        """Half the mean squared error of both critics, summed; the target is the lower of the two target values."""
+        """The mean error of both critics, summed; the target is the lower of the two target values."""
         with torch.no_grad():
             action, log_prob = self.sample(batch.next_observation, noise)
             soft = self.target(batch.next_observation, action).min(0).values - self.log_temperature.exp() * log_prob
             target = batch.reward + batch.discount * soft  # (N,)
-        return 0.5 * (self.critic(batch.observation, batch.action) - target).square().mean(1).sum()
+        value = self.critic(batch.observation, batch.action)
+        return value_error(self.config.value_error, value, target.expand_as(value)).mean(1).sum()
 
     def actor_loss(self, batch: Batch, noise: Tensor) -> tuple[Tensor, Tensor]:
         """What the policy minimises, temperature times log-density minus value; and the log-densities, detached."""

@@ -118,7 +118,7 @@ class Augmentation(nn.Module):
         if not self.training:
             return observation
         if isinstance(observation, dict):
-            changed = {
+            changed: Any = {
                 name: self._changed(part, name) if name in self.images else part for name, part in observation.items()
             }
         else:
@@ -131,9 +131,10 @@ class Augmentation(nn.Module):
         images = layout(observation)
         for place, kind in enumerate(self.kinds):
             change, width = KINDS[kind]
-            own = keys(self.seed, 1 + place + len(self.kinds) * list(self.images).index(name))
+            stream = 1 + place + len(self.kinds) * list(self.images).index(name)
+            own = keys(keys(self.seed, 0) + self.counter, stream)  # a pass has a key, so that a row has its place in it
             size = (len(images), images[0].numel() if width is None else width)
-            images = change(images, uniform(own, self.counter, math.prod(size)).view(size), brightness)
+            images = change(images, uniform(own, torch.zeros_like(own), math.prod(size)).view(size), brightness)
         return restored(images, layout, shape)
 
 

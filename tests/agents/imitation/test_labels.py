@@ -1,0 +1,74 @@
+"""What cloning makes of its labels: focal loss, mixtures, changed images; resumed and captured."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from palaestra import agents
+from palaestra.agents.core.config import AgentConfig
+from palaestra.agents.learning.learner import Learner
+from palaestra.envs import make_batched
+from palaestra.tests.agents.core.test_resume import check_resume
+from palaestra.tests.agents.learning.test_execution import captured, close
+from palaestra.tests.envs.core.tape import Tape
+
+SMALL = {"hidden": (4,), "rollout_steps": 2, "updates": 2, "minibatch_size": 8, "encoder": "flat"}
+
+
+def digits():
+    return make_batched("palaestra/DigitBandit-v0", 4, seed=5)
+
+
+def agent_and_batch(**settings):
+    env = digits()
+    agent = agents.make("behaviour_cloning", env, seed=1, **SMALL, **settings)
+    assert isinstance(agent.config, AgentConfig)
+    seen, start = env.reset(1).unsqueeze(0), torch.ones(1, 4, dtype=torch.bool)
+    return agent, (seen, start, torch.tensor([[3, 1, 4, 1]]), ())
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_the_focal_loss_weighs_by_what_is_missing(gamma):
+    agent, (seen, start, label, memory) = agent_and_batch(loss="focal", focal_gamma=gamma)
+    probability = agent.network(seen, (), start)[0].softmax(-1).gather(-1, label.unsqueeze(-1))
+    expected = -((1 - probability) ** gamma * probability.log()).mean()
+    assert agent.loss(seen, start, label, memory)[0].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_mixture_is_learned_from_both_labels():
+    agent, (seen, start, label, memory) = agent_and_batch(mix="mixup")
+    noise = torch.tensor([[0.5, 0.5, share] for share in (0.1, 0.4, 0.7, 1.0)])
+    share = noise[:, 2]
+    weight = share.view(1, 4, 1, 1, 1)
+    both = (weight * seen + (1 - weight) * seen.roll(-1, 1)).round().to(torch.uint8)
+    logits = agent.network(both, (), start)[0][0]
+    one, other = (F.cross_entropy(logits, labels, reduction="none") for labels in (label[0], label[0].roll(-1)))
+    expected = (share * one + (1 - share) * other).mean()
+    assert agent.loss(seen, start, label, memory, noise)[0].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+EVERY = {"augment": ("shift", "rotate", "noise"), "mix": "cutmix", "loss": "focal", "label_smoothing": 0.1, **SMALL}
+
+
+@pytest.mark.parametrize("name", ["dagger", "behaviour_cloning"])
+def test_changed_and_mixed_images_are_resumed_and_captured(name, monkeypatch):
+    check_resume(name, digits, 32, **EVERY)
+    monkeypatch.setattr(Learner, "recorder", Tape)
+    states = []
+    for way in ("eager", "captured"):
+        env = digits()
+        agent = agents.make(name, env, seed=3, **EVERY)
+        if way == "captured":
+            captured(agent)
+        states.append((list(agent.learn(env, 32)), agent.state_dict()))
+    close(states[1], states[0])
+
+
+def test_ppo_learns_from_changed_images_and_acts_on_what_it_sees():
+    env = digits()
+    settings = {"hidden": (4,), "rollout_steps": 2, "minibatches": 1, "epochs": 1, "encoder": "flat"}
+    agent = check_resume("ppo", digits, 32, augment=("crop", "cutout", "flip"), **settings)
+    counter = int(agent.network.augmentation.counter)
+    assert counter == 4  # one pass a minibatch
+    agent.act(env.reset(1), greedy=True)
+    assert int(agent.network.augmentation.counter) == counter
