@@ -1,4 +1,4 @@
-"""Runs: `palaestra train`, `resume` and `evaluate`."""
+"""Runs: `palaestra train`, `resume`, `evaluate` and `verify`."""
 
 from __future__ import annotations
 
@@ -197,3 +197,21 @@ def evaluate(
     with progress.working(f"scoring {run}"):
         row = runner.score_run(run, episodes, best=best, device=device)
     listing.show([listing.outcome(row)], as_json)
+
+
+@app.command()
+def verify(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs.")],
+    device: Device = None,
+    allow_import: AllowImport = False,
+) -> None:
+    """Confirm finished runs: the recording plays as it was, and the checkpoint scores what the result tells."""
+    from ..output import progress
+    from ..runner.verifying import verify as confirm
+
+    for run in runs:
+        with progress.working(f"verifying {run}"):
+            found = confirm(run, device=device)
+        score = "" if found.score is None else f", score {found.score:.3f}"
+        told = f"{found.episodes} recorded episodes and a mean return of {found.return_mean:.6g}{score}"
+        say(f"{run}: {told} are confirmed")
