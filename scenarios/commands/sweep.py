@@ -77,20 +77,24 @@ def sweep(
         what = f"{cell.scenario.name} · {cell.agent} {values} · seed {cell.seed}"
         say(f"{done}/{total} {cell.stage}: {what}: {result}{left(done, total)}", error=True)
 
-    found = start(
-        chosen,
-        [name.strip() for name in agents.split(",") if name.strip()],
-        parse_space(settings or []),
-        seeds=seeds,
-        tuning_seeds=tuning_seeds,
-        steps=steps,
-        method=method.value,
-        samples=samples,
-        jobs=jobs,
-        root=root,
-        device=device,
-        on_cell=told,
-    )
+    try:
+        found = start(
+            chosen,
+            [name.strip() for name in agents.split(",") if name.strip()],
+            parse_space(settings or []),
+            seeds=seeds,
+            tuning_seeds=tuning_seeds,
+            steps=steps,
+            method=method.value,
+            samples=samples,
+            jobs=jobs,
+            root=root,
+            device=device,
+            on_cell=told,
+        )
+    except KeyboardInterrupt:
+        say("palaestra: stopped; what was trained is saved, and the same command goes on", error=True)
+        raise typer.Exit(130) from None
     cells = [cell.to_json() for outcome in found for cell in outcome.cells]
     if as_json:
         listing.show(cells, as_json=True)

@@ -16,6 +16,7 @@ from ..runner.plan import make_plan
 
 TUNING_SEED = 100
 """Seed of the first run that settings are chosen by; reported runs have seeds from 0 on."""
+LONGEST = 400  # characters of an error
 
 
 @dataclass(frozen=True)
@@ -121,4 +122,10 @@ def do(cell: Cell) -> Cell:
             )
         )
     except Exception as error:  # a cell that fails is a row like the others
-        return cell.failed(f"{type(error).__name__}: {error}"[:500])
+        return cell.failed(reason(error))
+
+
+def reason(error: Exception) -> str:
+    """An error in one line, of which the middle is left out where it is long: what was given stands at its end."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"

@@ -13,7 +13,7 @@ from ...envs.checks.options import choice, integer
 from ...neural_blocks.errors import InvalidInput
 from ..catalogue import Scenario
 from ..configuration import digest
-from .cells import TUNING_SEED, Cell, begun, do, for_tuning
+from .cells import TUNING_SEED, Cell, begun, do, for_tuning, reason
 from .searching import METHODS, Listed, Optuna, Search
 from .space import Range, Settings, Space, grid, random_search
 from .workers import Died, Workers
@@ -131,7 +131,7 @@ def sweep(
         try:
             found = begun(cell)
         except Exception as error:  # such as settings that the agent does not have
-            take(group, number, cell.failed(f"{type(error).__name__}: {error}"[:500]))
+            take(group, number, cell.failed(reason(error)))
             return
         if found is not None and found[1] is not None:
             take(group, number, cell.finished(found[1]))

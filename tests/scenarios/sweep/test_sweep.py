@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios import catalogue, runner
 from palaestra.scenarios.board import Leaderboard
+from palaestra.scenarios.main import main
 from palaestra.scenarios.sweep import sweeping
 from palaestra.scenarios.sweep.cells import Cell, do, for_tuning
 from palaestra.scenarios.sweep.searching import Listed, Optuna
@@ -142,6 +144,35 @@ def test_a_sweep_chooses_on_validation_reports_on_test_and_does_only_what_is_mis
     assert (made.stage, made.seed, made.return_mean) == ("reporting", 1, gone.return_mean)
 
 
+def command(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["palaestra", "sweep", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code)
+
+
+def test_the_command_lists_failed_cells_with_their_errors(tiny: Path, monkeypatch, capsys) -> None:
+    assert command(monkeypatch, tiny, "--agents", "nobody", "--set", "gamma=0.5,0.9", "--seeds", 1, "--json") == 0
+    out, err = capsys.readouterr()
+    cells = json.loads(out)
+    assert [(cell["stage"], cell["settings"], cell["state"]) for cell in cells] == [
+        ("tuning", {"gamma": 0.5}, "failed"), ("tuning", {"gamma": 0.9}, "failed"),
+    ]  # fmt: skip
+    assert all(cell["error"].endswith("; got 'nobody'") for cell in cells)
+    assert "2/3 tuning: tiny · nobody gamma=0.9 · seed 100: InvalidInput: agent must be one of" in err
+    assert command(monkeypatch, tiny, "--agents", "nobody", "--set", "gamma=0.5,0.9") == 2
+    assert "every run has failed of nobody on tiny" in capsys.readouterr().err
+
+
+def test_a_sweep_that_is_stopped_says_how_it_goes_on(tiny: Path, monkeypatch, capsys) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeping, "begun", stopped)
+    assert command(monkeypatch, tiny) == 130
+    assert capsys.readouterr().err == "palaestra: stopped; what was trained is saved, and the same command goes on\n"
+
+
 def test_a_cell_that_was_stopped_goes_on_and_one_that_fails_tells_why(tiny: Path) -> None:
     cell = Cell(catalogue.get(tiny), "ppo", {}, 0, 512, Path("runs"), "reporting")
 
@@ -156,7 +187,8 @@ def test_a_cell_that_was_stopped_goes_on_and_one_that_fails_tells_why(tiny: Path
     assert do(cell) == done
     failed = do(replace(cell, settings={"gama": 0.5}))
     assert failed.state == "failed"
-    assert "gama" in failed.error
+    assert failed.error.startswith("InvalidInput: PPOConfig: key must be one of ")
+    assert failed.error.endswith("; got 'gama' (did you mean 'gamma'?)")
 
 
 def test_optuna_finds_a_planted_optimum_and_processes_share_a_study(tmp_path: Path) -> None:
