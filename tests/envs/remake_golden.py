@@ -61,6 +61,8 @@ GOLDEN = {
     "pixel_canvas": ("PixelCanvas", {}, [0, 0, 1, 1, 1, 1, 0, 0] * 5),
     "latent_search": ("LatentSearch", {}, [[0.5, -0.5, 0.2, 0.0, -0.2, 0.4]] * 4),
     "denoise": ("Denoise", {}, [[0.5, -0.5, 0.0, 0.0] * 4] * 6),
+    "compose": ("Compose", {}, [2, 7, 12, 0, 2, 5, 7, 16]),
+    "point_cloud": ("PointCloud", {}, [[0.3, -0.4], [-0.5, 0.5], [0.1, 0.1], [-0.6, -0.2], [0.5, 0.0]]),
     "evade": ("Evade", {}, [[0.5, -0.5] * 32] * 3),
     "attack_defend": ("AttackDefend", {}, [[0.5] * 64] * 3),
     "gan_game": ("GANGame", {}, [[0.1, 0.2]] * 6),
