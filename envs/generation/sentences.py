@@ -84,7 +84,7 @@ def every_sentence(topic: int) -> Tensor:
     """All sentences about a topic, (1290, 7) int64, 0 after the last word."""
     articles, adjectives = list(ARTICLES), ["", *ADJECTIVES]
     others = list(product(articles, adjectives, SAID["other"]))
-    ends = [(verb, manner) for verb in SAID["stays"] for manner in ["", *SAID["manner"]]]
+    ends: list[tuple[str, ...]] = [(verb, manner) for verb in SAID["stays"] for manner in ["", *SAID["manner"]]]
     ends += [(verb, *other) for verb in SAID["acts"] for other in others]
     rows = []
     for article, adjective, end in product(articles, adjectives, ends):
