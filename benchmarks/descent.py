@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def measure(surface: str, episodes: int) -> list[dict[str, Any]]:
     (chosen_on, scored_on), rows = [env.state for env in envs], []
     for name, (make, default, others) in OPTIMISERS.items():
         grid = [{"lr": rate, **other} for rate in RATES for other in others]
-        best = max(grid, key=lambda settings, make=make: returns(task, chosen_on, make, settings))
+        best = max(grid, key=partial(returns, task, chosen_on, make))
         for kind, settings in (("default", default), ("best constant", best)):
             told = ", ".join(
                 f"{key} {value:.3g}" if key == "lr" else f"{key} {value}" for key, value in settings.items()

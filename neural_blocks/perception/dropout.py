@@ -46,7 +46,8 @@ class Dropout(nn.Module):
         if not self.training or self.p == 0:
             return x
         shape = (*x.shape[:2], *(1,) * (x.dim() - 2)) if self.channels else x.shape
-        noise = uniform(keys(self.seed, 0), self.counter, math.prod(shape)).view(shape)
+        own = keys(keys(self.seed, 0) + self.counter, 0)  # a pass has a key, so that a row has its place in it
+        noise = uniform(own, torch.zeros_like(own), math.prod(shape)).view(shape)
         self.counter += 1
         scale = 1 / (1 - self.p) if self.p < 1 else 0.0
         return torch.where(noise < self.p, 0.0, x * scale)
