@@ -20,6 +20,7 @@ ENCODERS = Registry(
         "lenet": "perception.encoders:LeNetEncoder",
         "residual": "perception.encoders:ResidualEncoder",
         "vit": "perception.encoders:ViTEncoder",
+        "skip_gram": "representation.embedding:SkipGramEncoder",
         "seq2seq": "sequence.seq2seq:TransformerSeq2Seq",
         "seq2seq_luong": "sequence.seq2seq:LuongSeq2Seq",
         "seq2seq_bottleneck": "sequence.seq2seq:BottleneckSeq2Seq",

@@ -15,7 +15,7 @@ class Choice:
     """One action of a person.
 
     Attributes:
-        key: the key's name, as pygame has it: "a", "3", "left", "space", ...
+        key: the key's name, as pygame has it: "a", "3", "left", "space", ...; or the character it types: "A", "?".
         label: what the action is called, in a word or two.
         action: of the action space, as Python numbers or lists of them.
     """

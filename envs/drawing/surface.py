@@ -46,12 +46,14 @@ class Input:
     Attributes:
         kind: "key", or "press", "drag" or "release" of the left mouse button.
         key: for a key, its name ("a", "left", "space", ...).
+        text: for a key, the character that it types with those held down beside it ("A", "?"), if any.
         place: for the mouse, the pixel of the canvas (x, y), also where the window has another size.
     """
 
     kind: str
     key: str = ""
     place: tuple[int, int] = (-1, -1)
+    text: str = ""
 
 
 class Surface:
@@ -203,7 +205,7 @@ class Surface:
             if event.type == self._pygame.QUIT:
                 return self.close()
             if event.type == self._pygame.KEYDOWN:
-                self._inputs.append(Input("key", self._pygame.key.name(event.key)))
+                self._inputs.append(Input("key", self._pygame.key.name(event.key), text=event.unicode))
             elif event.type == self._pygame.MOUSEBUTTONDOWN and event.button == 1:
                 self._inputs.append(Input("press", place=self._place(event.pos)))
             elif event.type == self._pygame.MOUSEBUTTONUP and event.button == 1:

@@ -16,6 +16,7 @@ from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from ..drawing import wording
 from ..drawing.canvas import MUTED, Canvas
+from ..drawing.choices import Choice
 from ..sequence.forecast import ANSWERS, chance, surprise
 from .corpus import OTHER, byte_pairs, characters
 
@@ -179,13 +180,19 @@ class Text(Task[TextState]):
         canvas.text(f"surprise so far: {each} bits a character", (middle, 435), size=26, anchor="center")
 
     def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
-        """The newest symbol, and the number of each character."""
+        """The newest symbol, and how the next one is named; for odds, the number of each character."""
         middle = canvas.width // 2
         canvas.text("Which symbol comes next?", (middle, 35), size=30, anchor="center")
         canvas.cards([_name(self.names[int(observation)])], (middle - 75, 60, 150, 90))
         canvas.text("the newest symbol of the text", (middle, 168), size=22, anchor="center")
-        told = "give each symbol the odds that it comes" if self.by_odds else "give the number of the one that comes"
+        typed = self.spelled and not self.by_odds
+        told = "type the one that comes" if typed else "give the number of the one that comes"
+        told = "give each symbol the odds that it comes" if self.by_odds else told
         canvas.text(told, (middle, 195), size=22, colour=MUTED, anchor="center")
+        if typed:
+            told = "Enter is a new line, Delete any character that no key types"
+            canvas.text(told, (middle, 225), size=22, colour=MUTED, anchor="center")
+            return
         if not self.spelled:
             canvas.text(
                 f"one of {len(self.names)} pieces of words", (middle, 320), size=24, colour=MUTED, anchor="center"
@@ -195,6 +202,13 @@ class Text(Task[TextState]):
             x, y = 20 + k % COLUMNS * 50, 220 + k // COLUMNS * 23
             canvas.text(str(k), (x, y), size=16, colour=MUTED)
             canvas.text(_name(name), (x + 19, y - 3), size=20, max_width=30)
+
+    def choices(self) -> list[Choice]:
+        """The characters themselves, where symbols are characters and one of them is to be named."""
+        if self.by_odds or not self.spelled:
+            return []
+        keys = {" ": "space", "\n": "return", OTHER: "delete"}
+        return [Choice(keys.get(name, name), _name(name), action) for action, name in enumerate(self.names)]
 
 
 def _mark(name: str) -> str:

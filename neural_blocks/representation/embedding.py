@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -55,6 +57,36 @@ class SkipGram(nn.Module):
         true = (vectors * self.context(contexts)).sum(-1)  # (B,)
         false = torch.einsum("bd,bkd->bk", vectors, self.context(negatives))
         return F.softplus(-true).mean() + F.softplus(false).sum(1).mean()
+
+
+class SkipGramEncoder(nn.Module):
+    """How well words go with the first one, by skip-gram's vectors: (N, 1 + K) int64 to (N, K).
+
+    Serves observations of a word and others that may stand near it. Each feature is the product of the first word's
+    vector with another one's context vector, as in `SkipGram`.
+
+    Args:
+        space: MultiDiscrete of 1 + K words of the same vocabulary.
+    """
+
+    dimension = 32
+
+    def __init__(self, space: Any) -> None:
+        super().__init__()
+        self.output_size = len(space.nvec) - 1
+        self.vectors = SkipGram(int(space.nvec[0]), self.dimension)
+        nn.init.normal_(self.vectors.word.weight)  # a policy learns from its own first tries, so none start at 0
+        nn.init.normal_(self.vectors.context.weight, std=self.dimension**-0.5)
+
+    @staticmethod
+    def serves(space: Any) -> bool:
+        """MultiDiscrete of at least two words of one vocabulary."""
+        sizes = getattr(space, "nvec", ())
+        return len(sizes) > 1 and len(set(map(int, getattr(sizes, "flat", sizes)))) == 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 1 + K) int64 to (N, K)."""
+        return (self.vectors.word(x[:, :1]) * self.vectors.context(x[:, 1:])).sum(-1)
 
 
 class GloVe(nn.Module):

@@ -20,6 +20,7 @@ SLIDERS = 110  # pixels of a slider
 STEPS = 20  # key presses from one end of a slider to the other
 REACH = 3.0  # what a slider spans where the action space has no bound
 MOST_SLIDERS, MOST_ENTRIES = 20, 4096
+MOST_BUTTONS = 40
 _ARROWS = {"left": "left", "right": "right", "up": "up", "down": "down"}
 _FOREIGN: dict[str, list[tuple[str, str]]] = {
     "CartPole": [("left", "push left"), ("right", "push right")],
@@ -88,6 +89,33 @@ class Buttons(Controls):
                 if _within(one.place, self._box(number, canvas, top)):
                     return choice.action
         return None
+
+
+class Characters(Controls):
+    """The character itself to type, where there are more actions than fit on buttons."""
+
+    height = ROW
+
+    def __init__(self, choices: list[Choice]) -> None:
+        self.hint = "type the character itself"
+        self._keys = {one.key: one for one in choices}
+        self._last = ""
+
+    def draw(self, canvas: Canvas, top: int) -> None:
+        """What was typed last."""
+        canvas.fill((canvas.width // 2 - 70, top, 140, ROW - GAP), PANEL)
+        canvas.text(self._last or "character", (canvas.width // 2, top + ROW // 2 - 1), 22, INK, "center", 132)
+
+    def feed(self, one: Input, canvas: Canvas, top: int) -> Any | None:
+        """The action of the character that a key types, or of the key where it types none that has one."""
+        if one.kind != "key":
+            return None
+        name = "return" if one.key in ENTER else one.key
+        choice = self._keys.get(one.text) or self._keys.get(name)
+        if choice is None:
+            return None
+        self._last = choice.label
+        return choice.action
 
 
 class Typed(Controls):
@@ -288,12 +316,14 @@ def controls(env: Any) -> Controls:
 
 
 def _discrete(first: int, count: int, choices: list[Choice]) -> Controls:
-    """Buttons where each action has a key, else a number to type."""
+    """Buttons, or characters to type, where each action has a key; else a number to type."""
     keys = DIGITS + LETTERS
     if not choices and count <= len(keys):
         choices = [Choice(keys[k], str(first + k) if first else keys[k], first + k) for k in range(count)]
     complete = len(choices) == count and {one.action for one in choices} == set(range(first, first + count))
-    return Buttons(choices) if complete else Typed(first, first + count - 1)
+    if not complete:
+        return Typed(first, first + count - 1)
+    return Buttons(choices) if count <= MOST_BUTTONS else Characters(choices)
 
 
 def _finite(space: spaces.Box) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

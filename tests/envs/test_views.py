@@ -97,7 +97,7 @@ def test_other_seeds_of_equal_observation_give_equal_player_pictures(id):
 HIDING = ["BernoulliBandit", "TabularMDP", "PointGoal", "Sinusoid", "Recall", "RepeatPrevious", "Copy", "NextSymbol"]
 HIDING += ["Glimpse", "FewShot", "Calibrate", "LatentSearch", "Denoise", "Evade", "AttackDefend", "GANGame"]
 HIDING += ["PixelCanvas", "LIFNeuron", "HodgkinHuxley", "Translate"]
-HIDING += ["Text", "Cloze", "SentencePair", "Caption"]
+HIDING += ["Text", "Cloze", "SentencePair", "Caption", "Summarize", "WordContext"]
 HIDING += ["Localize", "Detect", "Segment"]
 HIDING += ["Adding", "Brackets", "PatternCompletion", "Road", "Fork"]
 

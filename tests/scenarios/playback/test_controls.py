@@ -9,7 +9,7 @@ import pytest
 from palaestra.envs import BatchedEnv, Canvas, ids, make_task
 from palaestra.envs.drawing.canvas import Input
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.scenarios.playback.controls import Both, Buttons, Sliders, Typed, controls
+from palaestra.scenarios.playback.controls import Both, Buttons, Characters, Sliders, Typed, controls
 from palaestra.scenarios.recording import as_action
 
 CANVAS = Canvas(480, 400)
@@ -181,3 +181,23 @@ def test_buttons_stand_apart_and_inside_the_window():
         assert x + width <= CANVAS.width
         assert y + height <= TOP + given.height
     assert isinstance(of("Denoise"), Sliders)
+
+
+def test_a_text_is_played_by_typing_its_characters():
+    env = BatchedEnv(make_task("palaestra/Text-v0"), 1)
+    given, names = controls(env), env.task.names
+    assert isinstance(given, Characters)
+    for key, text, name in [
+        ("a", "a", "a"),
+        ("a", "A", "A"),
+        ("/", "?", "?"),
+        ("7", "7", "7"),
+        ("space", " ", " "),
+        ("return", "\r", "\n"),
+        ("enter", "\r", "\n"),
+        ("delete", "\x7f", names[-1]),
+    ]:
+        assert given.feed(Input("key", key, text=text), CANVAS, TOP) == names.index(name)
+    assert given.feed(Input("key", "left shift"), CANVAS, TOP) is None
+    assert given.feed(Input("press", place=(240, TOP + 5)), CANVAS, TOP) is None
+    assert isinstance(controls(BatchedEnv(make_task("palaestra/Text-v0", tokens="byte-pair"), 1)), Typed)
