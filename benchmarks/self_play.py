@@ -1,6 +1,6 @@
-"""What self-play learns: does the generator cover the distribution, does the defender withstand a fresh attacker?
+"""What self-play learns: are all modes covered, does the defender withstand a fresh attacker, does the code carry all?
 
-    python benchmarks/self_play.py [gan-game] [attack-defend] [--seeds 3]
+    python benchmarks/self_play.py [gan-game] [attack-defend] [code] [--seeds 3]
 
 Trains each scenario's preset, measures on episodes and digits that no training saw, and rewrites the rows it ran in
 benchmarks/results/self_play.json and the table in benchmarks/results/self_play.md.
@@ -67,6 +67,15 @@ def gan_game(seed: int) -> Row:
     return {"seconds": seconds, "holds": holds, **found}
 
 
+def code(seed: int) -> Row:
+    """What the pair trained in play rebuilds, each giving its likeliest bits: patterns with every bit right."""
+    agent, seconds = trained("code", seed)
+    assert agent.rival is not None
+    partner = Function(partial(_likeliest_action, agent.rival))
+    found = played(agent.own, Versus(make_game("palaestra/Code-v0"), "sender", {"receiver": partner})).metrics
+    return {"seconds": seconds, "holds": found["exact"] == 1, "exact": found["exact"], "right": found["right"]}
+
+
 def attack_defend(seed: int) -> Row:
     """What the defender trained in play earns on unseen digits, and what the plain classifier does, each giving its
     likeliest answer: right minus wrong answers, as shares. The fresh attacker has learned against that very defender,
@@ -94,6 +103,10 @@ def attack_defend(seed: int) -> Row:
     return {"seconds": seconds, "holds": found["in play, fresh attacker"] > found["plain, fresh attacker"], **found}
 
 
+def _likeliest_action(agent: PPO, observation: Any) -> torch.Tensor:
+    return agent.act(observation, greedy=True)[0]
+
+
 @torch.no_grad()
 def _likeliest(network: Network, images: torch.Tensor) -> torch.Tensor:
     return network(images / 255).argmax(1)
@@ -109,7 +122,7 @@ def _under_gradient(network: Network, game: Any, *, steps: int) -> float:
     return float((right.float() - (~(right | passed)).float()).mean())
 
 
-MEASURES: dict[str, Callable[[int], Row]] = {"gan-game": gan_game, "attack-defend": attack_defend}
+MEASURES: dict[str, Callable[[int], Row]] = {"gan-game": gan_game, "attack-defend": attack_defend, "code": code}
 
 
 def table(rows: list[Row]) -> str:
@@ -131,7 +144,7 @@ def _cell(value: Any) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenarios", nargs="*", choices=[[], *MEASURES], help="which; both if left out")
+    parser.add_argument("scenarios", nargs="*", choices=[[], *MEASURES], help="which; all if left out")
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

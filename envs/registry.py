@@ -41,6 +41,7 @@ OWN = {
     "palaestra/PatternCompletion-v0": "sequence.pattern_completion:PatternCompletion",
     "palaestra/AttackDefend-v0": "adversarial.attack_defend:AttackDefend",
     "palaestra/GANGame-v0": "adversarial.gan_game:GANGame",
+    "palaestra/Code-v0": "adversarial.code:Code",
     "palaestra/Evade-v0": "adversarial.evade:Evade",
     "palaestra/PixelCanvas-v0": "generation.pixel_canvas:PixelCanvas",
     "palaestra/LatentSearch-v0": "generation.latent_search:LatentSearch",

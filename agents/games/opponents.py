@@ -12,7 +12,7 @@ from ...envs.core.game import Opponent
 from ...envs.core.task import Observation
 from ...envs.core.tree import take
 from ...neural_blocks.errors import InvalidInput
-from ..networks.distributions import Categorical, DiagonalGaussian
+from ..networks.distributions import Bernoulli, Categorical, DiagonalGaussian
 from ..policy_gradient.actor_critic import ActorCriticAgent
 
 
@@ -20,7 +20,7 @@ class FrozenPolicy(Opponent):
     """A copy of an actor-critic's policy as it is now, which draws its actions from the game's noise.
 
     Args:
-        agent: whose policy; without a memory, and for a Discrete or Box action space.
+        agent: whose policy; without a memory, and for a Discrete, MultiBinary or Box action space.
 
     Raises:
         InvalidInput: an agent with a memory, or of another action space.
@@ -30,8 +30,10 @@ class FrozenPolicy(Opponent):
         super().__init__()
         if agent.network.memory is not None:
             raise InvalidInput(f"an opponent's policy must be without a memory; got one with {agent.config.memory!r}")
-        if not isinstance(agent.policy, Categorical | DiagonalGaussian):
-            raise InvalidInput(f"an opponent's action space must be Discrete or Box; got {agent.action_space}")
+        if not isinstance(agent.policy, Bernoulli | Categorical | DiagonalGaussian):
+            raise InvalidInput(
+                f"an opponent's action space must be Discrete, MultiBinary or Box; got {agent.action_space}"
+            )
         self.network, self.policy = copy.deepcopy(agent.network), copy.deepcopy(agent.policy)
         self.noise = self.policy.noise
         self.requires_grad_(False)

@@ -64,7 +64,7 @@ class SelfPlay(Agent):
 
     name = "self_play"
     Config = SelfPlayConfig
-    action_spaces: ClassVar = (spaces.Discrete, spaces.Box)
+    action_spaces: ClassVar = (spaces.Discrete, spaces.MultiBinary, spaces.Box)
 
     def build(self) -> None:
         """The own learner; the other player's spaces are known when it is attached."""

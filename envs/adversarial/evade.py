@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium.spaces as spaces
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...neural_blocks.robustness.adversarial import NORMS, input_gradient, project, steepest_step
+from ...neural_blocks.robustness.adversarial import NORMS, input_gradient, project, steepest_step, with_room
 from ..checks.options import choice, integer, number
 from ..classification.sources.images import load_images
 from ..core.splits import SPLITS
@@ -20,8 +20,11 @@ from ..drawing.canvas import ACCENT, BAD, MUTED, Canvas
 from ..frozen.classifiers import NAMES, classifier
 
 KNOWLEDGE = ("gradient", "scores", "label")
-RADIUS = {"linf": 0.15, "l2": 0.75}  # of the ball, where none is given
-WIDEST = {"linf": 1.0, "l2": 8.0}  # from which on the ball holds every image
+GOALS, REWARDS = ("any", "class"), ("margin", "smallest")
+RADIUS = {"linf": 0.15, "l2": 0.75, "l1": 4.0}  # of the ball, where none is given
+WIDEST = {"linf": 1.0, "l2": 8.0, "l1": 64.0}  # from which on the ball holds every image
+TOLD = "Change the digit until the classifier errs"
+FORTH, BACK = 0.5, 0.25  # of a step: how far the expert goes on, or back, where the smallest change is asked for
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class EvadeState:
         perturbed: (B, 64) float32 the digit as it is now, in [0, 1].
         scores: (B, 10) float32 the victim's log-probabilities for it.
         time: (B,) int64 queries made.
+        goal: (B,) int64 the class that the victim is to name; the digit's own where any other will do.
+        least: (B,) float32 the smallest change that has fooled the victim, as a share of epsilon; 1 before the first.
     """
 
     image: Tensor
@@ -43,6 +48,8 @@ class EvadeState:
     perturbed: Tensor
     scores: Tensor
     time: Tensor
+    goal: Tensor
+    least: Tensor
 
 
 class Evade(Task[EvadeState]):
@@ -58,30 +65,41 @@ class Evade(Task[EvadeState]):
         of each pixel as a share of `epsilon`. ``answer``, Discrete(10): the class that the victim names, which is the
         right one until the episode ends. With knowledge "scores" or "gradient" also ``scores``, (10,) float32: the
         victim's log-probabilities. With "gradient" also ``gradient``, Box(-1, 1, (64,)): the gradient of its
-        cross-entropy by pixel, scaled to Euclidean length 1.
+        cross-entropy by pixel, scaled to Euclidean length 1; with goal "class", that of minus its cross-entropy with
+        the goal. With goal "class" also ``goal``, Discrete(10): the class it is to name, drawn from the wrong ones.
     Action: Box(-1, 1, (64,)), the move of each pixel as a share of the step; with norm "l2" an action longer than 1 is
-        shortened to length 1.
+        shortened to length 1, with "l1" brought to the nearest point of that length.
     Reward: 0.5 for the query at which the victim is fooled, and 0.5 times the share of the first margin (how far the
         right class's log-probability is above the best other's) that a step takes away, so that fooling it returns 1
         and a failed attack 0.5 times the share it took. With knowledge "label" the margin is not to be known, so the
-        reward is 1 for fooling the victim and 0 otherwise.
-    Episode: terminates when the victim is fooled; truncated after `queries` steps.
-    Metrics: fooled, for each episode.
+        reward is 1 for fooling the victim and 0 otherwise. With goal "class" the victim is fooled when it names the
+        goal, and the margin is how far that is below the likeliest class. With reward "smallest" a query that fools it
+        with a smaller change than any before is paid what that is smaller by, as a share of `epsilon`, from which on it
+        counts. So an episode returns 1 less the share of the smallest one, whenever it was found, and 0 if none was.
+    Episode: terminates when the victim is fooled, with reward "smallest" not even then; truncated after `queries`
+        steps.
+    Metrics: fooled, for each episode; with reward "smallest" also size, of the smallest change that fooled it, in that
+        norm.
     Expert: projected gradient (Madry et al., 2018), whatever the knowledge. By default it fools the plain victim with
         89 % of the digits and returns 0.94; random actions fool it with 1 % and return 0.04. The robust victim is
-        fooled with 12 % of the training and validation digits and 20 % of the test digits.
+        fooled with 12 % of the training and validation digits and 20 % of the test digits. For the smallest change it
+        takes half a step on, and a quarter of one back towards the digit from where the victim is fooled, which is no
+        more than a good rule.
     Source: Szegedy et al. (2014), Madry et al. (2018) with their step of 2.5 epsilon / steps; Ilyas et al. (2018) for
         attacks by queries; digits of Alpaydin and Kaynak (1998), by scikit-learn.
 
     Args:
-        victim: "plain", or "robust", which was trained against such attacks; see `frozen.classifiers.classifier`.
+        victim: "plain"; "robust" or "trades", which were trained against such attacks; or "ensemble"; see
+            `frozen.classifiers.classifier`.
         knowledge: "gradient", "scores" or "label".
-        norm: "linf", the largest change of a pixel, or "l2", the Euclidean length of all changes.
-        epsilon: radius of the ball, pixels being in [0, 1]: at most 1 for "linf" and 8 for "l2"; None for 0.15 and
-            0.75.
+        norm: "linf", the largest change of a pixel, "l2", the Euclidean length of all changes, or "l1", their sum.
+        epsilon: radius of the ball, pixels being in [0, 1]: at most 1 for "linf", 8 for "l2" and 64 for "l1"; None for
+            0.15, 0.75 and 4.
         queries: steps of an episode.
         split: "train", "validation" or "test", the digits that are attacked. The victim learned from all but those of
             "test", so it withstands on "validation" as it does on "train".
+        goal: "any" wrong class, or a given "class".
+        reward: "margin", or "smallest".
 
     Raises:
         InvalidInput: an unknown name, or a number outside its limits.
@@ -91,9 +109,11 @@ class Evade(Task[EvadeState]):
         {"split": "test"},
         {"knowledge": "gradient", "victim": "robust"},
         {"knowledge": "label", "norm": "l2", "queries": 5},
+        {"goal": "class", "victim": "trades", "epsilon": 0.3},
+        {"reward": "smallest", "norm": "l2", "knowledge": "gradient", "epsilon": 1.5},
+        {"norm": "l1", "victim": "ensemble"},
     )
 
-    reset_noise = 1
     images: Tensor
     labels: Tensor
     clean_scores: Tensor
@@ -107,6 +127,8 @@ class Evade(Task[EvadeState]):
         epsilon: float | None = None,
         queries: int = 10,
         split: str = "train",
+        goal: str = "any",
+        reward: str = "margin",
     ) -> None:
         super().__init__()
         choice("Evade: victim", victim, NAMES)
@@ -115,6 +137,9 @@ class Evade(Task[EvadeState]):
         self.epsilon = number("Evade: epsilon", RADIUS[norm] if epsilon is None else epsilon, 0.001, WIDEST[norm])
         self.horizon = integer("Evade: queries", queries, 1)
         choice("Evade: split", split, SPLITS)
+        self.targeted = choice("Evade: goal", goal, GOALS) == "class"
+        self.smallest = choice("Evade: reward", reward, REWARDS) == "smallest"
+        self.reset_noise = 2 if self.targeted else 1
         self.step_size = 2.5 * self.epsilon / self.horizon
         # In float64, and rounded after: so the victim says the same of a row alone as of that row in any batch.
         self.victim = classifier(victim).double()
@@ -133,6 +158,8 @@ class Evade(Task[EvadeState]):
         }
         if knowledge != "label":
             parts["scores"] = spaces.Box(-np.inf, 0, (classes,), np.float32)
+        if self.targeted:
+            parts["goal"] = spaces.Discrete(classes)
         if knowledge == "gradient":
             parts["gradient"] = spaces.Box(-1, 1, (pixels,), np.float32)
         self.observation_space = spaces.Dict(parts)
@@ -143,16 +170,30 @@ class Evade(Task[EvadeState]):
         return self.victim(pixels.double().unflatten(1, self.images.shape[1:])).log_softmax(1).float()
 
     def _gradient(self, state: EvadeState) -> Tensor:
-        """(B, 64) float32, the gradient of the victim's cross-entropy by pixel."""
+        """(B, 64) float64, the gradient of what is to rise: the victim's cross-entropy, or minus that of the goal."""
         pixels = state.perturbed.double().unflatten(1, state.image.shape[1:])
-        return input_gradient(self.victim, pixels, state.label).flatten(1)
+        gradient = input_gradient(self.victim, pixels, state.goal).flatten(1)
+        return -gradient if self.targeted else gradient
+
+    def _left(self, scores: Tensor, goal: Tensor) -> Tensor:
+        """(B,) how far the victim is from being fooled, which it is below 0."""
+        return -_margin(scores, goal) if self.targeted else _margin(scores, goal)
+
+    def _size(self, change: Tensor) -> Tensor:
+        """(B,) the length of changes (B, 64) as a share of epsilon, at most 1."""
+        order = {"linf": torch.inf, "l2": 2, "l1": 1}[self.norm]
+        return (torch.linalg.vector_norm(change, ord=order, dim=1) / self.epsilon).clamp(max=1)
 
     def reset(self, noise: Tensor) -> EvadeState:
         """A digit, drawn uniformly from those that the victim names rightly, as it is."""
         index = (noise[:, 0] * len(self.labels)).long()  # (B,)
         image, label = select(self.images, index), self.labels.index_select(0, index)
-        scores = self.clean_scores.index_select(0, index)
-        return EvadeState(image, label, _margin(scores, label), _pixels(image), scores, torch.zeros_like(label))
+        scores, goal = self.clean_scores.index_select(0, index), label
+        if self.targeted:
+            classes = len(self.class_names)
+            goal = (label + 1 + (noise[:, 1] * (classes - 1)).long()) % classes
+        start, time = self._left(scores, goal), torch.zeros_like(label)
+        return EvadeState(image, label, start, _pixels(image), scores, time, goal, torch.ones_like(start))
 
     def step(self, state: EvadeState, action: Tensor, noise: Tensor) -> Step[EvadeState]:
         """Moves the pixels, keeps them within the limits and asks the victim."""
@@ -160,15 +201,27 @@ class Evade(Task[EvadeState]):
         moved = state.perturbed + self.step_size * project(action, 1.0, self.norm)
         perturbed = (original + project(moved - original, self.epsilon, self.norm)).clamp(0, 1)
         scores, time = self._scores(perturbed), state.time + 1
-        before, after = (_margin(each, state.label) for each in (state.scores, scores))
+        before, after = (self._left(each, state.goal) for each in (state.scores, scores))
         fooled = after < 0
+        following = replace(state, perturbed=perturbed, scores=scores, time=time)
+        if self.smallest:
+            return self._smallest(state, following, self._size(perturbed - original).where(fooled, 1.0))
         if self.knowledge == "label":
             reward = fooled.float()
         else:
             reward = 0.5 * (before - after.clamp(min=0)) / state.start + 0.5 * fooled.float()
         ended = fooled | (time >= self.horizon)
-        following = EvadeState(state.image, state.label, state.start, perturbed, scores, time)
         return Step(following, reward, fooled, {"fooled": fooled.float().masked_fill(~ended, torch.nan)})
+
+    def _smallest(self, state: EvadeState, following: EvadeState, size: Tensor) -> Step[EvadeState]:
+        """Pays for what a change of that size (B,), 1 where it does not fool, is smaller than the smallest before."""
+        least = torch.minimum(state.least, size)
+        fooled, ended = least < 1, following.time >= self.horizon
+        metrics = {
+            "fooled": fooled.float().masked_fill(~ended, torch.nan),
+            "size": (self.epsilon * least).masked_fill(~(ended & fooled), torch.nan),
+        }
+        return Step(replace(following, least=least), state.least - least, torch.zeros_like(ended), metrics)
 
     def observe(self, state: EvadeState) -> Observation:
         """The digit, its perturbation and the victim's answer, with as much of its inside as is known."""
@@ -176,28 +229,44 @@ class Evade(Task[EvadeState]):
         observation = {"image": state.image, "perturbation": change.clamp(-1, 1), "answer": state.scores.argmax(1)}
         if self.knowledge != "label":
             observation["scores"] = state.scores
+        if self.targeted:
+            observation["goal"] = state.goal
         if self.knowledge == "gradient":
             observation["gradient"] = steepest_step(self._gradient(state), 1.0, "l2").clamp(-1, 1).float()
         return observation
 
     def expert(self, state: EvadeState) -> Tensor:
-        """The step along which the victim's cross-entropy rises most, (B, 64)."""
-        return steepest_step(self._gradient(state), 1.0, self.norm).clamp(-1, 1).float()
+        """The step along which the victim's cross-entropy rises, or the goal's falls, most, (B, 64)."""
+        gradient = self._gradient(state)
+        if self.norm == "l1":
+            gradient = with_room(gradient, state.perturbed, (0.0, 1.0))
+        if not self.smallest:
+            return steepest_step(gradient, 1.0, self.norm).clamp(-1, 1).float()
+        change = state.perturbed - _pixels(state.image)
+        home = change / change.abs().amax(1, keepdim=True).clamp(min=1e-12) if self.norm == "linf" else change
+        back = -project(home, BACK, self.norm)
+        fooled = (self._left(state.scores, state.goal) < 0)[:, None]
+        return torch.where(fooled, back, steepest_step(gradient, FORTH, self.norm).float()).clamp(-1, 1)
 
     def draw(self, state: EvadeState, canvas: Canvas) -> None:
         """The digit, the change and the changed digit side by side; below, how likely the victim finds each class."""
         if not canvas.spectator:
             return self.draw_seen(self.observe_one(state), canvas)
         label, answer, middle = int(state.label), int(state.scores.argmax()), canvas.width // 2
-        canvas.text("Change the digit until the classifier errs", (middle, 26), size=28, anchor="center")
+        told = f"Change the digit until the classifier says {int(state.goal)}" if self.targeted else TOLD
+        canvas.text(told, (middle, 26), size=28, anchor="center")
         share = ((state.perturbed - _pixels(state.image[None])[0]) / self.epsilon).view(8, 8).clamp(-1, 1)
         self._draw_sum(state.image, share, state.perturbed.view(8, 8), canvas)
         made = f"+ brighter, - darker; step {int(state.time)} of {self.horizon}"
+        if self.smallest:
+            least = f"smallest that fooled: {100 * float(state.least):.0f} % of the most"
+            made = f"step {int(state.time)} of {self.horizon}; {least if float(state.least) < 1 else 'none fooled yet'}"
         canvas.text(made, (middle, 228), size=22, colour=MUTED, anchor="center")
         told = f"it is a {label}, the classifier says {answer}"
         if int(state.time):
-            told = f"{'fooled' if answer != label else 'not fooled'}: {told}"
-            canvas.verdict(answer != label, (22, 246, canvas.width - 44, 50))
+            fooled = answer == int(state.goal) if self.targeted else answer != label
+            told = f"{'fooled' if fooled else 'not fooled'}: {told}"
+            canvas.verdict(fooled, (22, 246, canvas.width - 44, 50))
         canvas.text(told, (middle, 271), size=25, anchor="center")
         canvas.text("how likely the classifier finds each class", (middle, 314), size=22, colour=MUTED, anchor="center")
         colours = [ACCENT if k == label else BAD if k == answer else MUTED for k in range(len(self.class_names))]
@@ -219,7 +288,8 @@ class Evade(Task[EvadeState]):
     def draw_seen(self, observation: Any, canvas: Canvas) -> None:
         """The digit, its change and the victim's answer, with as much of its inside as is known."""
         middle, change = canvas.width // 2, observation["perturbation"].view(8, 8)
-        canvas.text("Change the digit until the classifier errs", (middle, 26), size=28, anchor="center")
+        told = f"Change the digit until the classifier says {int(observation['goal'])}" if self.targeted else TOLD
+        canvas.text(told, (middle, 26), size=28, anchor="center")
         changed = observation["image"][0].float() / 255 + self.epsilon * change
         self._draw_sum(observation["image"], change, changed, canvas)
         told = f"+ brighter, - darker; the classifier says {int(observation['answer'])}"

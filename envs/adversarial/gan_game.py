@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium.spaces as spaces
@@ -11,13 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks.options import choice, integer, number
+from ...neural_blocks.generation.gan_losses import GAN_LOSSES
+from ..checks.options import choice, flag, integer, number
 from ..core.game import Game, Opponent
 from ..core.splits import SPLITS
 from ..core.task import Step
 from ..drawing.canvas import MUTED, Canvas
 from ..drawing.choices import Choice
 from .digits import Digits
+from .distances import Distances
 from .mixture import Mixture
 from .source import Source
 
@@ -75,20 +78,27 @@ class GANGame(Game[GANGameState]):
         Box(0, 1, (64,)), the pixels, rounded to the 17 greys of real ones; discriminator Box(0, 1, (1,)), the
         probability that the sample shown is real.
     Reward: for the discriminator ln p of a real sample and ln(1 - p) of a made one, where p is kept within 0.01 and
-        0.99, divided by `points`; for the generator minus that.
+        0.99, divided by `points`; for the generator minus that. With another payoff, divided likewise, the generator is
+        paid for made samples alone. "non_saturating": the discriminator as before, the generator ln p. "least_squares":
+        -p^2 / 2 and -(1 - p)^2 / 2 for what is false and what is true, the generator -(1 - p)^2 / 2. "wasserstein": p
+        is a critic's mark, the discriminator earns p of a real sample and -p of a made one, the generator p. As marks
+        are bounded and not their slope, the best critic's gain is half the total variation distance.
     Episode: terminates after `points` + 1 steps, with `points` of them judged; the last sample made is not shown.
     Metrics: accuracy of the judgement that a sample with p > 1/2 is real (a half where p = 1/2); quality, whether a
         point made is within three deviations of some Gaussian, or a frozen classifier (the adversarially trained one of
         `frozen.classifiers`) is more than 90 % sure of the image made, as it is of 82 % of the real ones; coverage, at
-        an episode's end, the share of Gaussians that had such a point, or of the ten classes such an image.
+        an episode's end, the share of Gaussians that had such a point, or of the ten classes such an image. With
+        `distances` also jensen_shannon and wasserstein, of the last `points` samples from the real ones, see
+        `distances.Distances`.
     Expert: the equilibrium. The generator's noise picks a Gaussian and a point of it, by the inverse of the
         distribution function: it returns 0.99 before the judge "against-uniform", random moves 0.28. Or it picks a
         digit: 0.72 before "nearest-mean", random pixels 0.43. The discriminator says 1/2 and returns -ln 2 = -0.69,
         random answers -0.99. Against a scripted generator the discriminator's expert is the ratio of densities instead,
         which earns more (-0.32 against "collapsed", of digits -0.17); for digits it knows every real one. Against a
         scripted discriminator a generator can earn more than the expert, with the samples most believed in alone.
-    Source: Goodfellow et al. (2014); the ring of Gaussians, and the classes that a classifier finds among what is made,
-        follow Metz et al. (2017); digits of Alpaydin and Kaynak (1998), by scikit-learn.
+    Source: Goodfellow et al. (2014); the payoffs of Mao et al. (2017) and Arjovsky et al. (2017); the ring of
+        Gaussians, and the classes that a classifier finds among what is made, follow Metz et al. (2017); digits of
+        Alpaydin and Kaynak (1998), by scikit-learn.
 
     Args:
         dataset: "mixture" or "digits".
@@ -96,9 +106,11 @@ class GANGame(Game[GANGameState]):
         spread: deviation of each; the ring's radius is 0.65.
         points: judged samples of an episode.
         split: "train", "validation" or "test", the digits; the shipped classifier learned from all but those of "test".
+        payoff: "minimax", "non_saturating", "least_squares" or "wasserstein".
+        distances: whether to measure how far made samples lie from real ones.
 
     Raises:
-        InvalidInput: an unknown dataset or split, or a number outside its limits.
+        InvalidInput: an unknown dataset, split or payoff, or a number outside its limits.
     """
 
     variants = (
@@ -110,12 +122,23 @@ class GANGame(Game[GANGameState]):
         {"modes": 8, "spread": 0.08, "points": 16},
         {"dataset": "digits"},
         {"dataset": "digits", "player": "discriminator", "opponent": "blurred", "split": "test"},
+        {"payoff": "non_saturating"},
+        {"payoff": "least_squares", "player": "discriminator", "opponent": "uniform"},
+        {"payoff": "wasserstein", "player": "discriminator", "opponent": "blurred", "points": 4, "distances": True},
     )
 
     players = ("generator", "discriminator")
 
     def __init__(
-        self, *, dataset: str = "mixture", modes: int = 5, spread: float = 0.1, points: int = 32, split: str = "train"
+        self,
+        *,
+        dataset: str = "mixture",
+        modes: int = 5,
+        spread: float = 0.1,
+        points: int = 32,
+        split: str = "train",
+        payoff: str = "minimax",
+        distances: bool = False,
     ) -> None:
         super().__init__()
         choice("GANGame: dataset", dataset, ("mixture", "digits"))
@@ -124,6 +147,9 @@ class GANGame(Game[GANGameState]):
         self.points = integer("GANGame: points", points, 1, 1000)
         choice("GANGame: split", split, SPLITS)
         self.source: Source = Mixture(modes, spread) if dataset == "mixture" else Digits(split)
+        self.payoff = choice("GANGame: payoff", payoff, GAN_LOSSES)
+        measured = flag("GANGame: distances", distances)
+        self.distances = Distances(self.source, self.points) if measured else None
         self.horizon = self.points + 1
         self.reset_noise = self.source.real_uniforms + self.source.noise_uniforms
         self.step_noise = 1 + self.reset_noise
@@ -155,7 +181,10 @@ class GANGame(Game[GANGameState]):
         made, belief = self.source.make(state.noise, action["generator"]), action["discriminator"].squeeze(1)
         counts = state.time > 0
         right = torch.where(state.real, belief, 1 - belief)  # (B,) the probability given to what is true
-        payoff = right.clamp(LEAST, 1 - LEAST).log() * counts / self.points
+        generator, discriminator = self._payoffs(state.real, belief, right)
+        paid = {
+            name: one * counts / self.points for name, one in zip(self.players, (generator, discriminator), strict=True)
+        }
         near = self.source.near(made)  # (B, modes)
         covered, time = state.covered | near, state.time + 1
         ended = time > self.points
@@ -178,7 +207,22 @@ class GANGame(Game[GANGameState]):
             "quality": near.any(1).float(),
             "coverage": covered.float().mean(1).masked_fill(~ended, torch.nan),
         }
-        return Step(following, {"generator": -payoff, "discriminator": payoff}, ended, metrics)
+        if self.distances is not None:
+            found = self.distances(self.source, following.made)
+            metrics |= {name: one.masked_fill(~ended, torch.nan) for name, one in found.items()}
+        return Step(following, paid, ended, metrics)
+
+    def _payoffs(self, real: Tensor, belief: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """What generator and discriminator earn, (B,) each, by belief in the sample and that in what is true of it."""
+        if self.payoff == "wasserstein":
+            return belief.masked_fill(real, 0), torch.where(real, belief, -belief)
+        if self.payoff == "least_squares":
+            short = -(1 - belief).square() / 2
+            return short.masked_fill(real, 0), -(1 - right).square() / 2
+        judged = right.clamp(LEAST, 1 - LEAST).log()
+        if self.payoff == "minimax":
+            return -judged, judged
+        return belief.clamp(LEAST, 1 - LEAST).log().masked_fill(real, 0), judged
 
     def observe(self, state: GANGameState) -> dict[str, Tensor]:
         """The noise (B, ...) for the generator, the sample (B, ...) for the discriminator."""
@@ -191,7 +235,10 @@ class GANGame(Game[GANGameState]):
 
     def opponents(self, player: str) -> dict[str, Callable[[], Opponent]]:
         """The scripted generators or discriminators that the source of samples has."""
-        return self.source.opponents(player)
+        scripted = self.source.opponents(player)
+        if player == "generator" and self.payoff == "wasserstein":
+            return {name: partial(Marked, make) for name, make in scripted.items()}
+        return scripted
 
     def draw(self, state: GANGameState, canvas: Canvas) -> None:
         """What has been made and what is shown; below, the last judgement."""
@@ -229,3 +276,25 @@ class GANGame(Game[GANGameState]):
     def entries_of(self, player: str) -> list[str]:
         """What is moved, or believed."""
         return self.source.entries if player == "generator" else ["real"]
+
+
+class Marked(Opponent):
+    """A scripted generator before a critic whose marks are bounded: it gives 1 to what is likelier real, else 0.
+
+    Args:
+        make: makes the generator.
+    """
+
+    def __init__(self, make: Callable[[], Opponent]) -> None:
+        super().__init__()
+        self.inner = make()
+        self.noise = self.inner.noise
+
+    def forward(self, observation: Any, noise: Tensor) -> Tensor:
+        """The generator's own actions."""
+        return self.inner(observation, noise)
+
+    def best_response(self, observation: Any) -> Tensor | None:
+        """(B, 1) 1, 0, or a half where it is open."""
+        likely = self.inner.best_response(observation)
+        return None if likely is None else (likely > 0.5).float() + 0.5 * (likely == 0.5)

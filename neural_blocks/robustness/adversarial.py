@@ -16,7 +16,7 @@ from ..errors import InvalidInput, unknown_name
 from ..noise import Draws, Seed
 
 Model = Callable[[Tensor], Tensor]
-NORMS = ("linf", "l2")
+NORMS = ("linf", "l2", "l1")
 
 
 def input_gradient(model: Model, x: Tensor, labels: Tensor) -> Tensor:
@@ -28,10 +28,12 @@ def input_gradient(model: Model, x: Tensor, labels: Tensor) -> Tensor:
 def steepest_step(gradient: Tensor, epsilon: float, norm: str = "linf") -> Tensor:
     """The step of length `epsilon` that raises a linear function most: epsilon sign(g), or epsilon g / |g| for "l2".
 
+    For "l1" all of it goes to the number with the largest derivative, the first of them.
+
     Args:
         gradient: (B, ...).
         epsilon: length in that norm.
-        norm: "linf" or "l2", over everything but the batch axis.
+        norm: "linf", "l2" or "l1", over everything but the batch axis.
 
     Raises:
         InvalidInput: an unknown norm or a negative epsilon.
@@ -39,16 +41,35 @@ def steepest_step(gradient: Tensor, epsilon: float, norm: str = "linf") -> Tenso
     _check_ball("steepest_step", epsilon, norm)
     if norm == "linf":
         return epsilon * gradient.sign()
+    if norm == "l1":
+        flat = gradient.flatten(1)
+        largest = torch.arange(flat.shape[1], device=flat.device) == flat.abs().argmax(1, keepdim=True)
+        return epsilon * (flat.sign() * largest).view_as(gradient)
     return epsilon * gradient / _length(gradient).clamp(min=torch.finfo(gradient.dtype).tiny)
 
 
 def project(perturbation: Tensor, epsilon: float, norm: str = "linf") -> Tensor:
-    """Perturbations (B, ...) brought into the ball of that radius around 0; other arguments as in `steepest_step`."""
+    """Perturbations (B, ...) brought into the ball of that radius around 0; other arguments as in `steepest_step`.
+
+    Each goes to the nearest point of the ball; for "l1" by the sort of Duchi et al. (2008).
+    """
     _check_ball("project", epsilon, norm)
     if norm == "linf":
         return perturbation.clamp(-epsilon, epsilon)
+    if norm == "l1":
+        size = perturbation.flatten(1).abs()  # (B, D)
+        ordered = size.sort(dim=1, descending=True).values
+        excess = (ordered.cumsum(1) - epsilon) / torch.arange(1, size.shape[1] + 1, device=size.device)
+        # the mean excess of the k largest rises up to the k that is right, and falls from there on
+        threshold = excess.amax(1, keepdim=True).clamp(min=0)
+        return ((size - threshold).clamp(min=0) * perturbation.flatten(1).sign()).view_as(perturbation)
     tiny = torch.finfo(perturbation.dtype).tiny
     return perturbation * (epsilon / _length(perturbation).clamp(min=tiny)).clamp(max=1)
+
+
+def with_room(gradient: Tensor, x: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """The gradient (B, ...) without its parts that lead out of the bounds where x (B, ...) is at one of them."""
+    return gradient.masked_fill(((x >= bounds[1]) & (gradient > 0)) | ((x <= bounds[0]) & (gradient < 0)), 0)
 
 
 def fgsm(
@@ -68,7 +89,7 @@ def fgsm(
         x: (B, ...).
         labels: (B,) int64: the true classes, or with `targeted` those that the model should say.
         epsilon: length of the step.
-        norm: "linf" or "l2".
+        norm: "linf", "l2" or "l1".
         targeted: lower the loss of `labels` instead of raising it.
         bounds: range of a valid input.
 
@@ -105,7 +126,7 @@ def pgd(
         epsilon: radius of the ball.
         step_size: length of one step.
         steps: how many.
-        norm: "linf" or "l2".
+        norm: "linf", "l2" or "l1".
         targeted: lower the loss of `labels` instead of raising it.
         bounds: range of a valid input.
         start: (B, ...), such as `random_in_ball`; None starts at x.
@@ -137,6 +158,10 @@ def random_in_ball(x: Tensor, epsilon: float, norm: str = "linf", seed: Seed = N
     if norm == "linf":
         return x + epsilon * (2 * draws.uniform(*x.shape) - 1).to(x.dtype)
     direction = draws.normal(*x.shape, dtype=x.dtype)
+    if norm == "l1":  # shares of exponential numbers, one of which is left out, fill the simplex evenly
+        shares = -draws.uniform(x.shape[0], x[0].numel() + 1).clamp(min=1e-7).log()
+        shares = (shares / shares.sum(1, keepdim=True))[:, 1:].to(x.dtype)
+        return x + epsilon * shares.view_as(x) * direction.sign()
     radius = (draws.uniform(x.shape[0]) ** (1 / x[0].numel())).to(x.dtype)  # (B,)
     return x + steepest_step(direction, epsilon, "l2") * radius.view(-1, *[1] * (x.ndim - 1))
 
@@ -218,7 +243,7 @@ def adversarial_training_step(
         epsilon: radius of the ball.
         step_size: length of one attack step.
         steps: attack steps.
-        norm: "linf" or "l2".
+        norm: "linf", "l2" or "l1".
         beta: None minimises the cross-entropy of PGD examples (Madry et al., 2018); a number is the weight of
             `trades_loss` (Zhang et al., 2019).
         seed: of where the attack starts, see `noise`.
@@ -335,7 +360,10 @@ def _ascend(
     x, start = x.detach(), start.detach()  # what the attack finds is data, whatever x was made by
     adversarial = project(start - x, epsilon, norm).add(x).clamp(*bounds)
     for _ in range(steps):
-        moved = adversarial + steepest_step(_gradient(objective, adversarial), step_size, norm)
+        gradient = _gradient(objective, adversarial)
+        if norm == "l1":  # a number at its bound has nowhere to go, and would be chosen again and again
+            gradient = with_room(gradient, adversarial, bounds)
+        moved = adversarial + steepest_step(gradient, step_size, norm)
         adversarial = project(moved - x, epsilon, norm).add(x).clamp(*bounds)
     return adversarial
 

@@ -69,6 +69,8 @@ GOLDEN = {
     "point_cloud": ("PointCloud", {}, [[0.3, -0.4], [-0.5, 0.5], [0.1, 0.1], [-0.6, -0.2], [0.5, 0.0]]),
     "evade": ("Evade", {}, [[0.5, -0.5] * 32] * 3),
     "attack_defend": ("AttackDefend", {}, [[0.5] * 64] * 3),
+    "code": ("Code", {}, [[0, 1, 1]] * 3),
+    "code_receiver": ("Code", {"player": "receiver", "bits": 1}, [[0, 1, 0] * 3]),
     "gan_game": ("GANGame", {}, [[0.1, 0.2]] * 6),
     "gan_game_digits": ("GANGame", {"dataset": "digits"}, [([0.9] * 8 + [0.1] * 8) * 4] * 6),
     "localize": ("Localize", {}, [[0.5, -0.5, 0.25, 0.0, -1.0, 0, 0, 0, 1], [0.25, 0.5, 0.0, 0.5, 1.0, 0, 0, 0, 1]]),

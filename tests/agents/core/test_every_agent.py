@@ -27,9 +27,15 @@ FOR_TRIALS = {  # agents that know one family of environments
     "BernoulliBandit": ("epsilon_greedy", "gittins", "greedy", "thompson", "ucb1"),
     "TabularMDP": ("optimistic_planning", "posterior_sampling"),
     "FewShot": ("matching", "protonet"),
+    "Evade": ("fgsm", "finite_differences", "grouped_differences", "pgd", "transfer"),
 }
 HOME = {name: id for id, names in FOR_TRIALS.items() for name in names}
-OPTIONS = {"BernoulliBandit": {"arms": 3, "episodes": 6}, "TabularMDP": {}, "FewShot": {"ways": 2, "shots": 1}}
+OPTIONS = {
+    "BernoulliBandit": {"arms": 3, "episodes": 6},
+    "TabularMDP": {},
+    "FewShot": {"ways": 2, "shots": 1},
+    "Evade": {},
+}
 
 ROLLOUT = {"rollout_steps": 4, "hidden": (4,)}
 IMITATION = {**ROLLOUT, "updates": 2, "minibatch_size": 8}

@@ -110,8 +110,8 @@ def test_what_cannot_be_an_opponent_is_refused():
     env = pennies(2)
     with pytest.raises(InvalidInput, match="must be without a memory; got one with 'gru'"):
         FrozenPolicy(PPO(env.observation_space, env.action_space, PPOConfig(memory="gru")))
-    with pytest.raises(InvalidInput, match="action space must be Discrete or Box; got MultiBinary"):
-        FrozenPolicy(PPO(env.observation_space, spaces.MultiBinary(3), PPOConfig()))
+    with pytest.raises(InvalidInput, match="action space must be Discrete, MultiBinary or Box; got MultiDiscrete"):
+        FrozenPolicy(PPO(env.observation_space, spaces.MultiDiscrete([3]), PPOConfig()))
     with pytest.raises(InvalidInput, match="SelfPlayConfig: memory"):
         agents.make("self_play", env, memory="gru")
     with pytest.raises(InvalidInput, match="rival must leave 'turn' the same for both players"):

@@ -18,8 +18,8 @@ from palaestra.neural_blocks.errors import InvalidInput
 GAMES = [id for id in ids() if issubclass(task_class(id), Game)]
 
 
-def test_there_are_two_games():
-    assert GAMES == ["palaestra/AttackDefend-v0", "palaestra/GANGame-v0"]
+def test_there_are_three_games():
+    assert GAMES == ["palaestra/AttackDefend-v0", "palaestra/GANGame-v0", "palaestra/Code-v0"]
 
 
 @pytest.mark.parametrize("id", GAMES)
@@ -68,7 +68,8 @@ def test_it_plays_the_episodes_of_a_row_of_the_batch(id):
         seen, rewards, terminations, truncations, infos = env.step(actions)
         step = batch.step({player: np.stack([action] * 3) for player, action in actions.items()})
         rows = step.observation
-        assert sum(rewards.values()) == 0
+        first, second = rewards.values()
+        assert first == (second if id == "palaestra/Code-v0" else -second)  # one team, or two sides
         for player in game.players:
             assert rewards[player] == float(step.reward[player][1])
             assert terminations[player] is bool(step.terminated[1])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax
+from scipy.stats import chisquare
 
 from palaestra.envs import make_task
 from palaestra.envs.classification.sources.images import load_images
@@ -48,11 +49,11 @@ def test_only_digits_of_the_split_that_the_victim_names_rightly_are_drawn(split,
     assert np.array_equal(state.label.numpy(), labels[right])
 
 
-@pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.15), ("linf", 0.4), ("l2", 0.75), ("l2", 2.0)])
+@pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.15), ("linf", 0.4), ("l2", 0.75), ("l2", 2.0), ("l1", 4)])
 def test_what_is_made_of_a_digit_stays_in_the_ball_and_among_valid_pixels(norm, epsilon):
     task = make_task(ID, norm=norm, epsilon=epsilon, queries=4)
     state = every_digit(task)
-    order = {"linf": float("inf"), "l2": 2}[norm]
+    order = {"linf": float("inf"), "l2": 2, "l1": 1}[norm]
     generator = torch.Generator().manual_seed(0)
     drift = torch.rand(len(state.label), 64, generator=generator) * 2 - 1
     farthest = 0.0
@@ -132,6 +133,64 @@ def test_each_kind_of_knowledge_shows_what_it_says():
     np.testing.assert_allclose(seen["gradient"], gradient / gradient.norm(dim=1, keepdim=True), atol=2e-3)
 
 
+def test_a_goal_is_another_class_and_each_as_likely():
+    task = make_task(ID, goal="class")
+    noise = torch.rand(20_000, 2, generator=torch.Generator().manual_seed(0))
+    state = task.reset(noise)
+    assert torch.equal(task.observe(state)["goal"], state.goal)
+    apart = (state.goal - state.label) % 10
+    assert chisquare(apart.bincount(minlength=10)[1:].numpy()).pvalue > 0.001
+    assert not (apart == 0).any()
+
+
+@pytest.mark.parametrize("victim", ["trades", "ensemble"])
+def test_who_reaches_the_goal_is_paid_one_and_projected_gradient_does_as_often(victim):
+    task = make_task(ID, goal="class", victim=victim, epsilon=0.3)
+    noise = torch.rand(300, 2, generator=torch.Generator().manual_seed(1))
+    first = state = task.reset(noise)
+    reached, total = torch.zeros(300, dtype=torch.bool), torch.zeros(300)
+    for _ in range(task.horizon):
+        step = task.step(state, task.expert(state), NO_NOISE)
+        total += step.reward * ~reached
+        said = log_probabilities(victim, step.state.perturbed).argmax(1)
+        assert np.array_equal(step.terminated.numpy(), said == state.goal.numpy())
+        state, reached = step.state, reached | step.terminated
+    np.testing.assert_allclose(total[reached], 1, atol=1e-4)
+    network = classifier(victim).double()
+    images = pixels(first).double().view(-1, 1, 8, 8)
+    attacked = pgd(network, images, first.goal, 0.3, step_size=0.075, steps=10, targeted=True)
+    share = float((network(attacked).argmax(1) == first.goal).float().mean())
+    assert 0.1 < share <= float(reached.float().mean()) + 0.01
+
+
+@pytest.mark.parametrize(("norm", "order"), [("linf", np.inf), ("l2", 2), ("l1", 1)])
+def test_the_return_is_the_room_left_around_the_smallest_change_that_fools(norm, order):
+    task = make_task(ID, reward="smallest", norm=norm, knowledge="label", epsilon={"l1": 8.0}.get(norm, 1.0))
+    state = every_digit(task)
+    smallest, total = np.full(len(state.label), 1.0), torch.zeros(len(state.label))
+    for _ in range(task.horizon):
+        step = task.step(state, task.expert(state), NO_NOISE)
+        state, total = step.state, total + step.reward
+        size = np.linalg.norm((state.perturbed - pixels(state)).double().numpy(), ord=order, axis=1) / task.epsilon
+        fooled = log_probabilities("plain", state.perturbed).argmax(1) != state.label.numpy()
+        smallest = np.where(fooled, np.minimum(smallest, size), smallest)
+        assert not step.terminated.any()
+    np.testing.assert_allclose(total, 1 - smallest, atol=1e-5)
+    assert float((total > 0).float().mean()) > 0.3
+    np.testing.assert_allclose(step.metrics["size"][total > 0], task.epsilon * smallest[total > 0], rtol=1e-4)
+    assert torch.equal(step.metrics["fooled"], (total > 0).float())
+
+
+def test_the_experts_of_the_sum_move_one_pixel_at_a_time():
+    task = make_task(ID, norm="l1")
+    state = every_digit(task)
+    for _ in range(3):
+        action = task.expert(state)
+        assert bool(((action != 0).sum(1) == 1).all())
+        before, state = state.perturbed, task.step(state, action, NO_NOISE).state
+        assert bool(((state.perturbed != before).sum(1) == 1).all())  # never one that is at its bound
+
+
 def test_the_victim_says_the_same_of_a_row_in_any_batch():
     task = make_task(ID, knowledge="gradient")
     state = every_digit(task)
@@ -146,11 +205,13 @@ def test_the_victim_says_the_same_of_a_row_in_any_batch():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"victim": "robsut"}, "Evade: victim must be one of 'plain', 'robust'; got 'robsut'"),
+        ({"victim": "robsut"}, "Evade: victim must be one of 'plain', 'robust', 'trades', 'ensemble'; got 'robsut'"),
         ({"knowledge": "all"}, "Evade: knowledge must be one of 'gradient', 'scores', 'label'; got 'all'"),
-        ({"norm": "l1"}, "Evade: norm must be one of 'linf', 'l2'; got 'l1'"),
+        ({"norm": "l0"}, "Evade: norm must be one of 'linf', 'l2', 'l1'; got 'l0'"),
         ({"epsilon": 1.5}, "Evade: epsilon must be a number from 0.001 to 1.0; got 1.5"),
         ({"epsilon": 0}, "Evade: epsilon must be a number from 0.001 to 1.0; got 0"),
+        ({"goal": "clas"}, "Evade: goal must be one of 'any', 'class'; got 'clas'"),
+        ({"reward": "least"}, "Evade: reward must be one of 'margin', 'smallest'; got 'least'"),
         ({"epsilon": 9, "norm": "l2"}, "Evade: epsilon must be a number from 0.001 to 8.0; got 9"),
         ({"queries": 0}, "Evade: queries must be a whole number from 1 to 1000000; got 0"),
         ({"split": "tset"}, "Evade: split must be one of 'train', 'validation', 'test'; got 'tset'"),

@@ -2,9 +2,12 @@
 
 import functools
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.optimize import minimize
+from scipy.stats import kstest
 from torch import nn
 
 from palaestra.neural_blocks.errors import InvalidInput
@@ -15,11 +18,13 @@ from palaestra.neural_blocks.robustness.adversarial import (
     finite_difference_gradient,
     input_gradient,
     pgd,
+    project,
     random_in_ball,
     steepest_step,
     trades_attack,
     trades_loss,
     transfer_attack,
+    with_room,
 )
 
 WIDE = (-100.0, 100.0)
@@ -242,3 +247,33 @@ def test_bad_input_is_named(model, batch, call, named):
     with pytest.raises(InvalidInput) as refusal:
         call(model, *batch)
     assert all(part in str(refusal.value) for part in named)
+
+
+def test_the_ball_of_sums_is_projected_onto_as_an_optimiser_does():
+    perturbation = torch.randn(5, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = project(perturbation, 1.5, "l1")
+    for row, point in zip(found.numpy(), perturbation.numpy(), strict=True):
+        parts = minimize(  # of positive and negative parts, which makes the limit linear
+            lambda z, point=point: float(((z[:6] - z[6:] - point) ** 2).sum()),
+            np.zeros(12),
+            bounds=[(0, None)] * 12,
+            constraints={"type": "ineq", "fun": lambda z: 1.5 - z.sum()},
+            options={"ftol": 1e-14},
+        ).x
+        np.testing.assert_allclose(row, parts[:6] - parts[6:], atol=1e-5)
+    inside = perturbation / 20
+    assert torch.allclose(project(inside, 1.5, "l1"), inside)
+
+
+def test_the_steepest_step_of_a_sum_moves_one_number_and_never_one_at_its_bound():
+    gradient = torch.tensor([[1.0, -3.0, 2.0], [0.5, 0.0, -0.1]])
+    np.testing.assert_allclose(steepest_step(gradient, 0.4, "l1"), [[0, -0.4, 0], [0.4, 0, 0]], rtol=1e-6)
+    x = torch.tensor([[0.5, 0.0, 0.5], [1.0, 0.5, 0.5]])
+    np.testing.assert_allclose(with_room(gradient, x, (0.0, 1.0)), [[1, 0, 2], [0, 0, -0.1]], rtol=1e-6)
+
+
+def test_random_starts_fill_the_ball_of_sums():
+    points = random_in_ball(torch.zeros(20_000, 3), 2.0, "l1", seed=0)
+    size = points.abs().sum(1) / 2
+    assert kstest((size**3).numpy(), "uniform").pvalue > 0.001  # the volume within a radius grows with its cube
+    assert float(points.mean(0).abs().max()) < 0.02
