@@ -75,4 +75,4 @@ def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
 
 def _flat(samples: Tensor) -> Tensor:
     """Points (..., 2) as they are, images (..., 1, H, W) uint8 as (..., H W) in [0, 1]."""
-    return samples.flatten(-3).to(torch.float32) / 255 if samples.dtype == torch.uint8 else samples
+    return samples.flatten(-3).to(torch.float32) / 255 if samples.dtype == torch.uint8 else samples.to(torch.float32)

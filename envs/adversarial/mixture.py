@@ -95,7 +95,7 @@ class Mixture(Source):
         self.modes, self.spread = modes, spread
         self.ring, self.disc = Ring(modes, spread, modes, RADIUS), Disc()
         self.noise_space = self.action_space = self.sample_space = spaces.Box(-1, 1, (2,), np.float32)
-        self.register_buffer("blank", torch.full((2,), torch.nan), persistent=False)
+        self.register_buffer("blank", torch.full((2,), torch.nan, dtype=torch.float32), persistent=False)
 
     def real(self, uniforms: Tensor) -> Tensor:
         """Points (B, 2) of the ring."""
