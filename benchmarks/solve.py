@@ -114,6 +114,7 @@ CLAIMS = (
     Claim("code", "exact", ">=", 0.999),  # a given partner's code; two learners of their own: self_play.py
     Claim("pixel-canvas", "score", ">=", 0.65),  # an empty canvas scores 0
     Claim("latent-search", "score", ">=", 0.7),
+    Claim("compose", "score", ">=", 0.8),  # the likeliest sentences by heart score about 0.5
     Claim("denoise", "return", ">=", 0.105),  # what plain sampling, without corrections, returns
 )
 
