@@ -106,10 +106,9 @@ CLAIMS = (
     Claim("few-shot-5way-1shot", "shot_1", ">=", 0.85),
     Claim("few-shot-5way-5shot", "shot_5", ">=", 0.95),
     Claim("evade", "fooled", ">=", 0.54),  # 0.6 of the rate at which projected gradient fools, 0.89
-    Claim("evade", "fooled", ">=", 0.85, agent="pgd", steps=1),  # scripted, as are the four that follow
+    Claim("evade", "fooled", ">=", 0.85, agent="pgd", steps=1),  # scripted, as are the three that follow
     Claim("evade", "fooled", ">=", 0.7, agent="fgsm", steps=1),
     Claim("evade", "fooled", ">=", 0.85, agent="finite_differences", steps=1),
-    Claim("evade", "fooled", ">=", 0.5, agent="grouped_differences", steps=1),
     Claim("evade", "fooled", ">=", 0.5, agent="transfer", steps=1),
     Claim("code", "exact", ">=", 0.999),  # a given partner's code; two learners of their own: self_play.py
     Claim("pixel-canvas", "score", ">=", 0.65),  # an empty canvas scores 0
