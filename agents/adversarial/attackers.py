@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from ...envs.adversarial.evade import Evade
 from ...envs.checks.options import choice
+from ...envs.core.actions import action_shape
 from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.task import Observation
 from ...envs.core.tree import where
@@ -70,7 +72,7 @@ class Attacker(Agent):
     def initial_memory(self, num_envs: int) -> Memory:
         """Nothing begun."""
         label = torch.zeros(num_envs, dtype=torch.int64, device=self.device)
-        gradient = torch.zeros(num_envs, *self.action_space.shape, dtype=torch.float64, device=self.device)
+        gradient = torch.zeros(num_envs, *action_shape(self.action_space), dtype=torch.float64, device=self.device)
         return Plan(label, gradient, label > 0)
 
     def act(
@@ -141,7 +143,7 @@ class FiniteDifferences(Attacker):
     """Projected gradient from the victim's scores alone, by differences pixel by pixel (Bhagoji et al., 2018)."""
 
     name = "finite_differences"
-    Config = DifferencesConfig
+    Config: ClassVar[type[AgentConfig]] = DifferencesConfig
 
     def groups(self, size: int) -> Tensor | None:
         """Which pixels are moved together; None for each alone."""
@@ -171,7 +173,7 @@ class GroupedDifferences(FiniteDifferences):
 
     def build(self) -> None:
         """The groups, drawn once."""
-        size = int(torch.tensor(self.action_space.shape).prod())
+        size = math.prod(action_shape(self.action_space))
         self.order: list[int] = self.randomness.permutations(UPDATE, 1, size)[0].tolist()
 
     def groups(self, size: int) -> Tensor:

@@ -175,7 +175,8 @@ class Code(Game[CodeState]):
     def draw(self, state: CodeState, canvas: Canvas) -> None:
         """The pattern before the sender, the code under way, and what was made of the last one."""
         if not canvas.spectator:
-            return self.draw_seen(self.observe_one(state), canvas)
+            self.draw_seen(self.observe_one(state), canvas)
+            return None
         middle, time, ended = canvas.width // 2, int(state.time), int(state.time) == self.horizon
         canvas.text("Rebuild a pattern from a few bits", (middle, 30), 30, anchor="center")
         told = f"all {self.rounds} patterns are rebuilt" if ended else f"step {time + 1} of {self.horizon}"
@@ -188,7 +189,8 @@ class Code(Game[CodeState]):
         told = "the receiver rebuilds a pattern from this" if time and not ended else ""
         canvas.text(told, (315, 215), 18, MUTED, "center")
         if time < 2:
-            return canvas.text("nothing rebuilt yet", (middle, 370), 26, MUTED, "center")
+            canvas.text("nothing rebuilt yet", (middle, 370), 26, MUTED, "center")
+            return None
         canvas.text("rebuilt last", (120, 280), 22, anchor="center")
         canvas.text("what it was", (360, 280), 22, anchor="center")
         truth = self.patterns[state.answered].cpu()
@@ -218,9 +220,9 @@ class Code(Game[CodeState]):
     def _grid(self, bits: Tensor, area: Rect, canvas: Canvas, row: bool = False) -> None:
         """Cells in a square as far as they fill it, or in a row: dark for 1, pale for -1, a dash for unknown ones."""
         columns = len(bits) if row else math.ceil(len(bits) ** 0.5)
-        cells = np.full(-(-len(bits) // columns) * columns, np.nan)
-        cells[: len(bits)] = bits.cpu().numpy()
-        cells = cells.reshape(-1, columns)
+        flat = np.full(-(-len(bits) // columns) * columns, np.nan)
+        flat[: len(bits)] = bits.cpu().numpy()
+        cells = flat.reshape(-1, columns)
         labels = np.select([cells > 0, cells < 0, cells == 0], ["1", "0", "-"], "")
         colours = np.select([cells < 0, cells > 0, cells == 0], [0, 1, 2], -1)  # -1 beyond the last bit
         place = canvas.grid(colours, area, (BACKGROUND, INK, MUTED), labels)

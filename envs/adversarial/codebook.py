@@ -35,7 +35,8 @@ def best_groups(patterns: Tensor, codes: int) -> Tensor:
         if left == 1 or not members:
             return cost(members) if members else 0, (members,)
         first = members & -members  # a group of the first pattern and any of the others
-        rest, found = members ^ first, (len(rows) * len(rows[0]), ())
+        rest = members ^ first
+        found: tuple[int, tuple[int, ...]] = (len(rows) * len(rows[0]), ())
         others = rest
         while True:
             later, groups = best(members ^ first ^ others, left - 1)
