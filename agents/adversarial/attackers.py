@@ -140,7 +140,10 @@ class DifferencesConfig(AgentConfig):
 
 
 class FiniteDifferences(Attacker):
-    """Projected gradient from the victim's scores alone, by differences pixel by pixel (Bhagoji et al., 2018)."""
+    """Projected gradient from the victim's scores alone, by differences pixel by pixel.
+
+    Bhagoji et al. (2018).
+    """
 
     name = "finite_differences"
     Config: ClassVar[type[AgentConfig]] = DifferencesConfig
@@ -166,7 +169,10 @@ class GroupedConfig(DifferencesConfig):
 
 
 class GroupedDifferences(FiniteDifferences):
-    """Finite differences over random groups of pixels: fewer queries for a coarser gradient (Bhagoji et al., 2018)."""
+    """Finite differences over random groups of pixels: fewer queries for a coarser gradient.
+
+    Bhagoji et al. (2018).
+    """
 
     name = "grouped_differences"
     Config = GroupedConfig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import torch
@@ -56,9 +57,18 @@ class Pool(Opponent):
         super().__init__()
         self.policies, self.limit, self.noise = nn.ModuleList([first]), limit, first.noise
 
-    def add(self, policy: FrozenPolicy) -> None:
-        """A newer policy; beyond the limit the oldest one goes."""
-        self.policies = nn.ModuleList([*self.policies, policy][-self.limit :])
+    def add(self, policy: FrozenPolicy) -> bool:
+        """A newer policy; beyond the limit the oldest one goes, and the weights move in place.
+
+        Returns:
+            Whether the pool has grown: what was captured or compiled with it is then out of date.
+        """
+        if len(self.policies) < self.limit:
+            self.policies = nn.ModuleList([*self.policies, policy])
+            return True
+        for older, newer in itertools.pairwise([*self.policies, policy]):
+            older.load_state_dict(newer.state_dict())
+        return False
 
     def forward(self, observation: Observation, noise: Tensor) -> Tensor:
         """Actions (B, ...): the first rows by the oldest policy, the last by the newest."""

@@ -140,10 +140,11 @@ class SelfPlay(Agent):
         count = self.config.turn * self.config.rollout_steps * env.num_envs
         while self.steps < steps:
             reports = []
-            for learner, batch, pool in zip(learners, self.batches, self.pools, strict=True):
+            for learner, batch, pool, other in zip(learners, self.batches, self.pools, reversed(learners), strict=True):
                 learner.over = self.steps / steps  # schedules run over all of it, not over each turn
                 *_, report = learner.learn(batch, learner.steps + count)
-                pool.add(FrozenPolicy(learner))
+                if pool.add(FrozenPolicy(learner)):
+                    other.renew()
                 reports.append(report)
             self.steps = sum(learner.steps for learner in learners)
             own, rival = reports

@@ -59,7 +59,13 @@ class Learner(Agent):
         return self.statistics is not before
 
     def prepare(self, env: BatchedEnvironment) -> None:
-        """Makes what acts in these environments; called once for each."""
+        """Makes what acts in these environments; called once for each, and again by `renew`."""
+
+    def renew(self) -> None:
+        """Compiles and captures anew, as the rules of the environments have changed (other opponents, say)."""
+        self._iterations = None
+        if self._env is not None:
+            self.prepare(self._env)
 
     def interaction(self, env: BatchedEnvironment, choose: Callable[..., Any]) -> Interaction:
         """Acting in environments, run as the agent is; see `Interaction`."""

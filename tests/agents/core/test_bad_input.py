@@ -43,7 +43,7 @@ def load(agent, cls=PPO):
 
 
 def test_an_unknown_agent_is_refused_with_the_nearest_name(uneven):
-    refused(lambda: agents.make("pppo", uneven(2)), "'pppo'", "did you mean 'ppo'", "'a2c'")
+    refused(lambda: agents.make("pppo", uneven(2)), "'pppo'", "did you mean 'ppo'", "'protonet'")
     refused(lambda: agents.agent_class("zzz"), "'zzz'", "'ppo'")
 
 

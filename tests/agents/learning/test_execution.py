@@ -74,8 +74,7 @@ def test_compiled_learning_equals_eager_learning(name, monkeypatch):
     monkeypatch.setattr(Learner, "backend", "aot_eager")  # traced as for the compiler, and run as it was traced
     eager, env, reports = learned(name, "eager")
     with warnings.catch_warnings():
-        if name != "self_play":  # whose opponents become more
-            warnings.filterwarnings("error", ".*compiled again")
+        warnings.filterwarnings("error", ".*compiled again")
         compiled, other_env, other_reports = learned(name, "compiled")
     close(other_reports, reports)
     close(compiled.state_dict(), eager.state_dict())
@@ -93,6 +92,17 @@ def test_captured_learning_equals_eager_learning_from_one_graph_of_each_kind(nam
     close(other_reports, reports)
     close(graphs.state_dict(), eager.state_dict())
     close(other_env.state_dict(), env.state_dict())
+
+
+def test_captured_self_play_meets_the_newest_opponents(monkeypatch):
+    """The pool grows to its limit and is then overwritten in place: no graph keeps an older one."""
+    monkeypatch.setattr(Learner, "recorder", Tape)
+    eager, _, reports = learned("self_play", "eager", 12, pool=4)
+    graphs, _, other_reports = learned("self_play", "captured", 12, pool=4)
+    close(other_reports, reports)
+    for one, other in ((graphs.own, eager.own), (graphs.rival, eager.rival)):
+        assert one._iterations is not None
+        close(one.state_dict(), other.state_dict())
 
 
 @pytest.mark.parametrize(("name", "memory"), [("ppo", "gru"), ("rl2", "fast_weights"), ("rl2", "transformer")])
