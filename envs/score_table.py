@@ -237,12 +237,17 @@ def remake(names: Sequence[str] = ()) -> None:
     for name, id in own.items():
         for options in listed(id):
             place = key(id, options)
-            row = table.get(place) or (known.get(place) if names and name not in names else None)
-            if row is None:
+            if names and name not in names:
+                table |= {place: known[place]} if place in known else {}
+            elif place not in table:
                 measured = asdict(measure(id, options, EPISODES))
-                row = {field: None if value != value else value for field, value in measured.items()}
-                print(place, row, flush=True)
-            table[place] = row
+                table[place] = {field: None if value != value else value for field, value in measured.items()}
+                print(place, table[place], flush=True)
+                _write(known | table)  # what was measured is kept if it is stopped
+    _write(table)
+
+
+def _write(table: dict[str, Any]) -> None:
     TABLE.write_text(json.dumps(table, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
