@@ -13,6 +13,7 @@ from ..core.agent import Memory
 from ..core.randomness import ACT
 from ..networks.beam import next_word, require_writing
 from ..networks.distributions import distribution
+from ..networks.masking import is_masked
 from ..networks.network import Actor, ActorCritic
 from ..networks.per_pixel import PixelActor, PixelActorCritic
 from . import optimisers
@@ -46,7 +47,8 @@ class PolicyAgent(Learner):
             per_pixel = PixelActorCritic if issubclass(kind, ActorCritic) else PixelActor
             network: Any = per_pixel(self.observation_space, self.action_space, self.config.hidden)
         else:
-            network = kind(self.observation_space, policy.size, **self.config.trunk())
+            masked = is_masked(self.observation_space, self.action_space)
+            network = kind(self.observation_space, policy.size, masked=masked, **self.config.trunk())
         self.network = network.to(self.device).eval()
         self.policy = policy.to(self.device)
         both = [*self.network.parameters(), *self.policy.parameters()]

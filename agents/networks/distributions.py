@@ -71,8 +71,9 @@ class Categorical(Policy):
         return (-torch.expm1(log_prob)).clamp(min=SMALLEST_WEIGHT) ** gamma * log_prob
 
     def mean_log_prob(self, logits: Tensor) -> Tensor:
-        """(...) the mean of the log-probabilities of all actions."""
-        return logits.mean(-1) - logits.logsumexp(-1)
+        """(...) the mean of the log-probabilities of all actions that are not masked."""
+        possible = logits > -torch.inf
+        return logits.masked_fill(~possible, 0).sum(-1) / possible.sum(-1) - logits.logsumexp(-1)
 
     def entropy(self, logits: Tensor) -> Tensor:
         """(...) in nats; a logit of minus infinity, of an action that is masked, adds nothing."""

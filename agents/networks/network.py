@@ -21,6 +21,7 @@ from ...neural_blocks.perception.encoders import Flat
 from ...neural_blocks.perception.mlp import MLP
 from ...neural_blocks.sequence.memory import Memory as MemoryBlock
 from ...neural_blocks.sequence.recurrent import memory as make_memory
+from .masking import allowed
 from .normalisation import ObservationNormaliser
 
 Memory = tuple[Tensor, ...]
@@ -185,17 +186,25 @@ class Actor(Trunk):
     Args:
         observation_space: what is encoded.
         policy_size: the policy's parameters.
+        masked: the observation tells which actions are allowed, see `masking`.
         settings: of `Trunk`.
     """
 
-    def __init__(self, observation_space: spaces.Space[Any], policy_size: int, **settings: Any) -> None:
+    def __init__(
+        self, observation_space: spaces.Space[Any], policy_size: int, *, masked: bool = False, **settings: Any
+    ) -> None:
         super().__init__(observation_space, **settings)
-        self.actor = self.head(policy_size, output_gain=0.01)
+        self.actor, self.masked = self.head(policy_size, output_gain=0.01), masked
+
+    def parameters_of(self, features: Tensor, observation: Observation) -> Tensor:
+        """Policy parameters (T, B, P) from features (T, B, F) and what was observed."""
+        parameters: Tensor = self.actor(features)
+        return allowed(parameters, observation) if self.masked else parameters
 
     def forward(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Memory]:
         """Policy parameters (T, B, P) and the memory after the last step."""
         features, memory = self.features(observation, memory, start)
-        return self.actor(features), memory
+        return self.parameters_of(features, observation), memory
 
     def act(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Memory]:
         """One step: observations (B, ...), memory, starts (B,), to parameters (B, P) and memory."""
@@ -204,20 +213,19 @@ class Actor(Trunk):
         return parameters[0], memory
 
 
-class ActorCritic(Trunk):
+class ActorCritic(Actor):
     """Trunk, and two perceptrons: one for the policy's parameters, one for the value. Arguments as of `Actor`."""
 
     def __init__(self, observation_space: spaces.Space[Any], policy_size: int, **settings: Any) -> None:
-        super().__init__(observation_space, **settings)
-        self.actor = self.head(policy_size, output_gain=0.01)
+        super().__init__(observation_space, policy_size, **settings)
         self.critic = self.head(1)
 
-    def forward(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Tensor, Memory]:
+    def forward(self, observation: Observation, memory: Memory, start: Tensor) -> Any:
         """Policy parameters (T, B, P), values (T, B) and the memory after the last step."""
         features, memory = self.features(observation, memory, start)
-        return self.actor(features), self.critic(features).squeeze(-1), memory
+        return self.parameters_of(features, observation), self.critic(features).squeeze(-1), memory
 
-    def act(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Tensor, Memory]:
+    def act(self, observation: Observation, memory: Memory, start: Tensor) -> Any:
         """One step: observations (B, ...), memory, starts (B,), to parameters (B, P), values (B,) and memory."""
         one = tree_map(lambda part: part.unsqueeze(0), observation)
         parameters, value, memory = self(one, memory, start.unsqueeze(0))
