@@ -1,10 +1,15 @@
 """Settings of every test: no window, no network, one thread."""
 
+import getpass
 import os
 import random
+import tempfile
 
 os.environ["SDL_VIDEODRIVER"] = "dummy"
 os.environ["WANDB_MODE"] = "offline"
+if setting := os.environ.get("ATEN_CPU_CAPABILITY"):  # code generated for one processor is no code for another
+    cache = os.path.join(tempfile.gettempdir(), f"torchinductor_{getpass.getuser()}_{setting}")
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", cache)
 
 import pytest
 import torch

@@ -205,7 +205,7 @@ class Surface:
             if event.type == self._pygame.QUIT:
                 return self.close()
             if event.type == self._pygame.KEYDOWN:
-                self._inputs.append(Input("key", self._pygame.key.name(event.key), text=event.unicode))
+                self._inputs.append(Input("key", self._pygame.key.name(event.key), text=getattr(event, "unicode", "")))
             elif event.type == self._pygame.MOUSEBUTTONDOWN and event.button == 1:
                 self._inputs.append(Input("press", place=self._place(event.pos)))
             elif event.type == self._pygame.MOUSEBUTTONUP and event.button == 1:

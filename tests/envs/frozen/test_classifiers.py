@@ -40,5 +40,5 @@ def test_the_recipe_makes_a_classifier_as_good_as_the_one_shipped(digits):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(InvalidInput, match="classifier: kind must be one of 'plain', 'robust'; got 'robsut'"):
+    with pytest.raises(InvalidInput, match="kind must be one of 'plain', 'robust', 'trades', 'ensemble'; got 'robsut'"):
         classifier("robsut")
