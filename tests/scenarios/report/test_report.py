@@ -119,11 +119,15 @@ def test_in_a_browser_it_sorts_filters_and_plays_and_names_are_text(page: Path) 
     driven = page.with_name("driven.html")
     driven.write_text(page.read_text().replace("</body>", f"<script>{CLICKS}</script></body>"))
     browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"]
-    done = subprocess.run(
-        [*browser, f"--user-data-dir={Path('profile').absolute()}", "--virtual-time-budget=20000", "--dump-dom",
-         driven.absolute().as_uri()], capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert 'id="told"' in done.stdout, done.stderr[-2000:]
+    for profile in ("first", "second", "third"):  # on a busy machine the clock of the page may run out before the film
+        done = subprocess.run(
+            [*browser, f"--user-data-dir={Path(profile).absolute()}", "--virtual-time-budget=20000", "--dump-dom",
+             driven.absolute().as_uri()], capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        if 'id="told">' in done.stdout:
+            break
+    else:
+        pytest.fail(done.stderr[-2000:])
     told = json.loads(base64.b64decode(done.stdout.split('id="told">', 1)[1].split("<", 1)[0]))
     assert sorted(told["whole"]) == sorted([NASTY, "random"])
     assert told["sorted"] == [NASTY, "random"]
