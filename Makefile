@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python -m
 export SDL_VIDEODRIVER ?= dummy
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs clean
 
 demo: $(VENV)/.installed ## train PPO to read digits, rank it, film it
 	$(RUN) palaestra.scenarios.main demo
@@ -22,6 +22,13 @@ bench: $(VENV)/.installed ## speed of environments and of training, beside peers
 	$(VENV)/bin/python benchmarks/env_speed.py
 	$(VENV)/bin/python benchmarks/train_speed.py
 
+docs: $(VENV)/.docs ## the documentation, into site/docs; open site/docs/index.html
+	$(RUN) mkdocs build --strict --quiet
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(VENV)/bin/pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[docs]'
+	touch $@
+
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Palaestra needs Python 3.11 or newer; got " + sys.version) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
@@ -29,4 +36,4 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .lint .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf $(VENV) .lint .mypy_cache .ruff_cache .pytest_cache build site/docs *.egg-info
