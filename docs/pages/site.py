@@ -71,4 +71,5 @@ def navigation() -> list[dict[str, Any]]:
         {"Agents": ["agents/index.md", *({name: f"agents/{page_name(name)}.md"} for name in AGENTS)]},
         {"Blocks": ["blocks/index.md", *({kind: f"blocks/{kind}.md"} for kind in families())]},
         {"Scenarios": "scenarios.md"},
+        {"Coverage": ["coverage.md", *(f"coverage/{name}.md" for name in ("lectures", "summaries", "worksheets"))]},
     ]

@@ -33,8 +33,9 @@ CODE = re.compile(r"^```.*?^```$|`[^`\n]+`|<code>.*?</code>", re.MULTILINE | re.
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
     """Every page's text by its path in the site, made and written."""
-    written = {f"guides/{name}": path.read_text() for name, path in GUIDES.items()}
-    return {**site.generated_pages(), **written, "index.md": (ROOT / "docs" / "index.md").read_text()}
+    sources = ROOT / "docs"
+    written = {path.relative_to(sources).as_posix(): path.read_text() for path in sources.rglob("*.md")}
+    return {**site.generated_pages(), **written}
 
 
 def cells(line: str) -> list[str]:
