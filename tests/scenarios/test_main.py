@@ -239,7 +239,7 @@ def test_a_shell_completes_commands_and_names(typed: str, offered: str) -> None:
         ("RepeatPrevious", ["palaestra/RepeatPrevious-v0", "delay", "whole number", "action: Discrete(4)"]),
         ("palaestra/GANGame-v0", ["opponent", "generator | discriminator", "against-uniform"]),
         ("BernoulliBandit", ["episodes of a trial"]),
-        ("ppo", ["learning_rate", "number > 0", "0.0003", "of the optimiser.", "64,64", "steps of every environment"]),
+        ("ppo", ["learning_rate", "number > 0", "0.0003", "of the optimiser, ", "64,64", "steps of every"]),
         ("random", ["nothing can be set"]),
     ],
 )
