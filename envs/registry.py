@@ -46,6 +46,7 @@ OWN = {
     "palaestra/PixelCanvas-v0": "generation.pixel_canvas:PixelCanvas",
     "palaestra/LatentSearch-v0": "generation.latent_search:LatentSearch",
     "palaestra/Denoise-v0": "generation.denoise:Denoise",
+    "palaestra/Strokes-v0": "generation.strokes:Strokes",
     "palaestra/Compose-v0": "generation.compose:Compose",
     "palaestra/PointCloud-v0": "generation.point_cloud:PointCloud",
     "palaestra/Localize-v0": "perception.localize:Localize",

@@ -175,7 +175,7 @@ def test_every_task_with_a_data_set_has_the_three_splits():
     assert {id.removeprefix("palaestra/").removesuffix("-v0") for id in WITH_SPLIT} == {
         "DigitBandit", "TabularBandit", "Calibrate", "Glimpse", "FewShot", "Translate", "AttackDefend", "GANGame",
         "Evade", "PixelCanvas", "Dose", "Abstain", "Groups", "Shift", "Text", "Cloze", "SentencePair", "Caption",
-        "Localize", "Summarize", "WordContext",
+        "Localize", "Summarize", "WordContext", "Strokes",
     }  # fmt: skip
 
 
