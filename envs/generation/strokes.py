@@ -196,8 +196,8 @@ class Strokes(Task[StrokesState]):
             values.append(missing.clamp_(min=0).mul_(worth).sum(2).add_(total, alpha=APART))
         best = torch.stack(values, 2).flatten(1).argmax(1)  # of (B, 81 * 6)
         end = there.gather(1, (best // len(PRESSURES))[:, None, None].expand(-1, 1, 2))[:, 0] / 2
-        pressure = self.pressures[best % len(PRESSURES)][:, None]
-        return torch.cat([(end - start) / REACH, pressure.double()], 1).clamp(-1, 1).float()
+        firmness = self.pressures[best % len(PRESSURES)][:, None]
+        return torch.cat([(end - start) / REACH, firmness.double()], 1).clamp(-1, 1).float()
 
     def draw(self, state: StrokesState, canvas: Canvas) -> None:
         """The drawing with the pen on it beside what it should become, and how close it is."""
