@@ -17,6 +17,7 @@ from .errors import InvalidInput
 
 Seed = Tensor | int | None
 SMALLEST = 2.0**-25  # in place of a uniform of 0, whose quantile is infinite
+SCALAR = torch.backends.cpu.get_cpu_capability() == "DEFAULT"  # what is compiled for this processor has no vectors
 
 
 def _signed(value: int) -> int:
@@ -46,7 +47,14 @@ def bits(key: Tensor, counter: Tensor, width: int) -> Tensor:
     if torch.compiler.is_compiling():  # a compiler that folds constants into the index overflows; this changes nothing
         position = position.bitwise_or(0)
     x = (counter * width).unsqueeze(-1) + position
-    return _mix(x.mul_(GOLDEN) + key.unsqueeze(-1))
+    return _mix(_times_golden(x) + key.unsqueeze(-1))
+
+
+def _times_golden(x: Tensor) -> Tensor:
+    """x GOLDEN modulo 2^64, in place; in halves for a compiler of scalar loops, to which no overflow can be."""
+    if SCALAR and torch.compiler.is_compiling():
+        return ((x * (GOLDEN >> 32 & 0xFFFFFFFF)) << 32) + x * (GOLDEN & 0xFFFFFFFF)
+    return x.mul_(GOLDEN)
 
 
 def uniform(key: Tensor, counter: Tensor, width: int) -> Tensor:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import gymnasium.spaces as spaces
 import torch
-import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
@@ -52,6 +51,7 @@ class Attacker(Agent):
     counts: so it says how far an attack of its kind gets, and not how few queries that takes.
     """
 
+    on_device: ClassVar = True
     observation_spaces: ClassVar = (spaces.Dict,)
     action_spaces: ClassVar = (spaces.Box,)
     observation_space: spaces.Dict
@@ -180,12 +180,11 @@ class GroupedDifferences(FiniteDifferences):
     def build(self) -> None:
         """The groups, drawn once."""
         size = math.prod(action_shape(self.action_space))
-        self.order: list[int] = self.randomness.permutations(UPDATE, 1, size)[0].tolist()
+        self.order = self.randomness.permutations(UPDATE, 1, size)[0]  # (64,)
 
     def groups(self, size: int) -> Tensor:
         """(G, 64) bool."""
-        place = torch.tensor(self.order, device=self.device) % self.config.groups
-        return F.one_hot(place, self.config.groups).t().bool()
+        return self.order % self.config.groups == torch.arange(self.config.groups, device=self.device)[:, None]
 
     def state_dict(self) -> dict[str, Any]:
         """The groups beside the base's counters."""

@@ -81,6 +81,7 @@ class SB3Agent(Learner):
     """
 
     algorithm: ClassVar[type[BaseAlgorithm]]
+    on_device: ClassVar[bool] = False
     for_learning = ("replay",)
 
     def build(self) -> None:

@@ -49,6 +49,7 @@ class BanditAgent(Agent):
         InvalidInput: observations other than a trial's, or actions that are not Discrete.
     """
 
+    on_device: ClassVar = True
     observation_spaces: ClassVar = (spaces.Dict,)
     action_spaces: ClassVar = (spaces.Discrete,)
     observation_space: spaces.Dict
@@ -76,7 +77,7 @@ class BanditAgent(Agent):
         action, reward = observation["previous_action"] - self.first, observation["previous_reward"]
         blank = self.initial_memory(len(action))
         pulls, wins, begun = (memory or blank) if start is None else where(start, blank, memory or blank)
-        last = torch.nn.functional.one_hot(action, self.arms) * begun[:, None]  # (B, K)
+        last = (action[:, None] == torch.arange(self.arms, device=self.device)) * begun[:, None].float()  # (B, K)
         record = Record(pulls + last, wins + last * reward.clamp(0, 1), torch.ones_like(begun))
         return self.index(record).argmax(1) + self.first, record
 

@@ -20,6 +20,7 @@ class Expert(Agent):
     """
 
     name = "expert"
+    on_device: ClassVar = True
     observation_spaces: ClassVar = (spaces.Space,)
     action_spaces: ClassVar = (spaces.Space,)
     env: BatchedEnvironment | None = None

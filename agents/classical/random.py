@@ -18,6 +18,7 @@ class Random(Agent):
     """Uniformly random actions, whatever it sees."""
 
     name = "random"
+    on_device: ClassVar = True
     observation_spaces: ClassVar = (spaces.Space,)
 
     def act(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...envs.core.noise import normal
 from ...envs.core.task import Observation
+from ...envs.core.tracing import row_by_row
 from ...envs.core.tree import where
 from ...neural_blocks.errors import InvalidInput
 from ..core.agent import Agent, Memory
@@ -69,6 +70,7 @@ class TabularPlanner(Agent):
     """
 
     Config: ClassVar[type[AgentConfig]] = TabularPlannerConfig
+    on_device: ClassVar = True
     observation_spaces: ClassVar = (spaces.Dict,)
     action_spaces: ClassVar = (spaces.Discrete,)
     observation_space: spaces.Dict
@@ -86,6 +88,9 @@ class TabularPlanner(Agent):
     @abstractmethod
     def model(self, belief: Belief) -> tuple[Tensor, Tensor]:
         """The process to plan in: transitions (B, S, A, S) and mean rewards (B, S, A)."""
+
+    def unplanned(self) -> None:
+        """Draws nothing where `model` would have drawn, so that what is drawn later is the same."""
 
     def posterior_reward(self, belief: Belief) -> Tensor:
         """(B, S, A) the posterior mean of each mean reward; its variance is 1 / (visits + 1)."""
@@ -110,9 +115,11 @@ class TabularPlanner(Agent):
         fresh = ~belief.begun | (observation["episode_start"][:, 0] > 0)  # (B,) an episode starts
         belief = self._count(belief, observation, position, arrived=~fresh)
         policy, time = belief.policy, torch.where(fresh, 0, belief.time + 1)
-        if self.device.type != "cpu" or bool(fresh.any()):  # asking another device would wait for it
+        if not row_by_row(self.device) or bool(fresh.any()):  # asking another device would wait for it
             plan = finite_horizon_policy(*self.model(belief), self.config.length)
             policy = torch.where(fresh[:, None, None], plan, policy)
+        else:
+            self.unplanned()
         rows = torch.arange(len(time), device=self.device)
         action = policy[rows, time.clamp(max=self.config.length - 1), position] + self.first_action
         return action, belief._replace(policy=policy, time=time, position=position, begun=torch.ones_like(fresh))
@@ -141,6 +148,10 @@ class PosteriorSampling(TabularPlanner):
         rows, pairs = self.randomness.uniform(ACT, len(visits), sum(sizes)).split(sizes, 1)
         transition = dirichlet(counts, rows.reshape(*counts.shape, GAMMA_NOISE))
         return transition, self.posterior_reward(belief) + normal(pairs).view_as(visits) * (visits + 1).rsqrt()
+
+    def unplanned(self) -> None:
+        """Leaves out one draw."""
+        self.randomness.skip(ACT)
 
 
 class OptimisticPlanningConfig(TabularPlannerConfig):

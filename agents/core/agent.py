@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...envs.checks.options import LARGEST_SEED, MOST_STEPS, integer, torch_device
-from ...envs.core.execution import resolved
+from ...envs.core.execution import CudaGraph, Recorder, resolved
 from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.task import Observation
 from ...envs.core.tree import leaves, tree_map
@@ -51,6 +51,8 @@ class Agent(ABC):
         for_learning: parts of its state that only learning needs.
         in_processes: whether several processes can train it together, see `join`.
         side_by_side: whether runs of several seeds can be trained as one batch, see `learning.side_by_side`.
+        on_device: whether `act` computes on the agent's device alone and asks it nothing, so that it can be captured.
+        recorder: what captures.
         processes: those that train it.
         steps: environment steps learned from so far.
     """
@@ -61,6 +63,8 @@ class Agent(ABC):
     for_learning: ClassVar[tuple[str, ...]] = ()
     in_processes: ClassVar[bool] = False
     side_by_side: ClassVar[bool] = False
+    on_device: ClassVar[bool] = False
+    recorder: ClassVar[Callable[[], Recorder]] = CudaGraph
     processes: Processes = ALONE
     observation_spaces: ClassVar[tuple[type[spaces.Space[Any]], ...]] = (
         spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Dict,
@@ -120,6 +124,11 @@ class Agent(ABC):
     def initial_memory(self, num_envs: int) -> Memory:
         """The memory of B fresh episodes; empty for an agent without one."""
         return ()
+
+    @property
+    def acting_randomness(self) -> Randomness:
+        """What `act` draws from, all that it changes beside its memory."""
+        return self.randomness
 
     def _going_on(self, observation: Observation, memory: Memory, start: Tensor | None) -> tuple[Memory, Tensor]:
         """The memory and starts (B,) that `act` was given; where none are, a fresh memory and no start."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from ...envs.checks.options import LARGEST_SEED, MOST_EPISODES, integer
-from ...envs.core.protocol import BatchedEnvironment
-from .agent import Agent
+from ...envs.core.execution import Captured
+from ...envs.core.protocol import BatchedEnvironment, TimeStep
+from .agent import Agent, Memory
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class Evaluation:
 
 CAP = 10_000
 """Steps after which an episode is cut off where the environment itself has no limit."""
+
+PAUSE = 16
+"""Steps after which a device other than the CPU is asked whether an episode is left to play."""
 
 
 def time_limit(env: BatchedEnvironment) -> int | None:
@@ -54,6 +61,8 @@ def evaluate(
     In environments without a time limit an episode that lasts longer than `CAP` steps counts with what it has returned
     by then, and that environment plays no further one; a warning says so.
 
+    An agent whose execution is "captured" plays all steps but the first, in environments of this suite, as one graph.
+
     Raises:
         InvalidInput: fewer episodes than 1, or environments that the agent is not for.
     """
@@ -66,64 +75,137 @@ def evaluate(
 
 
 def _play(agent: Agent, env: BatchedEnvironment, episodes: int, seed: int | None, greedy: bool) -> Evaluation:
-    each = math.ceil(episodes / env.num_envs)
-    observation, memory, start = env.reset(seed), agent.initial_memory(env.num_envs), env.episode_start
-    device, rows = env.device, torch.arange(env.num_envs, device=env.device)
-    returns = Sums((env.num_envs, each + 1), device)  # the last column is overflow
-    lengths = torch.zeros(env.num_envs, each + 1, dtype=torch.int64, device=device)
-    episode = torch.zeros(env.num_envs, dtype=torch.int64, device=device)
-    endless = torch.zeros(env.num_envs, dtype=torch.bool, device=device)
-    limited = time_limit(env) is not None
-    sums: dict[str, tuple[Sums, Tensor]] = {}  # of each metric's values, and how many there are
-    steps, pause = 0, 1 if device.type == "cpu" else 16  # another device is asked only now and then
-    while steps % pause or bool((episode < each).any()):
-        action, memory = agent.act(observation, memory, start, greedy=greedy)
-        step = env.step(action)
-        returns.add(step.reward, (rows, episode))
-        lengths[rows, episode] += 1
+    env.reset(seed)
+    play = Play(agent, env, math.ceil(episodes / env.num_envs), greedy)
+    memory = play.step(agent.initial_memory(env.num_envs), env.step)  # which names the metrics
+    steps, pause = 1, 1 if env.device.type == "cpu" else PAUSE
+    captured = agent.execution == "captured" and agent.on_device and hasattr(env, "advance")
+    going_on = play.captured(memory) if captured and play.going_on() else partial(play.step, advance=env.step)
+    while (steps - 1) % pause or play.going_on():
+        memory = going_on(memory)
+        steps += 1
+    return play.result()
+
+
+class Play:
+    """Episodes being played in a batch of environments, the same number in each, and what they have given so far.
+
+    Args:
+        agent: who plays.
+        env: environments that were just reset.
+        each: episodes in every environment.
+        greedy: whether the agent takes its most probable actions.
+    """
+
+    def __init__(self, agent: Agent, env: BatchedEnvironment, each: int, greedy: bool) -> None:
+        self.agent, self.env, self.each, self.greedy = agent, env, each, greedy
+        device, shape = env.device, (env.num_envs, each + 1)  # the last column is overflow
+        self.rows = torch.arange(env.num_envs, device=device)
+        self.returns = Sums.zeros(shape, device)
+        self.lengths = torch.zeros(shape, dtype=torch.int64, device=device)
+        self.episode = torch.zeros(env.num_envs, dtype=torch.int64, device=device)
+        self.endless = torch.zeros(env.num_envs, dtype=torch.bool, device=device)
+        self.limited = time_limit(env) is not None
+        self.metrics: dict[str, tuple[Sums, Tensor]] = {}  # of each one's values, and how many there are
+
+    def step(self, memory: Memory, advance: Callable[[Tensor], TimeStep]) -> Memory:
+        """One step of every environment; returns the memory after it, and counts in place what it gave."""
+        env, at = self.env, (self.rows, self.episode)
+        action, memory = self.agent.act(env.observation, memory, env.episode_start, greedy=self.greedy)
+        step = advance(action)
+        self.returns.add(step.reward, at)
+        self.lengths[at] += 1
+        playing = self.episode < self.each
         for name, values in step.metrics.items():
-            counted = (episode < each) & ~values.isnan()
-            total, count = sums.setdefault(name, (Sums((), device), torch.zeros((), dtype=torch.int64, device=device)))
+            counted = playing & ~values.isnan()
+            if name not in self.metrics:
+                self.metrics[name] = Sums.zeros((), env.device), torch.zeros_like(self.episode[0])
+            total, count = self.metrics[name]
             total.add(torch.where(counted, values, 0.0).sum())
             count += counted.sum()
-        if not limited and steps + 1 >= CAP:
-            cut = (lengths[rows, episode] >= CAP) & (episode < each) & ~step.done
-            endless, episode = endless | cut, episode.masked_fill(cut, each)
-        episode = (episode + step.done).clamp(max=each)
-        observation, start = step.observation, step.done
-        steps += 1
-    if cut_off := int(endless.sum()):
-        warnings.warn(
-            f"{env.name}: {cut_off} of {env.num_envs} environments had an episode longer than {CAP:,} steps, and no "
-            "time limit; it counts with what it returned by then. Give the environment a limit (max_episode_steps)",
-            RuntimeWarning,
-            stacklevel=4,
-        )
-    metrics = {name: float(total.value()) / int(count) for name, (total, count) in sums.items() if count}
-    summarise = getattr(getattr(env, "task", None), "summarise", dict)  # environments of other kinds have none
-    metrics = summarise(metrics)
-    played = lengths[:, :each].flatten().cpu() > 0
-    return Evaluation(returns.value()[:, :each].flatten()[played], lengths[:, :each].flatten().cpu()[played], metrics)
+        done = step.done
+        if not self.limited:
+            cut = (self.lengths[at] >= CAP) & playing & ~done
+            self.endless |= cut
+            self.episode.masked_fill_(cut, self.each)
+        self.episode.add_(done).clamp_(max=self.each)
+        return memory
+
+    def going_on(self) -> bool:
+        """Whether some environment has an episode to play yet; asks the device."""
+        return bool((self.episode < self.each).any())
+
+    def captured(self, memory: Memory) -> Callable[[Memory], Memory]:
+        """`step` as one graph, for memories like this one, in environments of this suite."""
+        env: Any = self.env
+
+        def advance(action: Tensor) -> TimeStep:
+            env.batch, outcome = env.advance(env.batch, action)
+            return outcome
+
+        def once(tree: Any) -> Any:
+            env.batch, memory = tree
+            memory = self.step(memory, advance)
+            return (env.batch, tuple(memory)), ()
+
+        unit = Captured(once, f"{self.agent.name}: evaluation", self._changing, False, self.agent.recorder)
+        self.agent.acting_randomness.ahead = False
+
+        def replayed(memory: Memory) -> Memory:
+            (env.batch, memory), _ = unit((env.batch, tuple(memory)))
+            return memory
+
+        return replayed
+
+    def _changing(self) -> list[Tensor]:
+        sums = [self.returns, *(total for total, _ in self.metrics.values())]
+        counts = [count for _, count in self.metrics.values()]
+        own = [part for one in sums for part in (one.total, one.excess)]
+        return [*own, *counts, self.lengths, self.episode, self.endless, *self.agent.acting_randomness.counters]
+
+    def result(self) -> Evaluation:
+        """What the episodes gave; warns of those that were cut off."""
+        env = self.env
+        if cut_off := int(self.endless.sum()):
+            warnings.warn(
+                f"{env.name}: {cut_off} of {env.num_envs} environments had an episode longer than {CAP:,} steps, and "
+                "no time limit; it counts with what it returned by then. Give the environment a limit "
+                "(max_episode_steps)",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+        metrics = {name: float(total.value()) / int(count) for name, (total, count) in self.metrics.items() if count}
+        summarise = getattr(getattr(env, "task", None), "summarise", dict)  # environments of other kinds have none
+        lengths = self.lengths[:, : self.each].flatten().cpu()
+        returns, played = self.returns.value()[:, : self.each].flatten(), lengths > 0
+        return Evaluation(returns[played], lengths[played], summarise(metrics))
 
 
+@dataclass(frozen=True)
 class Sums:
     """Float32 sums that lose nothing to rounding (Kahan, 1965), for devices that have no float64.
 
-    Args:
-        shape: of the sums.
-        device: where they live.
+    Attributes:
+        total: float32.
+        excess: of the same shape, by how much the total is too large.
     """
 
-    def __init__(self, shape: tuple[int, ...], device: torch.device) -> None:
-        self._sum, self._excess = (torch.zeros(shape, dtype=torch.float32, device=device) for _ in range(2))
+    total: Tensor
+    excess: Tensor
+
+    @classmethod
+    def zeros(cls, shape: tuple[int, ...], device: torch.device) -> Self:
+        """Of nothing yet."""
+        total, excess = (torch.zeros(shape, dtype=torch.float32, device=device) for _ in range(2))
+        return cls(total, excess)
 
     def add(self, value: Tensor, at: tuple[Tensor, ...] = ()) -> None:
-        """Adds to all sums, or to those at some indices, of which none occurs twice."""
-        wanted = value - self._excess[at]
-        total = self._sum[at] + wanted
-        self._excess[at] = (total - self._sum[at]) - wanted
-        self._sum[at] = total
+        """Adds in place to all sums, or to those at some indices, of which none occurs twice."""
+        wanted = value - self.excess[at]
+        total = self.total[at] + wanted
+        self.excess[at] = (total - self.total[at]) - wanted
+        self.total[at] = total
 
     def value(self) -> Tensor:
         """The sums in float64, on the CPU."""
-        return self._sum.cpu().double() - self._excess.cpu().double()
+        return self.total.cpu().double() - self.excess.cpu().double()

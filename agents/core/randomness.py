@@ -103,6 +103,12 @@ class Randomness:
         """float32 uniforms in [0, 1), (rows, width); row i is the same whatever the number of rows."""
         return self._streams[purpose].next(rows, width, self.ahead)
 
+    def skip(self, purpose: int) -> None:
+        """Leaves out what the next call of `uniform` would give."""
+        stream = self._streams[purpose]
+        stream.settle()
+        stream.counter += 1
+
     def steps(self, purpose: int, steps: int, rows: int, width: int) -> Tensor:
         """What so many calls of `uniform` would give, (steps, rows, width), in one."""
         self._streams[purpose].settle()

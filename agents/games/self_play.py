@@ -18,7 +18,7 @@ from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.task import Observation
 from ...neural_blocks.errors import InvalidInput
 from ..core.agent import Agent, Memory, Report
-from ..core.randomness import UPDATE
+from ..core.randomness import UPDATE, Randomness
 from ..networks.distributions import DiagonalGaussian
 from ..policy_gradient.ppo import PPO, PPOConfig
 from .opponents import FrozenPolicy, Pool
@@ -63,6 +63,7 @@ class SelfPlay(Agent):
     """
 
     name = "self_play"
+    on_device: ClassVar = True
     Config = SelfPlayConfig
     action_spaces: ClassVar = (spaces.Discrete, spaces.MultiBinary, spaces.Box)
 
@@ -114,6 +115,11 @@ class SelfPlay(Agent):
         """Within, the own learner's random choices are made apart; see `Agent.apart`."""
         with self.own.apart(seed):
             yield
+
+    @property
+    def acting_randomness(self) -> Randomness:
+        """The own learner's."""
+        return self.own.randomness
 
     def initial_memory(self, num_envs: int) -> Memory:
         """Empty."""

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ...envs.core.execution import CudaGraph, Recorder
 from ...envs.core.protocol import BatchedEnvironment
 from ..core.agent import Agent, Memory, Report
 from .averaging import Averaged
@@ -26,13 +25,12 @@ class Learner(Agent):
     Attributes:
         memory: what the agent remembers where the environments to learn in stand.
         statistics: of their episodes; None before learning.
-        recorder: what captures an iteration.
         averaged: the average of its weights that it acts with; None to act with the last ones.
     """
 
     memory: Memory = ()
     statistics: EpisodeStatistics | None = None
-    recorder: ClassVar[Callable[[], Recorder]] = CudaGraph
+    on_device: ClassVar[bool] = True
     averaged: Averaged | None = None
     _env: BatchedEnvironment | None = None
     _iterations: Iterations | None = None

@@ -90,4 +90,4 @@ def test_groups_are_saved(tmp_path):
     env = make_batched(EVADE, 4)
     agent = agents.make("grouped_differences", env, seed=3)
     agent.save(tmp_path / "agent.pt")
-    assert agents.load(tmp_path / "agent.pt").order == agent.order
+    assert torch.equal(agents.load(tmp_path / "agent.pt").order, agent.order)

@@ -9,8 +9,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from palaestra import agents
+from palaestra.agents.core.agent import Agent
 from palaestra.agents.core.evaluation import Sums
-from palaestra.envs import make_batched
+from palaestra.envs import GymnasiumBridge, make_batched
+from palaestra.tests.agents.core.test_every_agent import claims, make_env, settings
+from palaestra.tests.envs.core.tape import Tape
 
 
 @pytest.mark.parametrize("memory", [None, "lstm"])
@@ -45,6 +48,32 @@ def test_every_environment_plays_the_same_number_of_episodes(clock, uneven):
     assert result.returns.tolist() == [2.0] * 9
     assert result.metrics == {}
     assert agents.evaluate(agents.make("random", uneven(2)), uneven(2), 1).lengths.shape == (2,)
+
+
+@pytest.mark.parametrize("name", [name for name in agents.names() if agents.agent_class(name).on_device])
+def test_a_captured_evaluation_is_the_eager_one_from_one_graph(name, monkeypatch):
+    """Which numbers a graph would bake in, or what its warm-up leaves behind, would show in sampled actions."""
+    monkeypatch.setattr(Agent, "recorder", Tape)
+    seen, acted = next(iter(claims(name)))
+    results, made = [], Tape.made
+    for execution in ("eager", "captured"):
+        env = make_env(name, seen, acted)
+        agent = agents.make(name, env, seed=3, **settings(name, seen))
+        agent.execution = execution
+        results.append(agents.evaluate(agent, env, 40, seed=5, greedy=False))
+    eager, captured = results
+    assert Tape.made == made + 1
+    assert torch.equal(captured.lengths, eager.lengths)
+    torch.testing.assert_close(captured.returns, eager.returns)
+    assert captured.metrics == pytest.approx(eager.metrics)
+
+
+def test_an_evaluation_is_captured_in_environments_of_this_suite_alone(uneven, monkeypatch):
+    monkeypatch.setattr(Agent, "recorder", lambda: pytest.fail("captured"))
+    env = GymnasiumBridge("CartPole-v1", 2)
+    agent = agents.make("ppo", env, hidden=(4,))
+    agent.execution = "captured"
+    assert len(agents.evaluate(agent, env, 2, seed=1).returns) == 2
 
 
 @pytest.mark.parametrize("id", ["palaestra/DigitBandit-v0", "palaestra/RepeatPrevious-v0"])
@@ -105,7 +134,7 @@ class NoDoubles(TorchDispatchMode):
 
 
 def test_nothing_is_computed_in_float64_on_the_device(monkeypatch):
-    monkeypatch.setattr(Sums, "value", lambda self: self._sum)  # which is taken on the CPU
+    monkeypatch.setattr(Sums, "value", lambda self: self.total)  # which is taken on the CPU
     env = make_batched("palaestra/NextSymbol-v0", 4, seed=0, length=5)
     agent = agents.make("random", env)
     with NoDoubles():
@@ -115,7 +144,7 @@ def test_nothing_is_computed_in_float64_on_the_device(monkeypatch):
 
 def test_float32_sums_lose_nothing_to_rounding():
     values = torch.rand(3000, 2, generator=torch.Generator().manual_seed(0)) * 1000 - 300
-    sums, picked = Sums((2,), values.device), Sums((2, 3), values.device)
+    sums, picked = Sums.zeros((2,), values.device), Sums.zeros((2, 3), values.device)
     rows, column = torch.arange(2), torch.tensor([0, 2])
     for value in values:
         sums.add(value)
