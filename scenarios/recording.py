@@ -29,7 +29,7 @@ from .catalogue import Scenario
 from .environments import make_environment
 from .files.trust import check_names
 from .seeds import EVALUATION_SEED, PLAY_SEED
-from .session import Session, chooser, play
+from .session import Chooser, Session, play
 
 LARGEST_FILE = 2**29  # bytes
 View = Literal["player", "spectator"]
@@ -123,7 +123,7 @@ def recorded(session: Session, scenario: Scenario, purpose: Purpose, view: View 
 def play_episodes(scenario: Scenario, env: Any, agent: Agent, seed: int, episodes: int) -> Recording:
     """The recording of an agent's evaluation episodes in a watched environment of one row."""
     session = Session(env, seed)
-    for _ in play(session, chooser(agent, env), episodes):
+    for _ in play(session, Chooser(agent, env), episodes):
         pass
     return recorded(session, scenario, "evaluation", None, agent.name)
 

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from ..agents.core.agent import Agent
+from ..agents.core.thought import Thought
 from ..envs.adapters.batched import BatchedEnv
 from ..envs.core.task import Observation
 from ..neural_blocks.errors import InvalidInput
@@ -98,14 +99,22 @@ def _has_limit(env: Any) -> bool:
     return isinstance(env, BatchedEnv) or getattr(env.envs[0].spec, "max_episode_steps", None) is not None
 
 
-def chooser(agent: Agent, env: Any) -> Choose:
-    """An agent's greedy choice, with the memory it needs."""
-    agent.attach(env)
-    memory = agent.initial_memory(1)
+class Chooser:
+    """An agent's greedy choice, with the memory it needs.
 
-    def choose(observation: Observation, start: Tensor) -> Tensor:
-        nonlocal memory
-        action, memory = agent.act(observation, memory, start, greedy=True)
+    Attributes:
+        memory: as it is before the next choice.
+    """
+
+    def __init__(self, agent: Agent, env: Any) -> None:
+        agent.attach(env)
+        self.agent, self.memory = agent, agent.initial_memory(1)
+
+    def __call__(self, observation: Observation, start: Tensor) -> Tensor:
+        """The action (1, ...)."""
+        action, self.memory = self.agent.act(observation, self.memory, start, greedy=True)
         return action
 
-    return choose
+    def think(self, observation: Observation, start: Tensor) -> Thought:
+        """What lies behind the action that would be chosen now."""
+        return self.agent.think(observation, self.memory, start)

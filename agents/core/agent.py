@@ -24,6 +24,7 @@ from .config import AgentConfig
 from .described_spaces import describe, tensors_of
 from .processes import ALONE, Processes
 from .randomness import Randomness
+from .thought import Thought
 
 Memory = tuple[Tensor, ...]
 Report = dict[str, float]
@@ -152,6 +153,10 @@ class Agent(ABC):
         Returns:
             Actions (B, ...) of the action space, and the memory for the next call.
         """
+
+    def think(self, observation: Observation, memory: Memory = (), start: Tensor | None = None) -> Thought:
+        """What lies behind the action that `act` would give, which takes the same; it changes nothing."""
+        return Thought()
 
     def predict(
         self, observation: Any, memory: Memory = (), start: bool = False, *, greedy: bool = True

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+import gymnasium.spaces as spaces
 import torch
 from torch import Tensor
 
 from ...envs.core.task import Observation
 from ..core.agent import Memory
 from ..core.randomness import ACT
+from ..core.thought import Thought
 from ..networks.beam import next_word, require_writing
 from ..networks.distributions import distribution
 from ..networks.masking import is_masked
@@ -81,6 +83,17 @@ class PolicyAgent(Learner):
         parameters, *_, memory = self.network.act(observation, memory, start)
         raw = self.policy.mode(parameters) if greedy else self.policy.sample(parameters, self.noise(len(parameters)))
         return self.policy.to_env(raw), memory
+
+    @torch.no_grad()
+    def think(self, observation: Observation, memory: Memory = (), start: Tensor | None = None) -> Thought:
+        """The probabilities of the actions where they are few, and the value where the network has one."""
+        memory, start = self._going_on(observation, memory, start)
+        with self.acting():
+            parameters, *value, _ = self.network.act(observation, memory, start)
+        shares = {spaces.Discrete: torch.softmax, spaces.MultiBinary: lambda logits, _: torch.sigmoid(logits)}
+        share = shares.get(type(self.action_space))
+        few = share is not None and parameters.ndim == 2
+        return Thought(share(parameters, -1) if share and few else None, None, value[0] if value else None)
 
     def noise(self, num_envs: int) -> Tensor:
         """Uniforms for one action of each environment, (B, noise)."""

@@ -14,6 +14,7 @@ from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ..core.agent import Memory
 from ..core.processes import mean
+from ..core.thought import Thought
 from ..learning.exploration import NOISE, ExplorationConfig, explore
 from ..learning.losses import ErrorKind, value_error
 from ..learning.optimisers import make_optimiser
@@ -93,6 +94,14 @@ class DQN(OffPolicyAgent):
         values, memory = self.network.act(observation, memory, start)
         action = values.argmax(-1) if noise is None else explore(values, self.config, self.progress, noise)
         return action, memory
+
+    @torch.no_grad()
+    def think(self, observation: Observation, memory: Memory = (), start: Tensor | None = None) -> Thought:
+        """The value of each action, and of the best one."""
+        memory, start = self._going_on(observation, memory, start)
+        with self.acting():
+            values, _ = self.network.act(observation, memory, start)
+        return Thought(None, values, values.max(-1).values)
 
     def random(self, noise: Tensor) -> Tensor:
         """(B,) int64 from 0 on."""

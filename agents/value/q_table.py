@@ -15,6 +15,7 @@ from ...envs.core.task import Observation
 from ...neural_blocks.errors import InvalidInput
 from ..core.agent import Memory, Report
 from ..core.randomness import ACT
+from ..core.thought import Thought
 from ..learning.exploration import NOISE, ExplorationConfig, explore
 from ..learning.learner import Learner
 from ..learning.rollout import stacked, without_observations
@@ -63,6 +64,11 @@ class QTable(Learner):
             return values.argmax(-1) + int(self.action_space.start), memory
         noise = self.randomness.uniform(ACT, len(values), NOISE)
         return explore(values, self.config, self.progress, noise) + int(self.action_space.start), memory
+
+    def think(self, observation: Observation, memory: Memory = (), start: Tensor | None = None) -> Thought:
+        """The value of each action, and of the best one."""
+        values = self.values[_from_zero(observation, self.observation_space)]
+        return Thought(None, values, values.max(-1).values)
 
     def prepare(self, env: BatchedEnvironment) -> None:
         """How a step in these environments is run."""

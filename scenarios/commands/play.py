@@ -47,6 +47,9 @@ def play(
         Options | None,
         typer.Option(help="Whose environment options; by default a run's video has the evaluation's, else training's."),
     ] = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="Also what is seen, intended, expected and remembered (F1 in the window).")
+    ] = False,
     env_settings: EnvSettings = None,
     record: Annotated[Path | None, typer.Option(help="Keep what was played in this .json file.")] = None,
     allow_import: AllowImport = False,
@@ -73,6 +76,7 @@ def play(
             frames_per_second=fps,
             view=None if view is None else view.value,
             options=None if purpose is None else purpose.value,
+            details=details,
         )
     if not any(played.episodes):
         say("nothing was played" + (f"; {record} was not written" if record else ""))

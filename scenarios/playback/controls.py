@@ -49,6 +49,10 @@ class Controls(ABC):
     def draw(self, canvas: Canvas, top: int) -> None:
         """Draws the strip, its upper edge at y = `top`."""
 
+    def point(self, x: float, y: float) -> Any | None:
+        """Takes a click into the picture at these shares of its width and height; the action, as `feed` returns it."""
+        return None
+
     @abstractmethod
     def feed(self, one: Input, canvas: Canvas, top: int) -> Any | None:
         """Takes what a person did; returns the action that this makes, as numbers or lists, or None for none yet."""
@@ -284,6 +288,11 @@ class Both(Controls):
         return self.sliders.feed(one, canvas, top + self.buttons.height)
 
 
+def choices_of(env: Any) -> list[Choice]:
+    """What the actions of an environment of one row are called."""
+    return env.task.choices() if isinstance(env, BatchedEnv) else _foreign(env)
+
+
 def controls(env: Any) -> Controls:
     """What a person acts with in an environment of one row.
 
@@ -293,7 +302,7 @@ def controls(env: Any) -> Controls:
     """
     space = env.action_space
     task = env.task if isinstance(env, BatchedEnv) else None
-    choices, names = (task.choices(), task.entries()) if task is not None else (_foreign(env), [])
+    choices, names = choices_of(env), task.entries() if task is not None else []
     if isinstance(space, spaces.Discrete):
         return _discrete(int(space.start), int(space.n), choices)
     low: Any

@@ -9,17 +9,22 @@ from typing import Any, get_args
 from ... import agents
 from ...envs.adapters.batched import BatchedEnv
 from ...envs.checks.options import choice, integer, number
+from ...envs.drawing.canvas import Canvas
 from ...neural_blocks.errors import InvalidInput, shown
 from ..catalogue import Scenario
 from ..environments import make_environment
 from ..recording import Purpose, Recording, View, as_action, recorded, replay
 from ..runner import load_agent, read_plan
 from ..seeds import EVALUATION_SEED, PLAY_SEED, PLAY_SPAN
-from ..session import Choose, Session, chooser, play
-from .controls import controls
+from ..session import Choose, Chooser, Session, play
+from .controls import choices_of, controls
+from .details import WIDTH, Details
 from .overlay import Told
+from .timeline import Timeline
 from .video import FRAMES_PER_SECOND, Frame, check_format, write_video
-from .window import Again, Next, Quit, Window
+from .window import SIDE, Again, Next, Quit, Seek, Window
+
+FILMED = 600  # pixels of a film's height with details
 
 
 def watch(
@@ -32,6 +37,7 @@ def watch(
     frames_per_second: float = FRAMES_PER_SECOND,
     view: View | None = None,
     options: Purpose | None = None,
+    details: bool = False,
 ) -> Recording:
     """Plays episodes of the scenario's environment and shows them.
 
@@ -46,6 +52,7 @@ def watch(
             person's the first, and for all others the second.
         options: "training" or "evaluation": whose environment options and episodes; None for the evaluation's where a
             run plays and for the training's else. A person never plays the evaluation's. A recording has its own.
+        details: whether a panel tells what is seen, what the agent would do, what it expects and what it remembers.
 
     Returns:
         The recording of what was played: of a person who leaves in the middle of an episode, the part of it.
@@ -65,7 +72,7 @@ def watch(
     if person and video is not None:
         raise InvalidInput(f"a person plays in a window: player 'human' takes no video; got {shown(str(video))}")
     if player.endswith(".json"):
-        return _watch_recording(scenario, player, video, frames_per_second, shows)
+        return _watch_recording(scenario, player, video, frames_per_second, shows, details)
     purpose = choice("options", options or _purpose(player), get_args(Purpose))
     if person and (purpose == "evaluation" or scenario.options.get("split") == "test"):
         raise InvalidInput("a person plays the training's options: those of the evaluation stay unseen")
@@ -74,9 +81,9 @@ def watch(
     choose = None if person else _chooser(player, env)
     if video is not None:
         assert choose is not None
-        write_video(video, _frames(play(session, choose, episodes), env, shows), frames_per_second)
+        write_video(video, _frames(play(session, choose, episodes), session, choose, shows, details), frames_per_second)
     else:
-        _in_window(scenario, session, choose, player, episodes, frames_per_second, shows)
+        _in_window(scenario, session, choose, player, episodes, frames_per_second, shows, details)
     return recorded(session, scenario, purpose, shows, player)  # type: ignore[arg-type]
 
 
@@ -88,22 +95,39 @@ def _purpose(player: str) -> str:
 def _chooser(player: str, env: Any) -> Choose:
     """The choice of an agent, given by name or by the folder of its run."""
     if player in ("random", "expert"):
-        return chooser(agents.make(player, env), env)
+        return Chooser(agents.make(player, env), env)
     if not (Path(player) / "run.yaml").exists():
         allowed = "'random', 'expert', 'human', the folder of a run or a recording's .json file"
         raise InvalidInput(f"agent must be {allowed}; got {shown(player)}")
     if read_plan(player).agent in ("random", "expert"):
-        return chooser(agents.make(read_plan(player).agent, env), env)
-    return chooser(load_agent(player, env), env)
+        return Chooser(agents.make(read_plan(player).agent, env), env)
+    return Chooser(load_agent(player, env), env)
 
 
-def _frames(states: Iterator[Any], env: Any, view: str) -> Iterator[Frame]:
-    """A picture of every state."""
+def _frames(
+    states: Iterator[Any], session: Session, choose: Choose | None, view: str, details: bool
+) -> Iterator[Frame]:
+    """A picture of every state, with the panel of details beside it if that is wanted."""
+    env, timeline, panel, episode = session.env, None, None, 0
     for _ in states:
-        yield env.frames(view == "spectator")[0] if isinstance(env, BatchedEnv) else env.frames()[0]
+        frame = env.frames(view == "spectator")[0] if isinstance(env, BatchedEnv) else env.frames()[0]
+        if not details:
+            yield frame
+            continue
+        panel = panel or Details(env.observation_space, choices_of(env), FILMED)
+        if timeline is None or episode != len(session.actions):
+            timeline, episode = Timeline(session, choose, going_back=False), len(session.actions)
+        else:
+            timeline.note()
+        picture = Canvas(SIDE + WIDTH, FILMED)
+        picture.image(frame, (0, (FILMED - SIDE) // 2, SIDE, SIDE))
+        picture.image(panel.draw(timeline), (SIDE, 0, WIDTH, FILMED))
+        yield picture.frame()
 
 
-def _watch_recording(scenario: Scenario, path: str, video: Path | None, rate: float, view: str) -> Recording:
+def _watch_recording(
+    scenario: Scenario, path: str, video: Path | None, rate: float, view: str, details: bool
+) -> Recording:
     """Shows what was recorded, with the options and from the seed that the recording has."""
     recording = Recording.load(path)
     if recording.environment != scenario.environment:
@@ -114,40 +138,23 @@ def _watch_recording(scenario: Scenario, path: str, video: Path | None, rate: fl
     session = Session(env, recording.seed)
     states = replay(recording, session)
     if video is not None:
-        write_video(video, _frames(states, env, view), rate)
+        write_video(video, _frames(states, session, None, view, details), rate)
         return recording
     for _ in states:  # what does not fit is found before a window opens
         pass
     player, count = f"recorded: {recording.player or 'unknown'}", len(recording.episodes)
     session = Session(env, recording.seed)
-    window = Window(scenario.title, env, view == "spectator", None, rate)
+    window = Window(scenario.title, env, view == "spectator", None, rate, details)
     try:
         for actions in recording.episodes:
             session.begin()
-            _replay_episode(session, window, [as_action(action, env.action_space) for action in actions], player, count)
+            given = [as_action(action, env.action_space) for action in actions]
+            _show_episode(session, window, None, given, player, count)
     except Quit:
         pass
     finally:
         window.close()
     return recording
-
-
-def _replay_episode(session: Session, window: Window, actions: list[Any], player: str, episodes: int) -> None:
-    """One recorded episode, as often as it is wanted again; what is skipped is played all the same, unseen."""
-    while True:
-        left = actions[len(session.actions[-1]) :]
-        window.show(_told(session, player, episodes, not left), last=len(session.actions) == episodes)
-        try:
-            if not left:
-                return window.card()
-            window.pace()
-            session.step(left[0])
-        except Again:
-            session.again()
-        except Next:
-            for action in left:
-                session.step(action)
-            return
 
 
 def _in_window(
@@ -158,40 +165,69 @@ def _in_window(
     episodes: int,
     rate: float,
     view: str,
+    details: bool,
 ) -> None:
-    """Lets a person (no chooser) or an agent play in a window until the last episode or until the window is closed."""
+    """Lets a person (no choice) or an agent play in a window until the last episode or until the window is closed."""
     means = controls(session.env) if choose is None else None
-    window = Window(scenario.title, session.env, view == "spectator", means, rate)
+    window = Window(scenario.title, session.env, view == "spectator", means, rate, details)
     told = {"human": "you"}.get(player, player)
     try:
         while len(session.actions) < episodes:
             session.begin()
-            _play_episode(session, window, choose, told, episodes)
+            _show_episode(session, window, choose, None, told, episodes)
     except Quit:
         pass
     finally:
         window.close()
 
 
-def _play_episode(session: Session, window: Window, choose: Choose | None, player: str, episodes: int) -> None:
-    """One episode to its end, as often as it is wanted again."""
-    while True:
-        last = len(session.actions) == episodes
-        window.show(_told(session, player, episodes, session.ended), last)
-        try:
-            if session.ended:
-                return window.card()
-            if choose is None:
-                session.step(as_action(window.act(), session.env.action_space))
-            else:
+def _show_episode(
+    session: Session,
+    window: Window,
+    choose: Choose | None,
+    recorded: list[Any] | None,
+    player: str,
+    episodes: int,
+) -> None:
+    """One episode to its end, as often as it is wanted again, back and forth where nobody plays it by hand.
+
+    What is skipped of a recorded one is played all the same, unseen.
+    """
+    timeline = Timeline(session, choose, going_back=window.controls is None)
+    try:
+        while True:
+            moment, taken = timeline.now, len(session.actions[-1])
+            over = taken == len(recorded) if recorded is not None else session.ended
+            told = Told(
+                player, len(session.actions), episodes, moment.step, moment.total, moment.reward,
+                over if timeline.newest else moment.ended,
+            )  # fmt: skip
+            window.show(told, timeline, last=len(session.actions) == episodes)
+            try:
+                if over and timeline.newest:
+                    return window.card()
+                if window.controls is not None:
+                    session.step(as_action(window.act(), session.env.action_space))
+                    timeline.note()
+                    continue
                 window.pace()
-                session.choose(choose)
-        except Again:
-            session.again()
-        except Next:
-            return
-
-
-def _told(session: Session, player: str, episodes: int, ended: bool) -> Told:
-    number, steps = len(session.actions), len(session.actions[-1])
-    return Told(player, number, episodes, steps, session.returns[-1], session.reward, ended)
+                if not timeline.newest:
+                    timeline.go(timeline.at + 1)
+                    continue
+                if recorded is not None:
+                    session.step(recorded[taken])
+                elif choose is not None:
+                    session.choose(choose)
+                timeline.note()
+            except Seek as asked:
+                timeline.go(asked.to)
+            except Again:
+                session.again()
+                timeline = Timeline(session, choose, timeline.going_back)
+            except Next:
+                timeline.leave()
+                for action in recorded[taken:] if recorded is not None else ():
+                    session.step(action)
+                return
+    finally:
+        timeline.leave()

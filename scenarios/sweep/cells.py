@@ -34,6 +34,8 @@ class Cell:
         state: "missing", "finished" or "failed".
         error: why it failed.
         score, return_mean, folder: of a finished one.
+        device: where it is trained.
+        label: of its standing; None for one that its settings give.
     """
 
     scenario: Scenario
@@ -49,6 +51,7 @@ class Cell:
     return_mean: float | None = None
     folder: str = ""
     device: str = field(default="auto", repr=False)
+    label: str | None = None
 
     def finished(self, row: Row) -> Cell:
         """The same cell with its result."""
@@ -80,7 +83,7 @@ def plan_of(cell: Cell) -> Plan:
     """The plan that a cell's run would have. Raises `InvalidInput` for what cannot be run."""
     return make_plan(
         cell.scenario, cell.agent, cell.seed, steps=cell.steps, settings=cell.settings, device=cell.device, track=None,
-        label=None, demonstrations=None,
+        label=cell.label, demonstrations=None,
     )  # fmt: skip
 
 
@@ -119,6 +122,7 @@ def do(cell: Cell) -> Cell:
                 settings=cell.settings,
                 root=cell.root,
                 device=cell.device,
+                label=cell.label,
             )
         )
     except Exception as error:  # a cell that fails is a row like the others

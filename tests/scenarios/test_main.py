@@ -37,7 +37,7 @@ def palaestra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 def test_every_command_explains_itself(palaestra) -> None:
     code, told, _ = palaestra("--help")
     assert code == 0
-    names = "list describe train resume evaluate verify play leaderboard report compare curves sweep runs demo"
+    names = "list describe train resume evaluate verify play leaderboard assess report compare curves sweep runs demo"
     commands = names.split(" ")
     for command in commands:
         assert command in told
