@@ -18,7 +18,8 @@ from ...envs.drawing.wording import number
 from .timeline import Timeline
 
 WIDTH = 320  # pixels
-SEEN = 190  # pixels of the observation
+SEEN, MOST_SEEN = 190, 300  # pixels of the observation: of one part or two, and at most
+PART = 76  # pixels of each of several parts
 MOST_BARS = 8
 MOST_REMEMBERED = 512  # numbers of a memory that are shown
 COLUMNS = 32
@@ -37,6 +38,8 @@ class Details:
     def __init__(self, space: spaces.Space[Any], choices: Sequence[Choice], height: int) -> None:
         self.space, self.height = space, height
         self.names = {one.action: one.label for one in choices if isinstance(one.action, int)}
+        parts = len(space.spaces) if isinstance(space, spaces.Dict) else 1
+        self.seen = min(max(SEEN, PART * parts), MOST_SEEN)
         self.canvas = Canvas(WIDTH, height)
 
     def draw(self, timeline: Timeline) -> np.ndarray[Any, Any]:
@@ -44,14 +47,14 @@ class Details:
         canvas, moment = self.canvas, timeline.now
         canvas.clear()
         canvas.fill((0, 0, 1, self.height), MUTED)
-        seen = Canvas(WIDTH - 20, SEEN, spectator=False)
+        seen = Canvas(WIDTH - 20, self.seen, spectator=False)
         try:
             draw_observation(self.space, tree_map(lambda part: part[0].cpu(), moment.observation), seen)
         except (RuntimeError, ValueError, TypeError):  # somebody's own kind of observation
-            seen.text("no picture of this observation", (seen.width // 2, SEEN // 2), 18, MUTED, "center")
+            seen.text("no picture of this observation", (seen.width // 2, self.seen // 2), 18, MUTED, "center")
         self._title("observation", 14)
-        canvas.image(seen.frame(), (10, 24, WIDTH - 20, SEEN))
-        top = 24 + SEEN + 16
+        canvas.image(seen.frame(), (10, 24, WIDTH - 20, self.seen))
+        top = 24 + self.seen + 16
         thought = moment.thought
         known = None if thought is None else thought.probabilities
         values = None if thought is None else thought.action_values
