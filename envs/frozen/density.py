@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...neural_blocks.generation.autoregressive import PixelCNN
+from ...neural_blocks.generation.autoregressive import PixelCNN, visits
 
 SIDE, LEVELS, CLASSES = 8, 2, 10
-REACH = SIDE + 1  # pixels back, in raster order, to the farthest that a 3 x 3 filter reads
+NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1))  # rows down and columns right, all that a 3 x 3 filter reads
 
 
 class DigitDensity(PixelCNN):
@@ -21,24 +21,41 @@ class DigitDensity(PixelCNN):
     Args:
         channels: features of the hidden layers, even.
         blocks: number of residual blocks.
+        order: in which pixels follow each other, "raster" or "diagonal".
     """
 
+    route: Tensor
     offset: Tensor
     reads: Tensor
+    places: Tensor
 
-    def __init__(self, channels: int = 32, blocks: int = 2) -> None:
-        super().__init__((SIDE, SIDE), LEVELS, channels, blocks, 2 * SIDE - 1)
+    def __init__(self, channels: int = 32, blocks: int = 2, order: str = "raster") -> None:
+        kernel = 2 * SIDE - 1
+        super().__init__((SIDE, SIDE), LEVELS, channels, blocks, kernel, order)
         self.label = nn.Embedding(CLASSES + 1, channels)
         nn.init.zeros_(self.label.weight)
-        pixel = torch.arange(SIDE * SIDE)
+        route = torch.tensor(visits((SIDE, SIDE), order))
+        self.register_buffer("route", route, persistent=False)  # (64,) which pixel is the first, the second, ...
+        pixel, turn = torch.arange(SIDE * SIDE), route.argsort()
         row, column = pixel // SIDE, pixel % SIDE
-        kernel = 2 * SIDE - 1
-        down, right = row - row[:, None] + SIDE - 1, column - column[:, None] + SIDE - 1  # (64, 64): [now, earlier]
-        later = pixel >= pixel[:, None]
-        offset = (down * kernel + right).masked_fill(later, kernel * SIDE)  # a filter position that holds zeros
+        down, right = (
+            row - row[route, None] + SIDE - 1,
+            column - column[route, None] + SIDE - 1,
+        )  # (64, 64): [now, other]
+        later = turn >= pixel[:, None]
+        self.used = kernel * (SIDE if order == "raster" else kernel)  # filter positions that hold anything
+        offset = (down * kernel + right).masked_fill(later, self.used)  # a filter position that holds zeros
         self.register_buffer("offset", offset * LEVELS, persistent=False)
-        left, middle = column > 0, torch.ones(SIDE * SIDE, dtype=torch.bool)
-        reads = torch.stack([left, middle, column < SIDE - 1, left, middle], 1)  # (64, 5): pixels -9, -8, -7, -1, 0
+        step = torch.tensor(NEIGHBOURS)
+        there = torch.stack([row, column], 1)[route, None] + step  # (64, 4, 2)
+        inside = ((there >= 0) & (there < SIDE)).all(2)
+        back = pixel[:, None] - turn[(there[..., 0] * SIDE + there[..., 1]).clamp(0, SIDE * SIDE - 1)]  # turns ago
+        self.reach = int(back[inside].max())
+        places = (self.reach - back).masked_fill(~inside, 0)
+        self.register_buffer(
+            "places", places[..., None], persistent=False
+        )  # (64, 4, 1) of the neighbours in the memory
+        reads = torch.cat([inside, torch.ones_like(inside[:, :1])], 1)  # (64, 5): the neighbours and the pixel itself
         self.register_buffer("reads", reads[..., None], persistent=False)
 
     def forward(self, pixels: Tensor, label: Tensor | None = None) -> Tensor:
@@ -51,17 +68,17 @@ class DigitDensity(PixelCNN):
         return self.last(x)
 
     def initial_memory(self, batch: int) -> Tensor:
-        """Nothing read yet: zeros (B, blocks, 9, channels / 2)."""
-        return self.position.new_zeros(batch, len(self.blocks), REACH, len(self.position) // 2)
+        """Nothing read yet: zeros (B, blocks, reach, channels / 2); the reach is 9 pixels by rows, 15 by diagonals."""
+        return self.position.new_zeros(batch, len(self.blocks), self.reach, len(self.position) // 2)
 
     def step(self, pixels: Tensor, position: Tensor, label: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """The logits of one pixel, as `forward` gives them, from the features of the nine pixels before it.
+        """The logits of one pixel, as `forward` gives them, from the features of the pixels before it.
 
         Args:
             pixels: (B, 64) int64 the picture in raster order; what is not drawn yet may be anything.
-            position: (B,) int64 the pixel asked for, 0 to 63.
+            position: (B,) int64 the turn of the pixel asked for in the model's order, 0 to 63.
             label: (B,) int64, 10 for no class.
-            memory: (B, blocks, 9, channels / 2) of the step before, at position - 1.
+            memory: (B, blocks, reach, channels / 2) of the step before, at position - 1.
 
         Returns:
             Logits (B, 2), and the memory for the next step.
@@ -69,16 +86,16 @@ class DigitDensity(PixelCNN):
         first: Any = self.first
         last: Any = self.last[1]
         block: Any
-        used = SIDE * (2 * SIDE - 1)  # filter positions in the rows above and the own one
-        filters = (first.weight * first.mask).flatten(2)[:, :, :used].permute(2, 1, 0)  # (120, 2, channels)
+        filters = (first.weight * first.mask).flatten(2)[:, :, : self.used].permute(2, 1, 0)  # (used, 2, channels)
         table = torch.cat([filters.flatten(0, 1), filters.new_zeros(LEVELS, filters.shape[2])])
         x = nn.functional.embedding_bag(self.offset[position] + pixels, table, mode="sum")  # (B, channels)
-        x = x + first.bias + self.position.flatten(1).t()[position] + self.label(label)
+        x = x + first.bias + self.position.flatten(1).t()[self.route[position]] + self.label(label)
         reads, kept = self.reads[position], []
+        places = self.places[position].expand(-1, -1, memory.shape[3])  # (B, 4, channels / 2)
         for block, before in zip(self.blocks, memory.unbind(1), strict=True):
             narrow, masked, widen = block[1], block[3], block[5]
             now = torch.relu(x.relu() @ narrow.weight[:, :, 0, 0].t() + narrow.bias)  # (B, channels / 2)
-            near = torch.cat([before[:, :3], before[:, 8:], now[:, None]], 1) * reads  # (B, 5, channels / 2)
+            near = torch.cat([before.gather(1, places), now[:, None]], 1) * reads  # (B, 5, channels / 2)
             filters = masked.weight.flatten(2)[:, :, :5].permute(2, 1, 0).flatten(0, 1)  # (5 channels / 2, ..)
             hidden = torch.relu(near.flatten(1) @ filters + masked.bias)
             x = x + hidden @ widen.weight[:, :, 0, 0].t() + widen.bias

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,9 +48,14 @@ class DigitDiffusion(Diffusion):
         return mean, (square - mean.square()).clamp(min=0)
 
 
-def density() -> DigitDensity:
-    """The shipped p(x | class) and p(x) of the embedded digits, frozen, in double precision."""
-    return load("digit-density", DigitDensity()).double()
+def density(order: str = "raster") -> DigitDensity:
+    """The shipped p(x | class) and p(x) of the embedded digits, frozen, in double precision.
+
+    Args:
+        order: in which pixels follow each other, "raster" or "diagonal"; each has a network of its own.
+    """
+    name = "digit-density" if order == "raster" else f"digit-density-{order}"
+    return load(name, RECIPES[name].build()).double()  # type: ignore[return-value]
 
 
 def autoencoder() -> VAE:
@@ -114,6 +120,7 @@ def _train_diffusion(network: nn.Module) -> None:
 
 RECIPES = {
     "digit-density": Recipe(DigitDensity, _train_density),
+    "digit-density-diagonal": Recipe(partial(DigitDensity, order="diagonal"), _train_density),
     "digit-autoencoder": Recipe(_build_autoencoder, _train_autoencoder),
     "digit-diffusion": Recipe(DigitDiffusion, _train_diffusion),
 }

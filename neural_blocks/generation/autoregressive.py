@@ -1,4 +1,4 @@
-"""Autoregressive models of grey images: the probability of each pixel given those before it in raster order."""
+"""Autoregressive models of grey images: the probability of each pixel given those before it, by rows or diagonals."""
 
 from __future__ import annotations
 
@@ -10,33 +10,58 @@ from ..errors import InvalidInput
 from ..noise import Draws, Seed, at_least_float32, categorical
 from .pixels import bits_per_dimension, check_shape
 
+ORDERS = ("raster", "diagonal")
+
+
+def visits(size: tuple[int, int], order: str) -> list[int]:
+    """The pixels of a picture (H, W), each by its number in raster order, in the order in which they are visited.
+
+    "raster" is row by row. "diagonal" is along the anti-diagonals, from the upper left corner's to the lower right
+    one's, each from its upper right end down to its lower left.
+    """
+    height, width = size
+    pixels = range(height * width)
+    return list(pixels) if order == "raster" else sorted(pixels, key=lambda at: (at // width + at % width, at // width))
+
 
 class MaskedConv2d(nn.Conv2d):
-    """A convolution that sees only the pixels before its own in raster order (van den Oord et al., 2016a).
+    """A convolution that sees only the pixels before its own (van den Oord et al., 2016a), in the order of `visits`.
 
-    (B, in_channels, H, W) to (B, out_channels, H, W).
+    (B, in_channels, H, W) to (B, out_channels, H, W). A filter of 3 x 3 sees the same four neighbours in both orders.
 
     Args:
         in_channels: features in.
         out_channels: features out.
         kernel: height and width of the filter, both odd.
         sees_itself: whether its own position counts as before; False in a first layer (mask A), True later (mask B).
+        order: "raster" or "diagonal".
 
     Raises:
-        InvalidInput: an even kernel.
+        InvalidInput: an even kernel or an unknown order.
     """
 
     mask: Tensor
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: tuple[int, int], *, sees_itself: bool) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: tuple[int, int],
+        *,
+        sees_itself: bool,
+        order: str = "raster",
+    ) -> None:
         height, width = kernel
+        if order not in ORDERS:
+            raise InvalidInput(f"MaskedConv2d: order must be one of 'raster', 'diagonal'; got {order!r}")
         if height % 2 == 0 or width % 2 == 0:
             raise InvalidInput(f"MaskedConv2d: kernel must be odd in height and width; got {kernel}")
         super().__init__(in_channels, out_channels, kernel, padding=(height // 2, width // 2))
-        mask = torch.zeros(height, width)
-        mask[: height // 2] = 1
-        mask[height // 2, : width // 2 + sees_itself] = 1
-        self.register_buffer("mask", mask, persistent=False)
+        down, right = torch.arange(height)[:, None] - height // 2, torch.arange(width) - width // 2
+        first, second = (down + right, down) if order == "diagonal" else (down, right)  # compared one after the other
+        itself = (down == 0) & (right == 0)
+        mask = (first < 0) | ((first == 0) & (second < 0)) | (itself & sees_itself)
+        self.register_buffer("mask", mask.float(), persistent=False)
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, in_channels, H, W) to (B, out_channels, H, W)."""
@@ -50,16 +75,17 @@ class PixelModel(nn.Module):
         size: (H, W) of a picture.
         levels: number of greys a pixel can have.
         channels: features of the hidden layers.
+        order: in which pixels follow each other, "raster" or "diagonal".
     """
 
-    def __init__(self, size: tuple[int, int], levels: int, channels: int) -> None:
+    def __init__(self, size: tuple[int, int], levels: int, channels: int, order: str = "raster") -> None:
         super().__init__()
         if min(*size, levels - 1, channels) < 1:
             raise InvalidInput(
                 f"{type(self).__name__}: size and channels must be at least 1 and levels at least 2; "
                 f"got {size}, {channels} and {levels}"
             )
-        self.size, self.levels = size, levels
+        self.size, self.levels, self.order = size, levels, order
         self.position = nn.Parameter(torch.zeros(channels, *size))
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -80,10 +106,9 @@ class PixelModel(nn.Module):
         height, width = self.size
         draws = Draws(seed, self.position.device)
         pixels = torch.zeros(n, 1, height, width, dtype=torch.long, device=self.position.device)
-        for row in range(height):
-            for column in range(width):
-                probabilities = at_least_float32(self(pixels)[:, :, row, column]).softmax(1)  # (n, levels)
-                pixels[:, 0, row, column] = categorical(probabilities, draws.uniform(n))
+        for row, column in (divmod(pixel, width) for pixel in visits(self.size, self.order)):
+            probabilities = at_least_float32(self(pixels)[:, :, row, column]).softmax(1)  # (n, levels)
+            pixels[:, 0, row, column] = categorical(probabilities, draws.uniform(n))
         return pixels
 
     def one_hot(self, pixels: Tensor) -> Tensor:
@@ -104,9 +129,10 @@ class PixelCNN(PixelModel):
         blocks: number of residual blocks.
         kernel: height and width of the first filter, odd; 2 max(H, W) - 1 lets every pixel see all before it, so that
             no blind spot is left to the right above it.
+        order: "raster" or "diagonal", see `visits`.
 
     Raises:
-        InvalidInput: an even kernel, odd channels, sizes below 1, or pixels of another shape.
+        InvalidInput: an even kernel, odd channels, sizes below 1, an unknown order, or pixels of another shape.
     """
 
     def __init__(
@@ -116,17 +142,18 @@ class PixelCNN(PixelModel):
         channels: int = 64,
         blocks: int = 3,
         kernel: int = 15,
+        order: str = "raster",
     ) -> None:
-        super().__init__(size, levels, channels)
+        super().__init__(size, levels, channels, order)
         if channels % 2:
             raise InvalidInput(f"PixelCNN: channels must be even; got {channels}")
-        self.first = MaskedConv2d(levels, channels, (kernel, kernel), sees_itself=False)
+        self.first = MaskedConv2d(levels, channels, (kernel, kernel), sees_itself=False, order=order)
         self.blocks = nn.ModuleList(
             nn.Sequential(
                 nn.ReLU(),
                 nn.Conv2d(channels, channels // 2, 1),
                 nn.ReLU(),
-                MaskedConv2d(channels // 2, channels // 2, (3, 3), sees_itself=True),
+                MaskedConv2d(channels // 2, channels // 2, (3, 3), sees_itself=True, order=order),
                 nn.ReLU(),
                 nn.Conv2d(channels // 2, channels, 1),
             )

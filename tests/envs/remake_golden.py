@@ -63,6 +63,7 @@ GOLDEN = {
     "word_context": ("WordContext", {}, [1]),
     "caption": ("Caption", {}, [1, 7, 12, 2, 3]),
     "pixel_canvas": ("PixelCanvas", {}, [0, 0, 1, 1, 1, 1, 0, 0] * 5),
+    "pixel_canvas_diagonal": ("PixelCanvas", {"order": "diagonal"}, [0, 0, 1, 1, 1, 1, 0, 0] * 5),
     "latent_search": ("LatentSearch", {}, [[0.5, -0.5, 0.2, 0.0, -0.2, 0.4]] * 4),
     "denoise": ("Denoise", {}, [[0.5, -0.5, 0.0, 0.0] * 4] * 6),
     "strokes": ("Strokes", {}, [[0.3, -0.8, 0.0], [-0.9, 0.2, 1.0], [0.1, 1.0, 0.7], [0.5, 0.9, 0.5]]),

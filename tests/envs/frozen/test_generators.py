@@ -11,6 +11,7 @@ from palaestra.envs.frozen.density import DigitDensity
 from palaestra.envs.frozen.generators import RECIPES, DigitDiffusion, _digits, autoencoder, density, diffusion
 from palaestra.envs.frozen.rounding import rounded
 from palaestra.envs.frozen.store import FOLDER
+from palaestra.neural_blocks.generation.autoregressive import visits
 from palaestra.neural_blocks.generation.diffusion import Diffusion
 from palaestra.neural_blocks.generation.pixels import quantise
 
@@ -33,18 +34,19 @@ def test_no_network_learns_from_a_test_digit(digits):
     assert not unseen & {image.numpy().tobytes() for image in images}
 
 
-def test_the_density_asked_pixel_by_pixel_says_what_it_says_of_the_whole_picture():
+@pytest.mark.parametrize("order", ["raster", "diagonal"])
+def test_the_density_asked_pixel_by_pixel_says_what_it_says_of_the_whole_picture(order):
     torch.manual_seed(0)
-    network = DigitDensity().double()
+    network, route = DigitDensity(order=order).double(), visits((8, 8), order)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     pixels, labels = torch.randint(0, 2, (6, 1, 8, 8)), torch.tensor([0, 3, 7, 9, 10, 10])
     whole, memory = network(pixels, labels).flatten(2), network.initial_memory(6)
     for now in range(64):
         drawn = pixels.flatten(1).clone()
-        drawn[:, now:] = torch.randint(0, 2, drawn[:, now:].shape)  # what comes later does not matter
+        drawn[:, route[now:]] = torch.randint(0, 2, (6, 64 - now))  # what comes later does not matter
         logits, memory = network.step(drawn, torch.full((6,), now), labels, memory)
-        torch.testing.assert_close(logits, whole[:, :, now], rtol=0, atol=1e-12)
+        torch.testing.assert_close(logits, whole[:, :, route[now]], rtol=0, atol=1e-12)
 
 
 def test_rows_may_stand_at_different_pixels():
@@ -60,9 +62,10 @@ def test_rows_may_stand_at_different_pixels():
     torch.testing.assert_close(logits, torch.stack([whole[0, :, 5], whole[1, :, 40]]), rtol=0, atol=1e-12)
 
 
-def test_the_density_tells_the_classes_of_unseen_digits_apart(digits):
+@pytest.mark.parametrize("order", ["raster", "diagonal"])
+def test_the_density_tells_the_classes_of_unseen_digits_apart(digits, order):
     images, classes = digits
-    network, pixels = density(), quantise(images[:180], 2)
+    network, pixels = density(order), quantise(images[:180], 2)
     classes = classes[:180]
     each = torch.stack(
         [

@@ -20,24 +20,30 @@ ID = "palaestra/PixelCanvas-v0"
 def drawn(env, policy):
     """Pixels (B, 64), rewards (B, T), requests (B,) and the last step's metrics of an episode."""
     env.reset()
-    request, given, rewards = env.state.request, env.state.pixels[:, : 64 - env.task.horizon], []
+    route = env.task.visits[:-1]
+    request, given, rewards = env.state.request, env.state.pixels[:, route[: 64 - env.task.horizon]], []
     actions = list(given.unbind(1))
     for _ in range(env.task.horizon):
         actions.append(policy(env))
         step = env.step(actions[-1])
         rewards.append(step.reward)
     assert bool(step.terminated.all())
-    return torch.stack(actions, 1), torch.stack(rewards, 1), request, step.metrics
+    pixels = torch.empty(len(request), 64, dtype=torch.int64)
+    pixels[:, route] = torch.stack(actions, 1)
+    return pixels, torch.stack(rewards, 1), request, step.metrics
 
 
-@pytest.mark.parametrize(("asked", "steps"), [(True, 64), (False, 48)])
-def test_rewards_are_the_log_density_that_the_whole_network_gives(asked, steps):
-    env = BatchedEnv(make_task(ID, request=asked), 30, seed=1)
+@pytest.mark.parametrize(
+    ("asked", "steps", "order"),
+    [(True, 64, "raster"), (False, 48, "raster"), (True, 64, "diagonal"), (False, 43, "diagonal")],
+)
+def test_rewards_are_the_log_density_that_the_whole_network_gives(asked, steps, order):
+    env = BatchedEnv(make_task(ID, request=asked, order=order), 30, seed=1)
     generator = torch.Generator().manual_seed(0)
     pixels, rewards, request, metrics = drawn(env, lambda env: random_action(env.action_space, 30, generator))
-    logits = density()(pixels.view(30, 1, 8, 8), request).flatten(2)  # (B, 2, 64)
+    logits = density(order)(pixels.view(30, 1, 8, 8), request).flatten(2)  # (B, 2, 64)
     chance = 0.9 * logits.softmax(1) + 0.05
-    expected = chance.gather(1, pixels[:, None])[:, 0, -steps:].log()
+    expected = chance.gather(1, pixels[:, None])[:, 0, env.task.visits[-1 - steps : -1]].log()
     torch.testing.assert_close(steps * rewards.double(), expected, rtol=0, atol=1 / 8192 + 1e-9)
     torch.testing.assert_close(metrics["log_density"].double(), expected.sum(1), rtol=0, atol=0.01)
     assert expected.min() >= math.log(0.05)
@@ -53,10 +59,11 @@ def test_the_classifiers_reward_comes_with_the_last_pixel():
     assert torch.equal(rewards[:, -1], metrics["confidence"])
 
 
-def test_the_expert_takes_the_likelier_and_its_pictures_are_the_digits_asked_for():
-    env = BatchedEnv(make_task(ID), 100, seed=3)
+@pytest.mark.parametrize("order", ["raster", "diagonal"])
+def test_the_expert_takes_the_likelier_and_its_pictures_are_the_digits_asked_for(order):
+    env = BatchedEnv(make_task(ID, order=order), 100, seed=3)
     pixels, _, request, metrics = drawn(env, lambda env: env.expert_action())
-    logits = density()(pixels.view(100, 1, 8, 8), request).flatten(2)
+    logits = density(order)(pixels.view(100, 1, 8, 8), request).flatten(2)
     assert torch.equal(logits.argmax(1), pixels)
     named = classifier("plain")(pixels.view(100, 1, 8, 8).float()).argmax(1)
     assert (named == request).float().mean() > 0.9
@@ -82,6 +89,21 @@ def test_what_is_seen_by_hand():
     assert seen["position"].tolist() == [3]
     assert seen["canvas"].flatten().tolist() == [0, 255, 255] + 61 * [0]
     assert "request" not in make_task(ID, request=False).observation_space.spaces
+
+
+def test_diagonals_go_from_the_upper_left_to_the_lower_right_each_from_its_upper_end():
+    task = make_task(ID, order="diagonal")
+    state, seen = task.reset(torch.tensor([[0.0]])), []
+    for action in (1, 0, 1, 1, 0, 0):
+        seen.append(task.observe(state)["position"].item())
+        state = task.step(state, torch.tensor([action]), torch.empty(1, 0)).state
+    assert seen == [0, 1, 8, 2, 9, 16]  # rows and columns 00, 01, 10, 02, 11, 20
+    assert task.observe(state)["canvas"][0, 0].nonzero().tolist() == [[0, 0], [0, 2], [1, 0]]
+    given = make_task(ID, order="diagonal", request=False).first_pixels.view(-1, 8, 8)
+    outside = torch.tensor([[row + column > 5 for column in range(8)] for row in range(8)])
+    assert not given[:, outside].any()
+    images = torch.from_numpy(load_images("digits", "train")[0])[:, 0]
+    assert torch.equal(given[:, ~outside], (images >= 128).long()[:, ~outside])
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.generation.autoregressive import MaskedConv2d, PixelCNN, PixelModel, PixelRNN
+from palaestra.neural_blocks.generation.autoregressive import MaskedConv2d, PixelCNN, PixelModel, PixelRNN, visits
 
 MODELS = {
     "PixelCNN": lambda **options: PixelCNN(channels=8, blocks=2, **options),
@@ -26,6 +26,27 @@ def test_masks_keep_what_is_above_and_left():
     assert MaskedConv2d(2, 3, (3, 3), sees_itself=False).mask.tolist() == above
     above[1][1] = 1
     assert MaskedConv2d(2, 3, (3, 3), sees_itself=True).mask.tolist() == above
+
+
+def test_masks_by_diagonals_keep_those_before_and_the_own_one_above():
+    mask = MaskedConv2d(1, 1, (3, 5), sees_itself=True, order="diagonal").mask
+    assert mask.tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]]
+    assert visits((2, 3), "diagonal") == [0, 1, 3, 2, 4, 5]
+
+
+def test_by_diagonals_a_pixel_depends_on_those_before_it_only():
+    torch.manual_seed(0)
+    model = PixelCNN((4, 5), 3, channels=8, blocks=2, order="diagonal").double()
+    model.position.data.normal_()
+    route, pixels = visits((4, 5), "diagonal"), torch.randint(3, (1, 1, 4, 5))
+    before = model(pixels)[0].flatten(1)[:, route]  # (levels, 20)
+    for turn, pixel in enumerate(route):
+        changed = pixels.flatten().clone()
+        changed[pixel] = (changed[pixel] + 1) % 3
+        after = model(changed.view(1, 1, 4, 5))[0].flatten(1)[:, route]
+        differs = (after != before).any(0)
+        assert not differs[: turn + 1].any()
+        assert differs[turn + 1 :].all()
 
 
 def test_a_pixel_depends_on_those_before_it_only(make):
@@ -124,6 +145,7 @@ def test_rows_one_by_one_equal_the_picture_at_once():
     ("wrong", "message"),
     [
         (lambda: MaskedConv2d(1, 1, (2, 3), sees_itself=True), r"odd in height and width; got \(2, 3\)"),
+        (lambda: PixelCNN(order="spiral"), "order must be one of 'raster', 'diagonal'; got 'spiral'"),
         (lambda: PixelCNN(channels=5), "channels must be even; got 5"),
         (lambda: PixelCNN(levels=1), "levels at least 2; got .* and 1"),
         (lambda: PixelRNN().log_prob(torch.zeros(2, 3, 8, 8).long()), r"\(B, 1, 8, 8\); got \(2, 3, 8, 8\)"),
