@@ -148,7 +148,7 @@ class Play:
             memory = self.step(memory, advance)
             return (env.batch, tuple(memory)), ()
 
-        unit = Captured(once, f"{self.agent.name}: evaluation", self._changing, False, self.agent.recorder)
+        unit = Captured(once, f"{self.agent.name}: evaluation", self._changing, False, type(self.agent).recorder)
         self.agent.acting_randomness.ahead = False
 
         def replayed(memory: Memory) -> Memory:

@@ -89,8 +89,8 @@ class Randomness:
             environments are rows rank B to (rank + 1) B - 1 of the whole. All else is drawn alike by every process.
 
     Attributes:
-        ahead: hash blocks of draws ahead, which pays where each kernel costs a call; off while draws are traced into a
-            compiled function or captured in a graph.
+        ahead: hash blocks of what acting draws ahead, which pays where each kernel costs a call; off while it is
+            captured in a graph. What updates draw may be part of a program, and is never hashed ahead.
     """
 
     def __init__(self, seed: int, device: torch.device | str = "cpu", rank: int = 0) -> None:
@@ -101,7 +101,7 @@ class Randomness:
 
     def uniform(self, purpose: int, rows: int, width: int) -> Tensor:
         """float32 uniforms in [0, 1), (rows, width); row i is the same whatever the number of rows."""
-        return self._streams[purpose].next(rows, width, self.ahead)
+        return self._streams[purpose].next(rows, width, self.ahead and purpose in BY_ROW)
 
     def skip(self, purpose: int) -> None:
         """Leaves out what the next call of `uniform` would give."""

@@ -165,7 +165,7 @@ class GAIL(PPO):
         """The discriminator, its optimiser and the demonstration beside PPO's state."""
         return super().state_dict() | {
             "discriminator": self.discriminator.state_dict(),
-            "discriminator_optimiser": self.discriminator_optimiser.state_dict(),
+            "discriminator_optimiser": optimisers.saved(self.discriminator_optimiser),
             "demonstration": None if self.demonstration is None else vars(self.demonstration),
         }
 

@@ -109,7 +109,8 @@ class ImitationAgent(PolicyAgent):
                 f"{self.name}: label_smoothing needs a Discrete or MultiDiscrete action; got {self.action_space}"
             )
         self.optimiser = self.make_optimiser()
-        self.run_loss = self.compiled(self.loss)
+        self.run_loss = self.loss_within(self.loss)
+        self.minibatch = self.updating(self._minibatch, lambda: [self.optimiser])
         self.aggregate = Aggregate(max(1, self.config.capacity // self.chunk), self.device)
         self.expert = Expert(self.observation_space, self.action_space, device=self.device)
         self.queries = self.iterations = 0
@@ -243,7 +244,10 @@ class ImitationAgent(PolicyAgent):
             lambda part: part.transpose(0, 1), (batch.observation, batch.start, batch.label)
         )
         mixing = None if self.config.mix is None else self.randomness.uniform(UPDATE, len(batch.start), 3)
-        loss, numbers = self.run_loss(observation, start, label, batch.memory, mixing)
+        return self.minibatch(observation, start, label, batch.memory, mixing)
+
+    def _minibatch(self, *batch: Any) -> Tensor:
+        loss, numbers = self.run_loss(*batch)
         return torch.cat([numbers, self.minimise(loss).reshape(1)])
 
     def loss(

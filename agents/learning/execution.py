@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from ...envs.core.execution import Captured, Compiled, CudaGraph, Recorder
-from ...envs.core.program import signature
+from ...envs.core.program import Program, signature
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
+from ...envs.core.tree import tree_map
 from ..core.agent import Memory
 
 SHAPES = 8  # programs of one function, for as many shapes of its arguments
 
 
+Made = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
 class PerShape:
-    """A function compiled anew for each shape of its arguments, of which there are few (a last, smaller minibatch).
+    """A function made anew for each shape of its arguments, of which there are few (a last, smaller minibatch).
 
     Args:
         function: takes and returns trees of tensors.
-        name: for messages.
-        backend: of ``torch.compile``.
+        make: makes what is called of it: `compiled_by` or `program_by`.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str, backend: str = "inductor") -> None:
-        self._function, self._name, self._backend = function, name, backend
-        self._programs: dict[Hashable, Compiled] = {}
+    def __init__(self, function: Callable[..., Any], make: Made) -> None:
+        self._function, self._make = function, make
+        self._programs: dict[Hashable, Callable[..., Any]] = {}
 
     def __call__(self, *arguments: Any) -> Any:
         """What the function gives."""
@@ -34,8 +38,38 @@ class PerShape:
         if shapes not in self._programs:
             if len(self._programs) == SHAPES:
                 self._programs.clear()
-            self._programs[shapes] = Compiled(self._function, self._name, self._backend)
+            self._programs[shapes] = self._make(self._function)
         return self._programs[shapes](*arguments)
+
+    def forget(self) -> None:
+        """Makes it anew at the next call."""
+        self._programs.clear()
+
+
+def compiled_by(name: str, backend: str) -> Made:
+    """How a function of which gradients are asked is compiled; `name` is for messages."""
+    return lambda function: Compiled(function, name, backend)
+
+
+def program_by(name: str, backend: str, mutated: Callable[[], Iterable[Tensor]]) -> Made:
+    """How a function is made one program without guards, which takes whatever gradients the function asks for.
+
+    What the function reads beside its arguments, and changes in place, which `mutated` gives (weights, moments,
+    counters), must stay the same tensors, and no number may change, nor whether networks are in training.
+    """
+
+    def make(function: Callable[..., Any]) -> Callable[..., Any]:
+        graded = torch.is_grad_enabled()
+
+        def traced(tree: Any, *arguments: Any) -> Any:
+            with torch.set_grad_enabled(graded):
+                found = function(*arguments)
+            return tree, tree_map(Tensor.detach, found)
+
+        program = Program(traced, name, backend, mutated)
+        return lambda *arguments: program((), *arguments)[1]
+
+    return make
 
 
 class Interaction:
@@ -48,7 +82,7 @@ class Interaction:
         env: where.
         choose: from an observation (B, ...), the memory, starts (B,) bool and further inputs to the action space's own
             action (B, ...), the next memory, and whatever of it is to be kept.
-        compiled: makes a compiled function of a function, such as `PerShape`; None to run eagerly.
+        compiled: makes a compiled function of a function; None to run eagerly.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
 
@@ -12,8 +12,8 @@ from torch.optim import Optimizer
 from ...envs.core.protocol import BatchedEnvironment
 from ..core.agent import Agent, Memory, Report
 from .averaging import Averaged
-from .execution import Interaction, Iterations, PerShape
-from .optimisers import set_rate
+from .execution import Interaction, Iterations, PerShape, compiled_by, program_by
+from .optimisers import set_rate, tensor_rates
 from .statistics import EpisodeStatistics, Numbers, continued_statistics, restored, saved
 
 
@@ -34,6 +34,7 @@ class Learner(Agent):
     averaged: Averaged | None = None
     _env: BatchedEnvironment | None = None
     _iterations: Iterations | None = None
+    _updates: tuple[PerShape, ...] = ()
 
     def whole(self, env: BatchedEnvironment) -> int:
         """How many environments it learns in: those of all processes."""
@@ -67,13 +68,53 @@ class Learner(Agent):
 
     def interaction(self, env: BatchedEnvironment, choose: Callable[..., Any]) -> Interaction:
         """Acting in environments, run as the agent is; see `Interaction`."""
-        return Interaction(env, choose, None if self.execution == "eager" else self.compiled)
+        return Interaction(env, choose, None if self.execution == "eager" else self.compiled_step)
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A function of trees of tensors, run as the agent is: as it stands, or as a fused program for each shape."""
         if self.execution == "eager":
             return function
-        return PerShape(function, f"{self.name}: {function.__name__}", self.backend)
+        return PerShape(function, compiled_by(f"{self.name}: {function.__name__}", self.backend))
+
+    @property
+    def whole_updates(self) -> bool:
+        """Whether an update is one program: loss, gradient and step. On CUDA the graph around it does as much."""
+        return self.execution == "compiled" and self.device.type == "cpu"
+
+    def compiled_step(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """As `compiled`, for a function of which no gradient is asked."""
+        if not self.whole_updates:
+            return self.compiled(function)
+        return PerShape(function, program_by(f"{self.name}: {function.__name__}", self.backend, self.changing))
+
+    def updating(self, update: Callable[..., Any], rated: Callable[[], Iterable[Optimizer]]) -> Callable[..., Any]:
+        """A function that changes weights in place, run as the agent is: as it stands, or as a program for each shape.
+
+        Args:
+            update: takes and returns trees of tensors; it steps by `optimisers.step`.
+            rated: gives the optimisers that it steps.
+        """
+        if not self.whole_updates:
+            return update
+        by = program_by(f"{self.name}: update", self.backend, self.changing)
+
+        def make(function: Callable[..., Any]) -> Callable[..., Any]:
+            for optimiser in rated():
+                tensor_rates(optimiser)
+            return by(function)
+
+        made = PerShape(update, make)
+        self._updates = (*self._updates, made)
+        return made
+
+    def forget_updates(self) -> None:
+        """Has updates compiled anew, as tensors that they use were replaced."""
+        for update in self._updates:
+            update.forget()
+
+    def loss_within(self, loss: Callable[..., Any]) -> Callable[..., Any]:
+        """A loss that `updating` functions take the gradient of: as it stands where they are programs themselves."""
+        return loss if self.whole_updates else self.compiled(loss)
 
     def run(self, iteration: Callable[..., Numbers], *kind: Hashable) -> Numbers:
         """``iteration(*kind)``, run as the agent is: as it stands, or captured once for each kind and replayed."""
@@ -132,6 +173,7 @@ class Learner(Agent):
         """Continues exactly where a saved agent stood."""
         super().load_state_dict(state)
         self.statistics = self._env = self._iterations = None
+        self.forget_updates()  # optimisers have other tensors now
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
         if state["episodes"] is not None:

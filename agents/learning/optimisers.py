@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from .optimisation import OptimisationConfig
+from .traced_step import traced_step
 
 STATE: dict[str, tuple[str, ...]] = {
     "adam": ("exp_avg", "exp_avg_sq"),
@@ -147,12 +149,27 @@ def scale_down(parameters: Sequence[Tensor], config: OptimisationConfig) -> Tens
     return torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm, foreach=True)
 
 
+def step(optimiser: torch.optim.Optimizer) -> None:
+    """A step along the gradients; in a program, whose rates are tensors, of operators that it can be made of."""
+    if get_proxy_mode() is None:
+        optimiser.step()
+    else:
+        traced_step(optimiser)
+
+
+def tensor_rates(optimiser: torch.optim.Optimizer) -> None:
+    """Makes the learning rates tensors, which a program reads anew each time, in place of numbers."""
+    for group in optimiser.param_groups:
+        if not isinstance(group["lr"], Tensor):
+            group["lr"] = torch.tensor(group["lr"], dtype=torch.float32)
+
+
 @torch.no_grad()
 def step_where(going: Tensor, optimiser: torch.optim.Optimizer) -> None:
     """A step of the optimiser where () `going` is true; else nothing changes. It asks no device, so it is captured."""
     changed = [*(one for group in optimiser.param_groups for one in group["params"]), *tensors(optimiser)]
     before = [one.clone() for one in changed]
-    optimiser.step()
+    step(optimiser)
     for one, old in zip(changed, before, strict=True):
         one.copy_(torch.where(going, one, old))
 
@@ -164,6 +181,13 @@ def set_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
             group["lr"].fill_(learning_rate)
         else:
             group["lr"] = learning_rate
+
+
+def saved(optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+    """Its state, to be restored however it runs then: rates are numbers."""
+    state = optimiser.state_dict()
+    groups = [group | {"lr": float(group["lr"])} for group in state["param_groups"]]
+    return state | {"param_groups": groups}
 
 
 def restore(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:

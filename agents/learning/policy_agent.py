@@ -112,7 +112,7 @@ class PolicyAgent(Learner):
         optimisers.prepare_gradients(self.parameters, self.config, self.policy.parameters())
         norm = optimisers.scale_down(self.parameters, self.config)
         if going is None:
-            self.optimiser.step()
+            optimisers.step(self.optimiser)
         else:
             optimisers.step_where(going(), self.optimiser)
         if self.averaged is not None:
@@ -130,7 +130,7 @@ class PolicyAgent(Learner):
         return super().state_dict() | {
             "network": self.network.state_dict(),
             "policy": self.policy.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": optimisers.saved(self.optimiser),
             "memory": [self.processes.gather(part) for part in self.memory],
         }
 

@@ -123,7 +123,7 @@ class EpisodeLearner(Learner):
         return super().state_dict() | {
             "network": self.network.state_dict(),
             "beside": self.beside.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": optimisers.saved(self.optimiser),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -61,7 +61,9 @@ class PPO(ActorCriticAgent):
     def build(self) -> None:
         """The actor-critic's parts, and how the loss is run."""
         super().build()
-        self.run_loss = self.compiled(self.loss)
+        self.run_loss = self.loss_within(self.loss)
+        self.minibatch = self.updating(self._minibatch, lambda: [self.optimiser])
+        self.near = torch.ones((), dtype=torch.bool, device=self.device)  # the policy is near that of the rollout
 
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
         """Epochs of minibatches of sequences; returns the mean of each loss."""
@@ -72,21 +74,26 @@ class PPO(ActorCriticAgent):
         whole = sequences(self.processes.gather(advantage, 1), self.chunk)  # (L, sequences of all processes)
         count = self.processes.count(batch[1].shape[1])
         parts = max(1, min(self.config.minibatches, count // 2))
-        losses, near = [], torch.ones((), dtype=torch.bool, device=self.device)
+        losses = []
+        self.near.fill_(True)
         for order in self.randomness.permutations(ORDER, self.config.epochs, count):
             for rows in order.tensor_split(parts):
                 own, weight = self.processes.columns(rows, advantage.shape[1])
                 among = None if weight is None else whole.index_select(1, rows)
                 part = tree_map(lambda tensor, own=own: tensor.index_select(1, own), batch)
-                loss, numbers = self.run_loss(*part, tuple(piece[own] for piece in memory), weight, among)
-                norm = self.minimise(loss, numbers, going=self._near(near, numbers))
-                losses.append(torch.cat([numbers, norm.unsqueeze(0)]))
+                losses.append(self.minibatch(*part, tuple(piece[own] for piece in memory), weight, among))
         return dict(zip(NUMBERS, torch.stack(losses).mean(0), strict=True))
 
-    def _near(self, near: Tensor, numbers: Tensor) -> Callable[[], Tensor] | None:
+    def _minibatch(self, *part: Any) -> Tensor:
+        """A step on the loss of one minibatch; returns its numbers (6,)."""
+        loss, numbers = self.run_loss(*part)
+        norm = self.minimise(loss, numbers, going=self._still_near(numbers))
+        return torch.cat([numbers, norm.unsqueeze(0)])
+
+    def _still_near(self, numbers: Tensor) -> Callable[[], Tensor] | None:
         """Whether () the policy has stayed near that of the rollout, up to the minibatch that these numbers are of."""
         bound = self.config.target_kl
-        return None if bound is None else lambda: near.logical_and_(numbers[KL] <= bound)
+        return None if bound is None else lambda: self.near.logical_and_(numbers[KL] <= bound)
 
     def loss(
         self,

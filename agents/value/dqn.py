@@ -81,7 +81,7 @@ class DQN(OffPolicyAgent):
         self.target_pairs = [(self.target, self.network)]
         self.optimisers = {"network": make_optimiser(self.network.parameters(), config)}
         self.average(self.network)
-        self.run_loss = self.compiled(self.loss)
+        self.run_loss = self.loss_within(self.loss)
 
     def initial_memory(self, num_envs: int) -> Memory:
         """Zeros."""

@@ -95,6 +95,7 @@ class OffPolicyAgent(Learner):
         self.replay: Replay | None = None
         self.progress = torch.zeros((), dtype=torch.float32, device=self.device)
         self.updates = 0
+        self.descend = self.updating(self._descend, lambda: self.optimisers.values())
 
     @abstractmethod
     def choose(
@@ -162,6 +163,7 @@ class OffPolicyAgent(Learner):
         if self.replay is None or self.replay.num_envs != env.num_envs:
             self.replay = Replay(self.config.capacity, env.num_envs, self.device, self.chunk, self.processes)
             self.memory = self.initial_memory(env.num_envs)
+            self.forget_updates()
         self.replay.interrupt(env.episode_start)
         while self.steps < steps:
             self.progress.fill_(self.steps / steps)
@@ -185,13 +187,18 @@ class OffPolicyAgent(Learner):
         assert self.statistics is not None
         outcomes = [self._interact(self.replay, random) for random in phase.random]
         losses: list[dict[str, Tensor]] = []
-        for moves in phase.moves:
-            with training(*self.learning):
-                losses.append(self.update(self.draw(self.replay)))
-            if moves:
-                self._move_targets()
+        with training(*self.learning):
+            for moves in phase.moves:
+                losses.append(self.descend())
+                if moves:
+                    self._move_targets()
         means = {name: torch.stack([loss[name] for loss in losses]).mean() for name in (losses or [{}])[0]}
         return self.statistics.gather(stacked(*outcomes), means)
+
+    def _descend(self) -> dict[str, Tensor]:
+        """One update on a batch of the replay."""
+        assert self.replay is not None
+        return self.update(self.draw(self.replay))
 
     @property
     def learning(self) -> list[nn.Module]:
@@ -237,7 +244,7 @@ class OffPolicyAgent(Learner):
         self.processes.add([*(gradient for gradient in gradients if gradient is not None), *numbers])
         optimisers.prepare_gradients(parameters, self.config, parameters if name in self.free else ())
         norm = optimisers.scale_down(parameters, self.config)
-        optimiser.step()
+        optimisers.step(optimiser)
         if self.averaged is not None and name == self.acts:
             self.averaged.update()
         return norm
@@ -252,7 +259,7 @@ class OffPolicyAgent(Learner):
         """Networks, optimisers, replay and memory beside the base's state."""
         return super().state_dict() | {
             "networks": self.networks.state_dict(),
-            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+            "optimisers": {name: optimisers.saved(optimiser) for name, optimiser in self.optimisers.items()},
             "replay": None if self.replay is None else self.replay.state_dict(),
             "memory": [self.processes.gather(part) for part in self.memory],
             "progress": float(self.progress),

@@ -118,7 +118,8 @@ class SAC(OffPolicyAgent):
         }
         self.average(self.actor)
         self.networks.eval()
-        self.run_critic_loss, self.run_actor_loss = self.compiled(self.critic_loss), self.compiled(self.actor_loss)
+        self.run_critic_loss = self.loss_within(self.critic_loss)
+        self.run_actor_loss = self.loss_within(self.actor_loss)
 
     def policy(self, observation: Observation) -> tuple[Tensor, Tensor]:
         """Means and log deviations (N, D) before squashing, for observations (N, ...)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from typing import Any
 
@@ -28,13 +28,20 @@ class Program:
         function: takes and returns a tree of tensors, and outputs.
         name: for messages.
         backend: "inductor", or another name for a trace that runs as operators.
+        mutated: gives the tensors beside the tree that the function changes in place.
 
     Raises:
         InvalidInput: from a call: the function cannot be compiled, or the arguments' shapes or dtypes have changed.
     """
 
-    def __init__(self, function: Function, name: str, backend: str = "inductor") -> None:
-        self.function, self.name, self.backend = function, name, backend
+    def __init__(
+        self,
+        function: Function,
+        name: str,
+        backend: str = "inductor",
+        mutated: Callable[[], Iterable[Tensor]] = tuple,
+    ) -> None:
+        self.function, self.name, self.backend, self.mutated = function, name, backend, mutated
         self._call: Callable[[Flat], Any] | None = None
         self._first: Signature = []
         self._tree: Any = None  # of the shapes returned
@@ -76,8 +83,13 @@ class Program:
             returned[:] = self.function(*tree_map(lambda _: next(found), arguments))
             return self._plan(list(tensors), *returned)
 
+        changing = list(self.mutated())
+        before = [tensor.detach().clone() for tensor in changing]
         try:
             self._call = compiled(traced, given, self.backend)
+            with torch.no_grad():  # tracing runs the arithmetic of single numbers
+                for tensor, value in zip(changing, before, strict=True):
+                    tensor.copy_(value)
         except InvalidInput:
             raise
         except Exception as error:  # whatever the tracer or the compiler raises
@@ -107,7 +119,7 @@ def compiled(function: Callable[..., Flat], given: Flat, backend: str) -> Callab
 
     with branch_free(), torch.no_grad():  # a run in which tensors have shapes but no values gives the operators
         graph: Any = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*given)
-        return _generated(graph, given) if backend == "inductor" else lambda flat: graph(*flat)
+        return _generated(graph, given) if backend == "inductor" else lambda flat: _as_operators(graph, flat)
 
 
 def _generated(graph: Any, given: Flat) -> Callable[[Flat], Any]:
@@ -142,18 +154,25 @@ def _generated(graph: Any, given: Flat) -> Callable[[Flat], Any]:
     return lambda flat: whole(*flat, *constants)
 
 
+@torch.no_grad()
+def _as_operators(graph: Any, flat: Flat) -> Any:
+    return graph(*flat)
+
+
 def _lifted(graph: Any) -> Flat:
     """Turns the tensors that a graph holds into further inputs, and returns them."""
     constants: Flat = []
-    last = [node for node in graph.graph.nodes if node.op == "placeholder"][-1]
+    first_own = next(node for node in graph.graph.nodes if node.op != "placeholder")
     found: dict[str, Any] = {}
-    for node in [node for node in graph.graph.nodes if node.op == "get_attr"]:
+    held = [node for node in graph.graph.nodes if node.op == "get_attr"]
+    for node in held:
         if node.target not in found:
-            constants.append(getattr(graph, node.target))
-            with graph.graph.inserting_after(last):
-                last = found[node.target] = graph.graph.placeholder(f"constant_{len(constants)}")
-                last.meta.update(node.meta)
+            constants.append(getattr(graph, node.target).detach())
+            with graph.graph.inserting_before(first_own):
+                found[node.target] = graph.graph.placeholder(f"constant_{len(constants)}")
+                found[node.target].meta.update(node.meta)
         node.replace_all_uses_with(found[node.target])
+    for node in held:
         graph.graph.erase_node(node)
     for name in found:
         delattr(graph, name)

@@ -8,7 +8,7 @@ import torch
 
 from palaestra import agents
 from palaestra.agents.core.checkpoint import read_checkpoint
-from palaestra.agents.learning.execution import Interaction, PerShape
+from palaestra.agents.learning.execution import Interaction, PerShape, compiled_by
 from palaestra.agents.learning.learner import Learner
 from palaestra.envs import GymnasiumBridge, make_batched
 from palaestra.neural_blocks.errors import InvalidInput
@@ -181,7 +181,7 @@ def test_a_function_is_compiled_once_for_each_shape():
         calls.append(x.shape)
         return 2 * x, None
 
-    run = PerShape(double, "double", "eager")
+    run = PerShape(double, compiled_by("double", "eager"))
     for count in (3, 2, 3, 2, 3):
         assert torch.equal(run(torch.ones(count))[0], torch.full((count,), 2.0))
     assert len(run._programs) == 2

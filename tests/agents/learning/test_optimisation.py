@@ -9,9 +9,20 @@ from torch import nn
 from palaestra import agents
 from palaestra.agents.core.checkpoint import read_checkpoint
 from palaestra.agents.learning.averaging import Averaged
+from palaestra.agents.learning.execution import program_by
 from palaestra.agents.learning.learner import Learner
 from palaestra.agents.learning.optimisation import OptimisationConfig
-from palaestra.agents.learning.optimisers import make_optimiser, prepare_gradients, restore, scale_down, step_where
+from palaestra.agents.learning.optimisers import (
+    make_optimiser,
+    prepare_gradients,
+    restore,
+    scale_down,
+    set_rate,
+    step,
+    step_where,
+    tensor_rates,
+    tensors,
+)
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.tests.agents.core.test_resume import check_resume
 from palaestra.tests.agents.learning.test_execution import captured, close
@@ -40,13 +51,39 @@ def test_each_step_is_that_of_the_optimiser_of_its_name_also_after_a_restart(nam
     own, reference = nn.Parameter(START.clone()), nn.Parameter(START.clone())
     config = OptimisationConfig(optimiser=name, learning_rate=0.1, momentum=0.8, optimiser_eps=1e-6, weight_decay=decay)
     optimiser, torchs = make_optimiser([own], config), TORCH[name]([reference], decay)
-    for step in range(12):
-        if step == 6:
+    for time in range(12):
+        if time == 6:
             saved, optimiser = optimiser.state_dict(), make_optimiser([own], config)
             restore(optimiser, saved)
         own.grad, reference.grad = slope(own), slope(reference)
         optimiser.step()
         torchs.step()
+        torch.testing.assert_close(own, reference)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize("name", TORCH)
+def test_a_program_of_loss_gradient_and_step_follows_the_optimiser_of_its_name(name, decay):
+    own, reference = nn.Parameter(START.clone()), nn.Parameter(START.clone())
+    config = OptimisationConfig(optimiser=name, learning_rate=0.1, momentum=0.8, optimiser_eps=1e-6, weight_decay=decay)
+    optimiser, torchs = make_optimiser([own], config), TORCH[name]([reference], decay)
+    tensor_rates(optimiser)
+
+    def descend(target):
+        loss = ((own - target) ** 2 * torch.tensor([10.0, 1.0, 0.1])).sum()
+        (own.grad,) = torch.autograd.grad(loss, [own])
+        step(optimiser)
+        return loss
+
+    run = program_by("descend", "aot_eager", lambda: [own, *tensors(optimiser)])(descend)
+    for place in range(8):
+        target = torch.full((2, 3), 0.1 * place)
+        set_rate(optimiser, 0.1 / (1 + place))  # a number in the program would be the first rate for ever
+        set_rate(torchs, 0.1 / (1 + place))
+        loss = ((reference - target) ** 2 * torch.tensor([10.0, 1.0, 0.1])).sum()
+        (reference.grad,) = torch.autograd.grad(loss, [reference])
+        torchs.step()
+        torch.testing.assert_close(run(target), loss.detach())
         torch.testing.assert_close(own, reference)
 
 
@@ -128,13 +165,13 @@ def test_averages_are_those_of_torch_from_where_they_begin(kind):
     average = how.get_ema_avg_fn(0.9) if kind == "ema" else how.get_swa_avg_fn()
     reference = how.AveragedModel(network, avg_fn=average)
     own = Averaged([network], OptimisationConfig(averaging=kind, average_decay=0.9))
-    for step in range(9):
+    for time in range(9):
         with torch.no_grad():
             for weight in network.parameters():
                 weight.add_(torch.randn_like(weight))
-        own.begun.fill_(float(step >= 4))
+        own.begun.fill_(float(time >= 4))
         own.update()
-        if step >= 4:
+        if time >= 4:
             reference.update_parameters(network)
         else:
             torch.testing.assert_close(list(own.weights), list(network.parameters()))
