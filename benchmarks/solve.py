@@ -94,6 +94,7 @@ CLAIMS = (
     Claim("lif-neuron", "score", ">=", 0.8),
     Claim("lif-neuron", "score", ">=", 0.8, agent="gail"),
     Claim("hodgkin-huxley", "score", ">=", 0.8),
+    Claim("spiking-network", "score", ">=", 0.9),
     Claim("descent", "return", ">=", 3.7),  # the best constants of the heavy ball return 3.58, Adam's defaults 0.03
     Claim("fork", "score", ">=", 0.9),
     Claim("fork", "score", "<=", 0.1, "head=gaussian"),

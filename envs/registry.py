@@ -58,6 +58,7 @@ OWN = {
     "palaestra/Sinusoid-v0": "meta.sinusoid:Sinusoid",
     "palaestra/LIFNeuron-v0": "control.lif_neuron:LIFNeuron",
     "palaestra/HodgkinHuxley-v0": "control.hodgkin_huxley:HodgkinHuxley",
+    "palaestra/SpikingNetwork-v0": "control.spiking_network:SpikingNetwork",
     "palaestra/Descent-v0": "control.descent:Descent",
     "palaestra/Road-v0": "control.road:Road",
     "palaestra/Fork-v0": "control.fork:Fork",

@@ -178,20 +178,20 @@ class FiringTask(Task[FiringState]):
         canvas.text("Inject current to fire at the target rate", (middle, 30), size=28, anchor="center")
         rate, target = SCALE * rate, SCALE * target
         canvas.text(f"rate {rate:.0f} Hz, target {target:.0f} Hz (marked)", (middle, 80), size=26, anchor="center")
-        _gauge(rate / top, 105, canvas, target / top)
+        gauge(rate / top, 105, canvas, target / top)
         voltage = self.volts * variables[0]
         canvas.text(f"membrane voltage {fixed(voltage, 2)} ({self.unit[0]})", (middle, 200), size=24, anchor="center")
-        _gauge((voltage - low) / (high - low), 222, canvas)
+        gauge((voltage - low) / (high - low), 222, canvas)
         for k, (name, share) in enumerate(zip(self.gates, variables[1:], strict=True)):
             canvas.text(f"{name} {share:.2f}", (30, 303 + 46 * k), size=24, anchor="midleft")
-            _gauge(share, 288 + 46 * k, canvas, left=250)
+            gauge(share, 288 + 46 * k, canvas, left=250)
 
     def entries(self) -> list[str]:
         """The current."""
         return ["current"]
 
 
-def _gauge(share: float, top: int, canvas: Canvas, target: float | None = None, left: int = 30) -> None:
+def gauge(share: float, top: int, canvas: Canvas, target: float | None = None, left: int = 30) -> None:
     """A horizontal bar from 0 to 1 with, if there is one, a target marked on it."""
     width = canvas.width - 30 - left
     canvas.outline((left, top, width, 30), MUTED)

@@ -95,6 +95,7 @@ GOLDEN = {
     "tabular_mdp": ("TabularMDP", {}, [0, 1, 2]),
     "sinusoid": ("Sinusoid", {}, [[0.0], [0.5], [0.5]]),
     "lif_neuron": ("LIFNeuron", {}, [[0.5]] * 16),
+    "spiking_network": ("SpikingNetwork", {}, [[0.9, 0.8, 0.7, 0.6, -0.5, -0.6, -0.7, 0.2]] * 12),
     "road": ("Road", {}, [[0.25], [-0.1], [0.05], [0.0], [0.2]]),
     "fork": ("Fork", {}, [[0.8], [0.7], [0.8]]),
     "fork_remembers": ("Fork", {"remembers": True}, [[0.6]] * 2),

@@ -99,7 +99,7 @@ HIDING += ["Glimpse", "FewShot", "Calibrate", "LatentSearch", "Denoise", "Evade"
 HIDING += ["PixelCanvas", "LIFNeuron", "HodgkinHuxley", "Translate"]
 HIDING += ["Text", "Cloze", "SentencePair", "Caption", "Summarize", "WordContext"]
 HIDING += ["Localize", "Detect", "Segment"]
-HIDING += ["Adding", "Brackets", "PatternCompletion", "Road", "Fork", "Code"]
+HIDING += ["Adding", "Brackets", "PatternCompletion", "Road", "Fork", "Code", "SpikingNetwork"]
 
 
 @pytest.mark.parametrize("name", HIDING)
