@@ -67,10 +67,13 @@ class Stopwatch:
         policy: who is scored.
         least: seconds that every run learns for, so that its rate is known.
         most: seconds after which a run is given up.
+        compiling: steps within which what is compiled is: their seconds count on the way to the return, but not in the
+            rate, and `least` and `most` begin after them.
     """
 
-    def __init__(self, goal: Goal, policy: Agent, least: float, most: float) -> None:
+    def __init__(self, goal: Goal, policy: Agent, least: float, most: float, compiling: int = 0) -> None:
         self.goal, self.policy, self.least, self.most = goal, policy, least, most
+        self.compiling, self.before = compiling, (0, 0.0)
         self.env = batch(goal.task, goal.num_envs)
         self.seconds, self.pause = 0.0, 0.1
         self.reached: tuple[int, float] | None = None
@@ -79,20 +82,23 @@ class Stopwatch:
     def __call__(self, steps: int) -> bool:
         """Whether a run that has taken so many steps goes on."""
         seconds = self.seconds + time.process_time() - self.started
+        if steps <= self.compiling:
+            self.before = steps, seconds
         if seconds < self.pause:
             return True
-        self.steps, self.seconds, self.pause = steps, seconds, 8 / 7 * seconds
+        self.steps, self.seconds = steps, seconds
+        self.pause = seconds + (seconds - self.before[1]) / 7
         if self.reached is None:
             found = evaluate(self.policy, self.env, self.goal.episodes, seed=SCORING_SEED).returns.mean()
             if float(found) >= self.goal.target:
                 self.reached = steps, seconds
         self.started = time.process_time()
-        return self.seconds < (self.most if self.reached is None else self.least)
+        return self.seconds - self.before[1] < (self.most if self.reached is None else self.least)
 
     @property
     def result(self) -> Result:
         """What the run gave up to the last score."""
-        return Result(self.steps, self.seconds, *(self.reached or (None, None)))
+        return Result(self.steps - self.before[0], self.seconds - self.before[1], *(self.reached or (None, None)))
 
 
 class PeerPolicy(Agent):
@@ -113,14 +119,22 @@ class PeerPolicy(Agent):
 
 
 def palaestra(
-    goal: Goal, name: str, num_envs: int, steps: int, clock: dict[str, float], *, expert: Any = None, **config: Any
+    goal: Goal,
+    name: str,
+    num_envs: int,
+    steps: int,
+    clock: dict[str, float],
+    *,
+    expert: Any = None,
+    compiling: int = 0,
+    **config: Any,
 ) -> Result:
     """A run of this suite's agent of that name; an expert labels for DAgger in place of the task's own."""
     env = batch(goal.task, num_envs)
     agent: Any = agents.make(name, env, **config)
     if expert is not None:
         agent.expert = lambda env: expert(env.observation)
-    watch = Stopwatch(goal, agent, **clock)
+    watch = Stopwatch(goal, agent, **clock, compiling=compiling)
     for _ in agent.learn(env, steps):
         if not watch(agent.steps):
             break

@@ -4,7 +4,8 @@
 
 The other side collects as its users do, from `gymnasium.make` environments in its DummyVecEnv, at one or more settings,
 the fastest of which is compared; a further row gives it this suite's batched adapter. Seconds are the processor's and
-of learning alone: the clock stands while greedy episodes are scored. MAML's rows are updates on the same points.
+of learning alone: the clock stands while greedy episodes are scored. Where learning is compiled, compiling counts on
+the way to the return, but not in the rate. MAML's rows are updates on the same points.
 Rewrites the rows of the races it ran in benchmarks/results/train_speed.json and benchmarks/results/train_speed.md.
 """
 
@@ -29,7 +30,8 @@ INSTALL = {  # imitation asks for older versions than it runs with; the extra ha
 }
 HEADING = """Written by `python benchmarks/train_speed.py` on one core: steps per second of the whole loop (of MAML,
 updates), and processor seconds of learning until greedy episodes reach the return, each side's best; ">" where the
-other side was given up. "Holds": this suite has the wanted multiple of the other's rate, and reaches the return first.
+other side was given up. Compiling counts in the seconds, not in the rate. "Holds": this suite has the wanted multiple
+of the other's rate, and reaches the return first.
 
 """
 

@@ -57,9 +57,9 @@ class CompiledBatch:
         self, advance: Advance, check: ActionCheck | GameActionCheck, name: str, backend: str = "inductor"
     ) -> None:
         self.autoreset, self.check = advance.autoreset, check
-        whole = Program(Watched(advance, check), name, backend)
+        whole = Program(Watched(advance, check), name, backend, native=True)
         self.at_once = advance.task.horizon == 1 and self.autoreset is AutoresetMode.SAME_STEP
-        self.play = whole if self.at_once else Program(Watched(advance.play, check), name, backend)
+        self.play = whole if self.at_once else Program(Watched(advance.play, check), name, backend, native=True)
         self.restart = Program(advance.restart, name, backend)  # after a step, under SAME_STEP
         self.whole = whole  # in place of a step, under NEXT_STEP
 

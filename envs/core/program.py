@@ -29,6 +29,7 @@ class Program:
         name: for messages.
         backend: "inductor", or another name for a trace that runs as operators.
         mutated: gives the tensors beside the tree that the function changes in place.
+        native: what launches the kernels is compiled too: half as long again to make, faster for a small step.
 
     Raises:
         InvalidInput: from a call: the function cannot be compiled, or the arguments' shapes or dtypes have changed.
@@ -40,8 +41,10 @@ class Program:
         name: str,
         backend: str = "inductor",
         mutated: Callable[[], Iterable[Tensor]] = tuple,
+        native: bool = False,
     ) -> None:
-        self.function, self.name, self.backend, self.mutated = function, name, backend, mutated
+        self.function, self.name, self.backend = function, name, backend
+        self.mutated, self.native = mutated, native
         self._call: Callable[[Flat], Any] | None = None
         self._first: Signature = []
         self._tree: Any = None  # of the shapes returned
@@ -86,7 +89,7 @@ class Program:
         changing = list(self.mutated())
         before = [tensor.detach().clone() for tensor in changing]
         try:
-            self._call = compiled(traced, given, self.backend)
+            self._call = compiled(traced, given, self.backend, self.native)
             with torch.no_grad():  # tracing runs the arithmetic of single numbers
                 for tensor, value in zip(changing, before, strict=True):
                     tensor.copy_(value)
@@ -113,16 +116,18 @@ class Program:
         return computed
 
 
-def compiled(function: Callable[..., Flat], given: Flat, backend: str) -> Callable[[Flat], Any]:
-    """A function of tensors like the given ones as a program that takes them in a list."""
+def compiled(function: Callable[..., Flat], given: Flat, backend: str, native: bool = False) -> Callable[[Flat], Any]:
+    """A function of tensors like the given ones as a program that takes them in a list; arguments as of `Program`."""
     from torch.fx.experimental.proxy_tensor import make_fx
 
     with branch_free(), torch.no_grad():  # a run in which tensors have shapes but no values gives the operators
         graph: Any = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*given)
-        return _generated(graph, given) if backend == "inductor" else lambda flat: _as_operators(graph, flat)
+        if backend == "inductor":
+            return _generated(graph, given, native)
+        return lambda flat: _as_operators(graph, flat)
 
 
-def _generated(graph: Any, given: Flat) -> Callable[[Flat], Any]:
+def _generated(graph: Any, given: Flat, native: bool) -> Callable[[Flat], Any]:
     """The graph compiled by inductor.
 
     The generated code itself is called, without the layers that PyTorch puts around it for aliases and gradients, of
@@ -139,7 +144,7 @@ def _generated(graph: Any, given: Flat) -> Callable[[Flat], Any]:
         inner.append(compile_fx_inner(module, inputs, **options))
         return inner[-1]
 
-    with config.patch(size_asserts=False), autograd_config.patch(enable_autograd_cache=False):
+    with config.patch(size_asserts=False, cpp_wrapper=native), autograd_config.patch(enable_autograd_cache=False):
         whole: Any = compile_fx(graph, [*given, *constants], inner_compile=keep)
     expected = [*whole(*own), *own]
     bare = getattr(inner[-1], "current_callable", None) if inner else None
