@@ -180,6 +180,11 @@ def refuse_imports(content: Any, source: object, known: tuple[Registry, ...] = (
             )
 
 
+def imports_allowed() -> bool:
+    """Whether this is inside `allowing_imports`."""
+    return _allowed.get()
+
+
 @contextmanager
 def allowing_imports(allow: bool = True) -> Iterator[None]:
     """Inside it, files may name "module:Class": the user trusts them."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..neural_blocks.errors import InvalidInput, unknown_name
-from .board import ALL, Leaderboard, Row
+from .board import ALL, Row
+from .board.standings import standings as ranked
 from .output.terminal import paragraph, say, table, width
 
 Lines = list[dict[str, Any]]
@@ -110,8 +112,14 @@ def show(lines: Lines, as_json: bool) -> None:
     print(*table(lines, width(), spare=("environment", "actions", "observations")), sep="\n")
 
 
-def show_standings(board: Leaderboard, scenario: str | None, as_json: bool) -> None:
-    """Prints the standings of one scenario; or of each, and then of all together.
+def show_standings(rows: Sequence[Row], where: str, scenario: str | None, as_json: bool) -> None:
+    """Prints the standings of one scenario; or of all together.
+
+    Args:
+        rows: finished runs.
+        where: they are kept, in words.
+        scenario: None for all together.
+        as_json: instead of a table.
 
     Raises:
         InvalidInput: a scenario that is neither in the catalogue nor on the leaderboard, with the nearest one that is.
@@ -120,15 +128,15 @@ def show_standings(board: Leaderboard, scenario: str | None, as_json: bool) -> N
     from .output.tables import render
 
     if scenario is not None and scenario not in catalogue.names():
-        known = sorted({row.scenario for row in board.rows()})
+        known = sorted({row.scenario for row in rows})
         if scenario not in known:
             raise unknown_name("scenario", scenario, list(dict.fromkeys([*known, *catalogue.names()])))
-    standings = board.table(scenario)
+    standings = ranked(rows, scenario)
     if as_json:
         print(json.dumps([standing.to_json() for standing in standings], indent=1))
         return
     if not standings:
-        say(f"no finished runs in {board.path}" + (f" for scenario {scenario!r}" if scenario else ""))
+        say(f"no finished runs in {where}" + (f" for scenario {scenario!r}" if scenario else ""))
         return
     names = list(dict.fromkeys(standing.scenario for standing in standings))
     for name in sorted(names, key=lambda name: name == ALL):

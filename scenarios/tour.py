@@ -25,7 +25,8 @@ def demo(root: Path | None = None) -> None:
     for name in ("random", "expert"):
         progress.train(scenario, name, range(SEEDS), root=root)
     rows = progress.train(scenario, AGENT, range(SEEDS), root=root)
-    listing.show_standings(Leaderboard(root / "leaderboard.sqlite"), SCENARIO, as_json=False)
+    board = Leaderboard(root / "leaderboard.sqlite")
+    listing.show_standings(board.rows(), str(board.path), SCENARIO, as_json=False)
     video = root / "digits-ppo.mp4"
     with progress.working(f"filming {FILMED} episodes"):
         watch(scenario, rows[0].folder, video=video, episodes=FILMED)

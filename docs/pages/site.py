@@ -22,6 +22,7 @@ GUIDES = (
     "own-scenario",
     "playing",
     "leaderboards",
+    "sweeps",
     "execution",
     "stable-baselines3",
     "course",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...envs.checks.options import MOST_STEPS
 from ...neural_blocks.errors import InvalidInput
 from .options import AllowImport, AsJson, EnvSettings, Root, parse_settings, scenario_names, whole
+
+if TYPE_CHECKING:
+    from ..sweep.engines import Engine
 
 app = typer.Typer()
 
@@ -21,6 +24,14 @@ class Method(StrEnum):
     grid = "grid"
     random = "random"
     optuna = "optuna"
+
+
+class Where(StrEnum):
+    """What runs the cells."""
+
+    local = "local"
+    ray = "ray"
+    slurm = "slurm"
 
 
 @app.command()
@@ -48,7 +59,23 @@ def sweep(
         int, typer.Option(parser=whole(1, 100), metavar="N", help="Runs for each of the settings, seeds 100, 101, ...")
     ] = 1,
     steps: Annotated[int | None, typer.Option(parser=whole(1, MOST_STEPS), metavar="N", help="Of training.")] = None,
-    jobs: Annotated[int, typer.Option(parser=whole(1, 1000), metavar="N", help="Processes.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(parser=whole(1, 1000), metavar="N", help="Runs at the same time: processes, tasks or jobs.")
+    ] = 1,
+    engine: Annotated[
+        Where, typer.Option(help="Processes here; ray needs the extra 'distributed', slurm the extra 'slurm'.")
+    ] = Where.local,
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster, such as auto or ray://host:10001; else one starts here.")
+    ] = None,
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs of each run on ray or slurm; on ray also 0.25.")] = 0.0,
+    partition: Annotated[str | None, typer.Option(help="Slurm's.")] = None,
+    minutes: Annotated[
+        int, typer.Option(parser=whole(1, 100_000), metavar="N", help="That Slurm gives each run.")
+    ] = 240,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Run nothing: show what would be, and how it would be submitted.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     env_settings: EnvSettings = None,
     as_json: AsJson = False,
@@ -64,12 +91,14 @@ def sweep(
     from ..output import progress
     from ..output.terminal import say
     from ..sweep.cells import Cell
+    from ..sweep.engines import Engine
     from ..sweep.space import parse_space
     from ..sweep.sweeping import sweep as start
 
     options = parse_settings(env_settings or [], "--env-set")
     chosen = [catalogue.get(name).with_options(options) for name in scenarios]
     left = progress.Remaining()
+    where = Engine(engine.value, address, gpus, partition, minutes, dry_run)
 
     def told(cell: Cell, done: int, total: int) -> None:
         values = " ".join(f"{name}={value}" for name, value in cell.settings.items())
@@ -90,11 +119,15 @@ def sweep(
             jobs=jobs,
             root=root,
             device=device,
-            on_cell=told,
+            engine=where,
+            on_cell=(lambda *_: None) if dry_run else told,
         )
     except KeyboardInterrupt:
         say("palaestra: stopped; what was trained is saved, and the same command goes on", error=True)
         raise typer.Exit(130) from None
+    if dry_run:
+        _show_planned(where, root, as_json)
+        return
     cells = [cell.to_json() for outcome in found for cell in outcome.cells]
     if as_json:
         listing.show(cells, as_json=True)
@@ -107,3 +140,27 @@ def sweep(
     if failed:
         told_failed = ", ".join(f"{outcome.agent} on {outcome.scenario}" for outcome in failed)
         raise InvalidInput(f"every run has failed of {told_failed}")
+
+
+def _show_planned(engine: Engine, root: Path, as_json: bool) -> None:
+    """The cells that would be run now; later ones depend on what these come to."""
+    from .. import listing
+    from ..output.terminal import say
+
+    lines = [cell.to_json() for cell in engine.planned]
+    if as_json:
+        listing.show(lines, as_json=True)
+        return
+    for line in lines:
+        line["settings"] = " ".join(f"{name}={value}" for name, value in line["settings"].items())
+    names = ("stage", "scenario", "agent", "settings", "seed")
+    say(f"{len(lines)} runs would be given to {engine.name} now; those that follow depend on what they come to")
+    if lines:
+        listing.show([{name: line[name] for name in names} for line in lines], as_json=False)
+    if engine.name == "slurm":
+        from ..sweep.slurm_pool import script
+
+        say()
+        say("each as a job with this script:")
+        folder = root.resolve() / "sweeps" / "slurm"
+        print(script(folder, int(engine.gpus), engine.partition, engine.minutes))

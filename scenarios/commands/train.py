@@ -41,6 +41,14 @@ Gpus = Annotated[
         help="Train each run in N processes, one a GPU, as one batch; torchrun does it on the CPU and over machines.",
     ),
 ]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        parser=among("wandb", "tensorboard"),
+        metavar="wandb|tensorboard",
+        help="Log to Weights & Biases, or write TensorBoard's event files, too.",
+    ),
+]
 
 
 @app.command()
@@ -65,9 +73,10 @@ def train(
     execution: Annotated[str, typer.Option(help="auto, eager, compiled, or captured (on CUDA).")] = "auto",
     settings: Settings = None,
     env_settings: EnvSettings = None,
-    track: Annotated[
-        str | None, typer.Option(parser=among("wandb"), metavar="wandb", help="Log to Weights & Biases too.")
-    ] = None,
+    track: Track = None,
+    upload: Annotated[
+        str, typer.Option(help="What '--track wandb' uploads beside numbers: film, checkpoint, or film,checkpoint.")
+    ] = "",
     demonstrations: Annotated[
         Path | None, typer.Option(help="A recording (.json) for behaviour_cloning or gail to imitate.")
     ] = None,
@@ -117,6 +126,7 @@ def train(
             execution,
             processes,
             together,
+            [name.strip() for name in upload.split(",") if name.strip()],
         )
     except progress.Left as error:
         _stopped(f"{error}{_rest(error.seeds)}")
@@ -187,6 +197,7 @@ def evaluate(
     ] = None,
     best: Annotated[bool, typer.Option(help="The best checkpoint in training's own checks, not the last.")] = False,
     device: Device = None,
+    track: Track = None,
     as_json: AsJson = False,
     allow_import: AllowImport = False,
 ) -> None:
@@ -195,7 +206,7 @@ def evaluate(
     from ..output import progress
 
     with progress.working(f"scoring {run}"):
-        row = runner.score_run(run, episodes, best=best, device=device)
+        row = runner.score_run(run, episodes, best=best, device=device, track=track)
     listing.show([listing.outcome(row)], as_json)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ def train(
     execution: str = "auto",
     processes: Processes = ALONE,
     together: bool = False,
+    upload: Sequence[str] = (),
 ) -> list[Row]:
     """Runs one seed after the other, each with its progress and its line of result; or as one batch, where it can be.
 
@@ -50,8 +51,8 @@ def train(
     """
 
     given: dict[str, Any] = {
-        "steps": steps, "settings": settings, "device": device, "root": root, "track": track, "label": label,
-        "execution": execution,
+        "steps": steps, "settings": settings, "device": device, "root": root, "track": track, "upload": upload,
+        "label": label, "execution": execution,
     }  # fmt: skip
 
     def one(seed: int) -> Work:

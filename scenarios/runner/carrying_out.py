@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import json
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,13 @@ from ..catalogue import Scenario
 from ..environments import make_environment
 from ..recording import Recording, check_for_training, demonstrate
 from ..seeds import SEED_SPAN
-from ..tracking import tracker
+from ..tracking import ROW, tracker
 from . import checks
 from .folder import CHECKPOINT, DEMONSTRATIONS, RECORDING, Beside, RunFolder, resolved
 from .hardware import hardware
 from .interruption import Asked, Stopped
 from .plan import Plan, device_here, execution_on, make_plan, read_plan
-from .scoring import evaluation_environment, keep_recording, load_agent, score_agent
+from .scoring import evaluation_environment, keep_recording, load_agent, score_agent, shown_of
 from .training import Learn, OnReport, Training
 
 ROOT = Path("runs")
@@ -61,6 +62,7 @@ def run(
     execution: str = "auto",
     root: str | Path = ROOT,
     track: str | None = None,
+    upload: Sequence[str] = (),
     demonstrations: str | Path | None = None,
     label: str | None = None,
     on_report: OnReport | None = None,
@@ -78,7 +80,8 @@ def run(
         device: "auto" (CUDA if there is one), "cpu", "cuda", ...
         execution: how it learns: "eager", "compiled", "captured" (on CUDA), or "auto", captured on CUDA and else eager.
         root: the folder of all runs.
-        track: "wandb" to log to Weights & Biases as well.
+        track: "wandb" to log to Weights & Biases as well, "tensorboard" to write TensorBoard's event files.
+        upload: what Weights & Biases is given beside numbers: "film", "checkpoint".
         demonstrations: a recording for an agent that imitates, instead of the environment's own expert.
         label: what its standing on the leaderboard is called; None for a name made of what differs from the scenario's
             own settings.
@@ -100,6 +103,7 @@ def run(
         scenario, agent, seed, steps=steps, settings=settings, device=device, track=track, label=label,
         demonstrations=None if recording is None else recording.model_dump(mode="json"),
         execution="eager" if execution == "auto" and processes.size > 1 else execution,
+        upload=upload,
     )  # fmt: skip
     plan = plan.model_copy(update={"run_id": processes.same(plan.run_id)})
     Leaderboard(Path(root) / "leaderboard.sqlite").check()
@@ -267,16 +271,17 @@ def carry_out(
         told_all = processes.same(None if scored is None or processes.size == 1 else as_json(scored))
         row = scored or read(told_all, "the leader's result")
         folder.finish(row)
+        if processes.leads:
+            keep_recording(plan, folder, agent)
+            told.show(shown_of(plan, folder))
         result = {"steps": row.steps, "seconds": seconds, "return": row.return_mean, "score": row.score}
-        told.finish({**row.metrics, **result})
+        told.finish({**row.metrics, **result, ROW: json.dumps(as_json(row))})
     except Stopped:
         raise
     except KeyboardInterrupt:
         raise Stopped(folder.told, agent.steps, plan.steps) from None
     finally:
         told.stop()
-    if processes.leads:
-        keep_recording(plan, folder, agent)
     return row
 
 

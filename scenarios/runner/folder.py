@@ -17,7 +17,7 @@ from ..board.rows import as_json, finite, read
 from .plan import Plan
 
 CHECKPOINT, BEST, METRICS = "checkpoint.pt", "best.pt", "metrics.jsonl"
-RESULT, RECORDING, DEMONSTRATIONS = "result.json", "recording.json", "demonstrations.json"
+RESULT, RECORDING, DEMONSTRATIONS, FILM = "result.json", "recording.json", "demonstrations.json", "film.mp4"
 
 
 class RunFolder:

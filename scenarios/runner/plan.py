@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,13 +16,14 @@ from ...agents.core.agent import Agent
 from ...agents.core.whole_file import write_text
 from ...envs.checks.options import MOST_STEPS, integer
 from ...envs.core.execution import resolved
-from ...neural_blocks.errors import InvalidInput, invalid_config, unknown_name
+from ...neural_blocks.errors import InvalidInput, invalid_config
 from .. import catalogue
 from ..catalogue import Scenario
 from ..configuration import checked_label, configuration, derived_label, digest
 from ..environments import with_validation
 from ..files import strict_yaml
 from ..files.trust import check_names
+from ..tracking import check_tracker
 from .hardware import hardware
 
 PLAN = "run.yaml"
@@ -41,7 +43,8 @@ class Plan(BaseModel):
         device: where it trains, or last did.
         execution: how it learns: "eager", "compiled" or "captured"; see `Agent`.
         hardware: the machine behind the device, in words.
-        track: None or "wandb".
+        track: None, "wandb" or "tensorboard".
+        upload: what the tracker is given beside numbers: "film", "checkpoint".
         version: of Palaestra.
         label: what its standing on the leaderboard is called.
         named: whether a person chose the label.
@@ -66,6 +69,7 @@ class Plan(BaseModel):
     budgets: list[int] = []
     execution: Literal["eager", "compiled", "captured"] = "eager"
     hardware: str = ""
+    upload: list[str] = []
 
     @property
     def configuration(self) -> str:
@@ -143,6 +147,7 @@ def make_plan(
     label: str | None,
     demonstrations: Any,
     execution: str = "auto",
+    upload: Sequence[str] = (),
 ) -> Plan:
     """The plan of a new run, with every default made explicit; see `run`.
 
@@ -151,8 +156,7 @@ def make_plan(
     """
     scenario = scenario if isinstance(scenario, Scenario) else catalogue.get(scenario)
     agent = agent or scenario.agent
-    if track not in (None, "wandb"):
-        raise unknown_name("tracker", track, ["wandb"])
+    check_tracker(track, upload)
     for name in scenario.agents:
         agents.agent_class(name)  # a misspelt agent would make its overrides silent
     for name, value in (settings or {}).items():
@@ -178,6 +182,7 @@ def make_plan(
         hardware=hardware(device),
         version=__version__,
         demonstrations=None if demonstrations is None else digest(demonstrations),
+        upload=list(upload),
     )
     return plan.with_label(label)
 

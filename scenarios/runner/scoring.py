@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import warnings
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from ... import agents
 from ...agents.core.agent import Agent
 from ...agents.core.checkpoint import read_checkpoint
 from ...agents.core.evaluation import evaluate
+from ...agents.core.whole_file import write_whole
+from ...envs.adapters.batched import BatchedEnv
 from ...envs.checks.options import MOST_EPISODES, integer
 from ...envs.core.protocol import BatchedEnvironment
 from ...neural_blocks.errors import InvalidInput
 from ..board import Row
 from ..environments import make_environment, score
-from ..recording import play_episodes
+from ..recording import Recording, play_episodes, replay
 from ..seeds import EVALUATION_SEED, SEED_SPAN
-from .folder import BEST, CHECKPOINT, RECORDING, RunFolder
-from .plan import Plan, device_here, read_plan
+from ..session import Session
+from ..tracking import Shown, tracker
+from .folder import BEST, CHECKPOINT, FILM, RECORDING, RunFolder
+from .plan import PLAN, Plan, device_here, read_plan
 
+LONGEST, SECONDS = 3000, 20.0  # frames of a film, and how long one may last where that is not too fast
+SLOWEST, FASTEST = 2.0, 30.0  # frames per second
 RECORDED = 3  # evaluation episodes kept in a run folder
 
 
@@ -37,7 +46,14 @@ def load_agent(folder: str | Path, env: BatchedEnvironment, *, best: bool = Fals
     return agent
 
 
-def score_run(folder: str | Path, episodes: int | None = None, *, best: bool = False, device: str | None = None) -> Row:
+def score_run(
+    folder: str | Path,
+    episodes: int | None = None,
+    *,
+    best: bool = False,
+    device: str | None = None,
+    track: str | None = None,
+) -> Row:
     """Scores a run's last checkpoint, or its best, by its scenario's protocol.
 
     Args:
@@ -46,10 +62,20 @@ def score_run(folder: str | Path, episodes: int | None = None, *, best: bool = F
         best: the checkpoint that did best in the checks during training, on the validation options, instead of the
             last.
         device: where to; None for where it was trained, or what there is here.
+        track: where the numbers go too, see `run`; a run of its own there, with the job type "evaluate".
     """
     plan = read_plan(folder)
     env = evaluation_environment(plan, device_here(plan, device))
-    return score_agent(plan, Path(folder), load_agent(folder, env, best=best), env, episodes, seconds=float("nan"))
+    told = tracker(track, plan, folder, job_type="evaluate")
+    try:
+        agent = load_agent(folder, env, best=best)
+        row = score_agent(plan, Path(folder), agent, env, episodes, seconds=float("nan"))
+        numbers = {"return": row.return_mean, "deviation": row.return_std, **row.metrics}
+        told.log(row.steps, numbers if row.score is None else numbers | {"score": row.score})
+        told.finish({**numbers, "score": row.score, "episodes": row.episodes, "best": best})
+    finally:
+        told.stop()
+    return row
 
 
 def evaluation_environment(plan: Plan, device: str) -> BatchedEnvironment:
@@ -119,3 +145,44 @@ def keep_recording(plan: Plan, folder: RunFolder, agent: Agent) -> None:
         played.save(folder.path / RECORDING)
     except Exception as error:  # the result stands, whatever an environment does when it is played once more
         warnings.warn(f"no recording was kept: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
+
+
+def shown_of(plan: Plan, folder: RunFolder) -> Shown:
+    """What a finished run shows its tracker: the recorded episodes; a film and the checkpoint where they are wanted."""
+    try:
+        recording = Recording.load(folder.path / RECORDING)
+    except InvalidInput:  # nothing was recorded, of which there is a warning
+        return Shown()
+    lengths = [len(actions) for actions in recording.episodes]
+    film = folder.path / FILM
+    if "film" in plan.upload:
+        try:
+            film_recording(plan, recording, film)
+        except Exception as error:  # an environment without pictures
+            warnings.warn(f"no film was made: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
+    names = (PLAN, CHECKPOINT, BEST) if "checkpoint" in plan.upload else ()
+    return Shown(
+        list(zip(lengths, recording.returns, strict=True)),
+        film if "film" in plan.upload and film.exists() else None,
+        [folder.path / name for name in names if (folder.path / name).exists()],
+    )
+
+
+def film_recording(plan: Plan, recording: Recording, path: Path) -> None:
+    """Writes a recording's episodes as an .mp4 of at most twenty seconds or thirty frames a second."""
+    from imageio import v2
+
+    imageio: Any = v2
+    scenario = plan.scenario.model_copy(update={"options": recording.options})
+    env = make_environment(scenario, 1, watched=True)
+    states = replay(recording, Session(env, recording.seed))
+    frames = islice(((env.frames(True) if isinstance(env, BatchedEnv) else env.frames())[0] for _ in states), LONGEST)
+    rate = min(max(sum(len(actions) + 1 for actions in recording.episodes) / SECONDS, SLOWEST), FASTEST)
+    with (
+        tempfile.NamedTemporaryFile(suffix=path.suffix) as made,
+        imageio.get_writer(made.name, fps=rate, macro_block_size=2, codec="libx264") as writer,
+    ):
+        for frame in frames:
+            writer.append_data(frame)
+        writer.close()
+        write_whole(path, lambda file: file.write(Path(made.name).read_bytes()))

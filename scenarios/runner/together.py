@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ def run_together(
     execution: str = "auto",
     root: str | Path = ROOT,
     track: str | None = None,
+    upload: Sequence[str] = (),
     label: str | None = None,
     on_report: OnReport | None = None,
     checkpoint_seconds: float = 10.0,
@@ -73,7 +74,8 @@ def run_together(
     """
     plans = [
         make_plan(
-            scenario, agent, seed, steps=steps, settings=settings, device=device, track=track, label=label,
+            scenario, agent, seed, steps=steps, settings=settings, device=device, track=track, upload=upload,
+            label=label,
             demonstrations=None, execution=execution,
         )
         for seed in seeds

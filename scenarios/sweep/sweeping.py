@@ -11,12 +11,14 @@ from typing import Any
 from ...agents.core.whole_file import write_text
 from ...envs.checks.options import choice, integer
 from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.registry import imports_allowed
 from ..catalogue import Scenario
 from ..configuration import digest
 from .cells import TUNING_SEED, Cell, begun, do, for_tuning, reason
+from .engines import Elsewhere, Engine
 from .searching import METHODS, Listed, Optuna, Search
 from .space import Range, Settings, Space, grid, random_search
-from .workers import Died, Workers
+from .workers import Died
 
 FOLDER, TUNING = "sweeps", "tuning"
 MOST_CELLS = 100_000
@@ -65,6 +67,7 @@ def sweep(
     jobs: int = 1,
     root: str | Path = "runs",
     device: str = "auto",
+    engine: Engine | None = None,
     on_cell: OnCell = lambda *_: None,
 ) -> list[Outcome]:
     """Chooses settings for every agent on every scenario, and adds runs with the best to the leaderboard.
@@ -83,9 +86,10 @@ def sweep(
         steps: of training; None for each scenario's.
         method: "grid", "random", or "optuna", which needs the extra `sweep`.
         samples: settings that are tried for each agent on each scenario, but by a grid, which tries all.
-        jobs: processes.
+        jobs: processes, or whatever the engine runs cells in: how many at the same time.
         root: of the runs that are reported; those that are tried lie in `root/sweeps/tuning`.
         device: where to train.
+        engine: where the cells run; None for processes of this machine.
         on_cell: told every cell that has ended, how many have, and of how many at most.
 
     Raises:
@@ -94,7 +98,9 @@ def sweep(
     choice("search", method, METHODS)
     for name, value in (("seeds", seeds), ("tuning_seeds", tuning_seeds), ("samples", samples), ("jobs", jobs)):
         integer(name, value, 1, MOST_CELLS)
-    root = Path(root)
+    engine, root = engine or Engine(), Path(root)
+    if engine.name == "slurm" or engine.address is not None:
+        root = root.resolve()  # of which every machine needs to know
     groups = [
         _group(scenario, agent, space, method, samples, steps, root)
         for scenario in scenarios
@@ -136,7 +142,7 @@ def sweep(
         if found is not None and found[1] is not None:
             take(group, number, cell.finished(found[1]))
         else:
-            given[workers.add(cell)] = group, number, cell
+            given[pool.add(cell)] = group, number, cell
 
     def propose(group: _Group) -> None:
         """Gives out what a group can do now: settings to try, or at the end the best ones' runs."""
@@ -158,11 +164,11 @@ def sweep(
                     Cell(group.scenario, group.agent, settings, seed, steps, root, "reporting", device=device),
                 )
 
-    with Workers(do, jobs) as workers:
+    with engine.pool(Elsewhere(do, imports_allowed()), jobs, root / FOLDER) as pool:
         for group in groups:
             propose(group)
-        while workers.busy:
-            place, result = workers.next()
+        while pool.busy:
+            place, result = pool.next()
             group, number, cell = given.pop(place)
             take(group, number, cell.failed(str(result)) if isinstance(result, Died) else result)
             propose(group)

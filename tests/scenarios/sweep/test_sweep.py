@@ -14,7 +14,7 @@ from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios import catalogue, runner
 from palaestra.scenarios.board import Leaderboard
 from palaestra.scenarios.main import main
-from palaestra.scenarios.sweep import sweeping
+from palaestra.scenarios.sweep import engines, sweeping
 from palaestra.scenarios.sweep.cells import Cell, do, for_tuning
 from palaestra.scenarios.sweep.searching import Listed, Optuna
 from palaestra.scenarios.sweep.space import grid, parse_space, random_search
@@ -136,7 +136,7 @@ def test_a_sweep_chooses_on_validation_reports_on_test_and_does_only_what_is_mis
     gone = next(row for row in rows if row.seed == 1)
     shutil.rmtree(gone.folder)
     Leaderboard("runs/leaderboard.sqlite").remove(gone.run_id)
-    monkeypatch.setattr(sweeping, "Workers", Inline)
+    monkeypatch.setattr(engines, "Workers", Inline)
     later = again(1)[0]
     assert later.chosen == ppo.chosen
     known = {cell.folder for cell in ppo.cells}

@@ -1,4 +1,4 @@
-"""Experiment tracking: where the numbers of a run go besides its own folder. It never stops the run."""
+"""A run at Weights & Biases: online where a server serves, else offline, and whatever fails is told in one line."""
 
 from __future__ import annotations
 
@@ -9,84 +9,19 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..neural_blocks.errors import unknown_name
-from .output.terminal import say
+from ..output.terminal import say
+from .contract import Shown
 from .reachable import refusal
 
 if TYPE_CHECKING:
     import wandb
 
-    from .catalogue import Scenario
-
-TRACKERS = ("wandb",)
 PROJECT = "palaestra"
 UPSTREAM = {"api.forge.coreweave.com": "api.wandb.ai"}
 """The other name under which a .netrc file may hold the key of a server."""
-
-
-class Tracker(Protocol):
-    """What a run tells its numbers to."""
-
-    def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Records values by name at an environment step; steps never decrease."""
-
-    def finish(self, summary: Mapping[str, Any]) -> None:
-        """Records what came out in the end, and closes. Nothing is logged after it."""
-
-    def stop(self) -> None:
-        """Closes without a result: the run was stopped and may be carried on. After `finish` it does nothing."""
-
-
-class NoTracker:
-    """Records nothing."""
-
-    def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Does nothing."""
-
-    def finish(self, summary: Mapping[str, Any]) -> None:
-        """Does nothing."""
-
-    def stop(self) -> None:
-        """Does nothing."""
-
-
-class TrackedRun(Protocol):
-    """What a tracker needs to know of a run."""
-
-    @property
-    def run_id(self) -> str:
-        """Unique to it."""
-
-    @property
-    def scenario(self) -> Scenario:
-        """What it is of."""
-
-    @property
-    def agent(self) -> str:
-        """The agent's name."""
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The agent's whole configuration."""
-
-    @property
-    def seed(self) -> int:
-        """Of weights, actions and environments."""
-
-    @property
-    def steps(self) -> int:
-        """The budget."""
-
-    @property
-    def device(self) -> str:
-        """Where it trains."""
-
-    @property
-    def version(self) -> str:
-        """Of Palaestra."""
 
 
 class WandbTracker:
@@ -98,34 +33,48 @@ class WandbTracker:
     wrong (a full disk) is told once, in one line, and the run goes on untracked.
 
     Args:
-        id: the run's, unique.
+        id: the run's, unique; None for a new one.
         name: the run's, for people.
         group: what the run is grouped under, such as scenario and agent.
         config: all that decides the run.
         folder: the run's folder; all files of Weights & Biases stay in its sub-folder `wandb`.
+        job_type: what is done: "train", "evaluate" or "leaderboard".
+        project: "ENTITY/PROJECT" or "PROJECT"; None for what `WANDB_ENTITY` and `WANDB_PROJECT` say, or "palaestra".
         timeout: seconds that connecting may take, and at the end uploading what is left.
         tell: prints one line.
 
     Attributes:
         where: the address of the run's page, or the folder to `wandb sync`; None where nothing is tracked.
+        lost: whether it was given up.
     """
 
     def __init__(
         self,
-        id: str,
+        id: str | None,
         name: str,
         group: str,
         config: Mapping[str, Any],
         folder: str | Path,
         timeout: float = 8.0,
         tell: Callable[[str], None] = lambda line: say(line, error=True),
+        job_type: str = "train",
+        project: str | None = None,
     ) -> None:
         self.where: str | None = None
+        self.lost = False
         self.timeout, self.tell, self.folder = timeout, tell, Path(folder)
-        self._wanted: dict[str, Any] = {"project": PROJECT, "name": name, "group": group, "id": id, "resume": "allow"}
+        self._wanted: dict[str, Any] = {
+            "project": PROJECT, "name": name, "group": group, "id": id, "resume": None if id is None else "allow",
+            "job_type": job_type,
+        }  # fmt: skip
+        self._said = {}
+        if project is not None:
+            entity, _, last = project.rpartition("/")
+            self._said = {"entity": entity or None, "project": last}
         self._config = dict(config)
         self._run: wandb.Run | None = None
         self._fallen_back = False
+        self._server: tuple[str, str | None] | None = None
         try:
             self._start()
         except Exception as error:
@@ -135,6 +84,14 @@ class WandbTracker:
         """Records values by name at an environment step; steps never decrease."""
         told = {name: float(value) for name, value in values.items()}
         self._kept(lambda run: run.log(told, step=step))
+
+    def show(self, shown: Shown) -> None:
+        """Records a table of episodes; the film, and the checkpoint as an artifact of type "model", where there are."""
+        self.call(lambda run: _show(run, shown))
+
+    def call(self, work: Callable[[wandb.Run], object]) -> None:
+        """Does what else a run there can; where the service has gone, again on one that is kept offline."""
+        self._kept(work)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Records what came out in the end, and waits for the upload, up to the timeout."""
@@ -152,6 +109,8 @@ class WandbTracker:
         folder = Path(run.dir).parent
         try:
             run.finish(exit_code=code)
+            if self._server is not None and (reason := refusal(*self._server, self.timeout / 2)) is not None:
+                self.tell(f"wandb: {reason}; what it may have missed: {_sync(folder)}")
         except TimeoutError:
             self.tell(f"wandb: not all was uploaded within {self.timeout:g} s; for the rest: {_sync(folder)}")
         except Exception as error:
@@ -164,9 +123,10 @@ class WandbTracker:
 
         self.folder.mkdir(parents=True, exist_ok=True)
         known = wandb.setup(settings=wandb.Settings(silent=True)).settings
-        key = _key(known)
+        key = api_key(known)
         mode: Any = os.environ.get("WANDB_MODE") or ("online" if key is not None else "offline")
-        reason = refusal(known.base_url, key or None, self.timeout / 2) if mode == "online" else None
+        self._server = (known.base_url, key or None) if mode == "online" else None
+        reason = None if self._server is None else refusal(*self._server, self.timeout / 2)
         if reason is None:
             try:
                 self._init(mode)
@@ -182,12 +142,13 @@ class WandbTracker:
         """Starts recording; where one of its variables is set, Weights & Biases reads it itself."""
         import wandb
 
-        variables = {"group": "RUN_GROUP", "id": "RUN_ID"}
+        variables = {"group": "RUN_GROUP", "id": "RUN_ID", "job_type": "JOB_TYPE"}
         given = {
             key: None if os.environ.get(f"WANDB_{variables.get(key, key.upper())}") else value
             for key, value in self._wanted.items()
             if key != "resume" or mode == "online"  # offline there is nothing to look up
         }
+        given |= self._said
         settings = wandb.Settings(
             init_timeout=self.timeout,
             login_timeout=self.timeout,
@@ -202,6 +163,7 @@ class WandbTracker:
         self.where = str(Path(self._run.dir).parent) if self._run.offline else self._run.url
 
     def _go_offline(self, reason: str) -> None:
+        self._server = None
         self._init("offline")
         self.tell(f"wandb: {reason}; the run is kept offline, to upload it later: {_sync(Path(str(self.where)))}")
 
@@ -224,7 +186,7 @@ class WandbTracker:
                 self._give_up(again)
 
     def _give_up(self, error: Exception) -> None:
-        self._run = None
+        self._run, self.lost = None, True
         self.tell(f"wandb: {_reason(error)}; the run goes on untracked")
 
     def _end_service(self) -> None:
@@ -243,6 +205,25 @@ class WandbTracker:
         thread.join(self.timeout)
 
 
+def _show(run: wandb.Run, shown: Shown) -> None:
+    """Without a step, so that it belongs to the last one that was logged."""
+    import wandb
+
+    told: dict[str, Any] = {}
+    if shown.episodes:
+        lines = [[number, *episode] for number, episode in enumerate(shown.episodes)]
+        told["recorded_episodes"] = wandb.Table(columns=["episode", "steps", "return"], data=lines)
+    if shown.film is not None:
+        told["film"] = wandb.Video(str(shown.film), format="mp4")
+    if told:
+        run.log(told)
+    if shown.checkpoint:
+        artifact = wandb.Artifact(f"run-{run.id}", type="model")
+        for path in shown.checkpoint:
+            artifact.add_file(str(path), name=path.name)
+        run.log_artifact(artifact)
+
+
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
@@ -251,7 +232,7 @@ def _sync(folder: Path) -> str:
     return f"wandb sync {shlex.quote(str(folder))}"
 
 
-def _key(settings: wandb.Settings) -> str | None:
+def api_key(settings: wandb.Settings) -> str | None:
     """The API key that Weights & Biases finds without asking; "" for other credentials, None for none."""
     if key := settings.api_key or os.environ.get("WANDB_API_KEY"):
         return key
@@ -266,41 +247,3 @@ def _key(settings: wandb.Settings) -> str | None:
         known = {}
     found = known.get(host) or known.get(UPSTREAM.get(host, host))
     return found[2] if found else None
-
-
-def run_config(run: TrackedRun) -> dict[str, Any]:
-    """All that decides a run, under the names that its settings have."""
-    scenario = run.scenario
-    return {
-        **run.config,
-        "scenario": scenario.name,
-        "environment": scenario.environment,
-        "options": scenario.options,
-        "evaluation": {**scenario.evaluation.model_dump(mode="json"), "options": scenario.evaluation_options},
-        "num_envs": scenario.num_envs,
-        "agent": run.agent,
-        "seed": run.seed,
-        "steps": run.steps,
-        "device": run.device,
-        "version": run.version,
-    }
-
-
-def tracker(name: str | None, run: TrackedRun, folder: str | Path, group: str | None = None) -> Tracker:
-    """The tracker of that name; None means none.
-
-    Args:
-        name: None or "wandb".
-        run: what is tracked.
-        folder: the run's folder, in which the tracker keeps its files.
-        group: what the run is grouped under; None for its scenario and agent.
-
-    Raises:
-        InvalidInput: an unknown name.
-    """
-    if name is None:
-        return NoTracker()
-    if name == "wandb":
-        title = f"{run.scenario.name}-{run.agent}-{run.seed}"
-        return WandbTracker(run.run_id, title, group or f"{run.scenario.name}/{run.agent}", run_config(run), folder)
-    raise unknown_name("tracker", name, TRACKERS)
