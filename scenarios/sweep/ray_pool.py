@@ -43,7 +43,10 @@ class RayPool:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     ray.init(
-                        address or "local", log_to_driver=False, logging_level=logging.ERROR, **({} if address else here)
+                        address or "local",
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                        **({} if address else here),
                     )
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise InvalidInput(
@@ -86,10 +89,14 @@ class RayPool:
         try:
             return place, self._ray.get(ready)
         except self._ray.exceptions.WorkerCrashedError:
-            return place, Died(f"its process died {self.tries} times")
+            return place, Died(f"its process died {_times(self.tries)}")
         except self._ray.exceptions.RayError as error:
             return place, Died(" ".join(f"{type(error).__name__}: {error}".split())[:400])
 
 
 def _call(work: Callable[[Any], Any], task: Any) -> Any:
     return work(task)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

@@ -73,7 +73,7 @@ class SlurmPool:
                     return place, Died(" ".join(str(error).split())[-400:])
                 except UncompletedJobError:
                     if self._tried[place] >= self.tries:
-                        return place, Died(f"its job was lost {self.tries} times (last state {job.state})")
+                        return place, Died(f"its job was lost {_times(self.tries)} (last state {job.state})")
                     self._waiting.appendleft(place)
             time.sleep(self.pause)
 
@@ -117,3 +117,7 @@ def script(folder: Path, gpus: int, partition: str | None, minutes: int) -> str:
     made = executor(folder, gpus, partition, minutes, dry=True)
     told: str = made._make_submission_file_text(made._submitit_command_str, "dry-run")
     return told
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

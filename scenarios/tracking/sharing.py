@@ -39,7 +39,9 @@ def checked_project(project: str) -> str:
     return project
 
 
-def publish(rows: Sequence[Row], project: str, root: Path, tell: Tell | None = None, timeout: float = 30.0) -> str:
+def publish(
+    rows: Sequence[Row], project: str, root: str | Path, tell: Tell | None = None, timeout: float = 30.0
+) -> str:
     """Publishes finished runs as one run of job type "leaderboard", the same one whenever it is done from this folder.
 
     It has a table of the runs and one of the standings, a bar chart of the scores on every scenario and on all of them
@@ -67,7 +69,7 @@ def publish(rows: Sequence[Row], project: str, root: Path, tell: Tell | None = N
         told.append(line)
         (tell or (lambda line: say(line, error=True)))(line)
 
-    place = f"{socket.gethostname()}:{root.resolve()}"
+    place = f"{socket.gethostname()}:{Path(root).resolve()}"
     id = f"leaderboard-{digest(place)}"
     config = {"machine": socket.gethostname(), "root": str(root), "version": rows[-1].version}
     run = WandbTracker(
