@@ -31,10 +31,11 @@ class Encoder(BaseFeaturesExtractor):
     Args:
         observation_space: what is encoded; the policy one-hot encodes its discrete parts first.
         kind: of images, see `network.make_encoder`.
+        depth: see there too.
     """
 
-    def __init__(self, observation_space: spaces.Space[Any], kind: str) -> None:
-        network = make_encoder(_one_hot(observation_space), kind)
+    def __init__(self, observation_space: spaces.Space[Any], kind: str, depth: int | None = None) -> None:
+        network = make_encoder(_one_hot(observation_space), kind, depth)
         super().__init__(observation_space, network.output_size)
         self.network = network
 
@@ -86,7 +87,7 @@ def make_model(
     settings["policy_kwargs"] = {
         **(settings["policy_kwargs"] or {}),
         "features_extractor_class": Encoder,
-        "features_extractor_kwargs": {"kind": config.encoder},
+        "features_extractor_kwargs": {"kind": config.encoder, "depth": config.encoder_depth},
         "normalize_images": False,
     }
     policy = "MultiInputPolicy" if isinstance(observation_space, spaces.Dict) else "MlpPolicy"

@@ -70,7 +70,7 @@ class MetricLearner(EpisodeLearner):
         found = answers(self.name, self.observation_space, self.action_space)
         assert isinstance(found, Labels)  # the action is Discrete
         self.answers, self.ways = found, found.size
-        first: Any = make_encoder(found.question_space, self.config.encoder)
+        first: Any = make_encoder(found.question_space, self.config.encoder, self.config.encoder_depth)
         embedding = nn.Sequential(first, MLP(first.output_size, (), self.config.embedding))
         self.unseen = nn.Parameter(torch.randn(self.config.embedding).to(self.device))
         self.optimise(self.Network(embedding), [self.unseen])

@@ -55,12 +55,22 @@ class Parts(nn.Module):
         space: of the parts.
         kind: of each part's encoder, see `make_encoder`.
         given: encoders of parts that have one of their own; they are copied.
+        depth: see `make_encoder`.
     """
 
-    def __init__(self, space: spaces.Dict, kind: str, given: Mapping[str, nn.Module] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        space: spaces.Dict,
+        kind: str,
+        given: Mapping[str, nn.Module] = MappingProxyType({}),
+        depth: int | None = None,
+    ) -> None:
         super().__init__()
         self.names = list(space)  # of any kind; a module's name must not be empty, dotted or taken
-        parts = [make_encoder(part, given.get(name, kind)) for name, part in space.items()]
+        parts = [
+            make_encoder(part, given[name]) if name in given else make_encoder(part, kind, depth)
+            for name, part in space.items()
+        ]
         self.parts = nn.ModuleList(parts)
         self.output_size = sum(part.output_size for part in parts)
 
@@ -69,19 +79,24 @@ class Parts(nn.Module):
         return torch.cat([part(x[name]) for name, part in zip(self.names, self.parts, strict=True)], -1)
 
 
-def make_encoder(space: spaces.Space[Any], kind: str | nn.Module = "auto") -> Any:
+def make_encoder(space: spaces.Space[Any], kind: str | nn.Module = "auto", depth: int | None = None) -> Any:
     """The encoder of an observation space: a module from (N, ...) to (N, output_size).
 
     Args:
         space: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict of these.
         kind: a name of `named_blocks.ENCODERS` or "module:Class", see `perception.encoders`. Those of the suite are for
-            images, see `perception.images`: "cnn", "strided", "nature", "lenet", "residual", "vit"; "auto" is "nature"
-            from 64 pixels a side on, "cnn" from 16 on, else "flat". Or a module, which is copied; its dropout draws
-            from counters, as all that agents draw.
+            images, see `perception.images`: "cnn", "strided", "nature", "lenet", "alexnet", "vgg", "inception",
+            "residual", "densenet", "vit"; "auto" is "nature" from 64 pixels a side on, "cnn" from 16 on, else "flat".
+            Or a module, which is copied; its dropout draws from counters, as all that agents draw.
+        depth: of "vgg", "inception", "residual", "densenet" and "vit", which say what it counts; None for their own.
 
     Raises:
-        InvalidInput: an unknown name, an encoder without `output_size`, or a space of another kind.
+        InvalidInput: an unknown name, an encoder without `output_size`, a depth for one that has none to choose, or a
+            space of another kind.
     """
+    if depth is not None and not has_depth(kind):
+        deep = ", ".join(filter(has_depth, ENCODERS))
+        raise InvalidInput(f"encoder_depth: encoder must be one of {deep}; got {kind!r:.80}")
     if isinstance(kind, nn.Module):
         return counted_dropout(copy.deepcopy(_with_size(kind)))
     cls = ENCODERS.load(kind, nn.Module)
@@ -89,9 +104,9 @@ def make_encoder(space: spaces.Space[Any], kind: str | nn.Module = "auto") -> An
     if serves is None:
         return counted_dropout(_with_size(cls(space)))
     if isinstance(space, spaces.Dict):
-        return Parts(space, kind)
+        return Parts(space, kind, depth=depth)
     if serves(space):
-        return _with_size(cls(space))
+        return _with_size(cls(space) if depth is None else cls(space, depth))
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
         return OneHot(space)
     if isinstance(space, spaces.MultiBinary):
@@ -99,6 +114,11 @@ def make_encoder(space: spaces.Space[Any], kind: str | nn.Module = "auto") -> An
     if isinstance(space, spaces.Box):
         return Flat(space)
     raise InvalidInput(f"observation space must be Box, Discrete, MultiDiscrete, MultiBinary or Dict; got {space}")
+
+
+def has_depth(kind: str | nn.Module) -> bool:
+    """Whether an encoder of that name has a depth to choose."""
+    return isinstance(kind, str) and bool(getattr(ENCODERS.load(kind, nn.Module), "depth_setting", None))
 
 
 def _with_size(module: nn.Module) -> nn.Module:
@@ -113,6 +133,7 @@ class Trunk(nn.Module):
     Args:
         observation_space: what is encoded.
         encoder: see `make_encoder`.
+        encoder_depth: see `make_encoder`.
         memory: None, the name of a memory block, or one, which is copied.
         memory_size: features of a named block.
         memory_layers: named blocks on top of each other.
@@ -131,6 +152,7 @@ class Trunk(nn.Module):
         observation_space: spaces.Space[Any],
         *,
         encoder: str | nn.Module = "auto",
+        encoder_depth: int | None = None,
         memory: str | MemoryBlock | None = None,
         memory_size: int = 64,
         memory_layers: int = 1,
@@ -146,7 +168,7 @@ class Trunk(nn.Module):
         super().__init__()
         self.normaliser = ObservationNormaliser(observation_space) if normalise else None
         self.augmentation = Augmentation(observation_space, augment) if augment else None
-        self.encoder = make_encoder(observation_space, encoder)
+        self.encoder = make_encoder(observation_space, encoder, encoder_depth)
         features = int(self.encoder.output_size)
         if isinstance(memory, str):
             memory = make_memory(memory, features, memory_size, memory_layers, memory_span)

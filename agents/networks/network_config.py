@@ -48,12 +48,14 @@ class EncoderConfig(AgentConfig):
     """The setting of an encoder.
 
     Attributes:
-        encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "strided", "nature", "lenet", "residual"
-            or "vit", a name that was registered, or "module:Class"; or a module from whole observations (N, ...) to
-            (N, output_size), of which every network gets a copy.
+        encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "strided", "nature", "lenet", "alexnet",
+            "vgg", "inception", "residual", "densenet" or "vit", a name that was registered, or "module:Class"; or a
+            module from whole observations (N, ...) to (N, output_size), of which every network gets a copy.
+        encoder_depth: of "vgg", "inception", "residual", "densenet" and "vit"; null for their own.
     """
 
     encoder: EncoderChoice = "auto"
+    encoder_depth: int | None = Field(None, ge=1, le=64)
 
     @field_serializer("encoder", "memory", when_used="json", check_fields=False)
     def _name_of_a_module(self, block: str | nn.Module | None) -> str | None:
@@ -84,17 +86,18 @@ class NetworkConfig(EncoderConfig):
 
     def trunk(self) -> dict[str, Any]:
         """The settings as `network.Trunk` takes them."""
-        names = ("encoder", "hidden", "activation", "initialisation", "normalisation", "dropout", "augment")
-        return {name: getattr(self, name) for name in names}
+        encoder, head = ("encoder", "encoder_depth"), ("hidden", "activation", "initialisation", "normalisation")
+        return {name: getattr(self, name) for name in (*encoder, *head, "dropout", "augment")}
 
 
 class MemoryConfig(NetworkConfig):
     """Settings of a network that may have a memory, and of the sequences it learns from.
 
     Attributes:
-        memory: None, or a block of `named_blocks.MEMORIES`: "gru", "lstm", "elman", "one_gate_gru", "fast_weights" or
-            "transformer", a name that was registered, or "module:Class"; or a `Memory` that reads what the encoder
-            gives, of which every network gets a copy.
+        memory: None, or a block of `named_blocks.MEMORIES`: "gru", "lstm", "elman", "one_gate_gru", "fast_weights",
+            "transformer", "attention", "attentive_gru", "temporal_convolution", "snail", "hopfield",
+            "linear_recurrence" or "spiking", a name that was registered, or "module:Class"; or a `Memory` that reads
+            what the encoder gives, of which every network gets a copy.
         memory_size: the memory's features, where it is named.
         memory_layers: memory blocks on top of each other, where it is named.
         memory_span: steps that a named memory remembers from the start, see `recurrent.memory`; None for its own.
@@ -157,6 +160,7 @@ class PolicyConfig(MemoryConfig):
     def _whole_image(self) -> Self:
         taken: dict[str, Any] = {
             "encoder": "auto",
+            "encoder_depth": None,
             "memory": None,
             "normalise_observation": False,
             "normalisation": None,

@@ -41,6 +41,7 @@ class TwinCritic(nn.Module):
         observation_space: what is encoded.
         action_size: features of a raw action.
         encoder: see `network.make_encoder`.
+        encoder_depth: see there too.
         hidden: widths of each perceptron's hidden layers.
         activation: of the perceptrons.
         initialisation: of the perceptrons.
@@ -55,6 +56,7 @@ class TwinCritic(nn.Module):
         action_size: int,
         *,
         encoder: str | nn.Module,
+        encoder_depth: int | None,
         hidden: Sequence[int],
         activation: str,
         initialisation: str,
@@ -64,7 +66,7 @@ class TwinCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.augmentation = Augmentation(observation_space, augment) if augment else None
-        self.encoder = make_encoder(observation_space, encoder)
+        self.encoder = make_encoder(observation_space, encoder, encoder_depth)
         size = int(self.encoder.output_size) + action_size
         settings: dict[str, Any] = {"normalisation": normalisation, "dropout": dropout}
         self.heads = nn.ModuleList(

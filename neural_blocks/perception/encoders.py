@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from .classic import VGG, AlexNet, DenseNet, Inception
 from .convolution import LeNet, NatureCNN, SmallCNN, StridedCNN
 from .images import SMALLEST_SIDE, brightest, image_layout
 from .residual import ResidualNet
@@ -61,18 +62,24 @@ class ImageEncoder(nn.Module):
     """An image through an image network and ReLU: (N, *shape) to (N, 128). A subclass names the network.
 
     Its axes are brought to (C, H, W), see `image_layout`, and its values scaled to at most 1.
+
+    Args:
+        space: of the images.
+        depth: of the network, where it has one to choose; None for its own.
     """
 
     network_class: type[nn.Module]
+    depth_setting: ClassVar[str | None] = None  # what the network calls its depth
     output_size = 128
     scale: Tensor
 
-    def __init__(self, space: Any) -> None:
+    def __init__(self, space: Any, depth: int | None = None) -> None:
         super().__init__()
         layout = image_layout(space)
         assert layout is not None
         self.layout = layout
-        self.network = self.network_class(layout.shape, output_size=self.output_size)
+        chosen = {self.depth_setting: depth} if depth is not None and self.depth_setting else {}
+        self.network = self.network_class(layout.shape, output_size=self.output_size, **chosen)
         self.register_buffer("scale", torch.tensor(1 / brightest(space)), persistent=False)
 
     @staticmethod
@@ -127,13 +134,44 @@ class LeNetEncoder(ImageEncoder):
     network_class = LeNet
 
 
-class ResidualEncoder(ImageEncoder):
-    """Images through a residual network (He et al., 2016)."""
+class AlexNetEncoder(ImageEncoder):
+    """Images through AlexNet (Krizhevsky et al., 2012)."""
+
+    network_class = AlexNet
+
+
+class DeepEncoder(ImageEncoder):
+    """An image network of a depth that can be chosen."""
+
+    depth_setting = "depth"
+
+
+class VGGEncoder(DeepEncoder):
+    """Images through stages of small convolutions (Simonyan and Zisserman, 2015); depth: convolutions in a stage."""
+
+    network_class = VGG
+
+
+class InceptionEncoder(DeepEncoder):
+    """Images through inception modules (Szegedy et al., 2015); depth: modules in a stage."""
+
+    network_class = Inception
+
+
+class ResidualEncoder(DeepEncoder):
+    """Images through a residual network (He et al., 2016); depth: residual blocks in a stage."""
 
     network_class = ResidualNet
 
 
-class ViTEncoder(ImageEncoder):
-    """Images through a vision transformer (Dosovitskiy et al., 2021)."""
+class DenseNetEncoder(DeepEncoder):
+    """Images through densely connected convolutions (Huang et al., 2017); depth: convolutions in a block."""
+
+    network_class = DenseNet
+
+
+class ViTEncoder(DeepEncoder):
+    """Images through a vision transformer (Dosovitskiy et al., 2021); depth: its layers."""
 
     network_class = VisionTransformer
+    depth_setting = "layers"

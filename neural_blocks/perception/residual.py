@@ -54,24 +54,24 @@ class ResidualNet(nn.Module):
         shape: (C, H, W) of one image, H and W at least 4.
         output_size: features out, such as a logit for each class.
         widths: filters of each stage; the first keeps the image's size.
-        blocks: residual blocks in each stage.
+        depth: residual blocks in each stage.
 
     Raises:
-        InvalidInput: a shape that is not (C, H, W) with H and W at least 4, no stage, or blocks below 1.
+        InvalidInput: a shape that is not (C, H, W) with H and W at least 4, no stage, or a depth below 1.
     """
 
     def __init__(
-        self, shape: tuple[int, ...], output_size: int = 128, *, widths: Sequence[int] = (16, 32, 64), blocks: int = 1
+        self, shape: tuple[int, ...], output_size: int = 128, *, widths: Sequence[int] = (16, 32, 64), depth: int = 1
     ) -> None:
         super().__init__()
         self.channels = shape[0]
         checked_image("ResidualNet", shape, 4)
-        if not widths or blocks < 1:
-            raise InvalidInput(f"ResidualNet: needs at least one stage and block; got widths {widths}, blocks {blocks}")
+        if not widths or depth < 1:
+            raise InvalidInput(f"ResidualNet: needs at least one stage and block; got widths {widths}, depth {depth}")
         stages: list[nn.Module] = [orthogonal(nn.Conv2d(shape[0], widths[0], 3, padding=1))]
         for before, width in itertools.pairwise([widths[0], *widths]):
             stages.append(ResidualBlock(before, width, stride=1 if len(stages) == 1 else 2))
-            stages += [ResidualBlock(width, width) for _ in range(blocks - 1)]
+            stages += [ResidualBlock(width, width) for _ in range(depth - 1)]
         self.stages = nn.Sequential(*stages, group_norm(widths[-1]), nn.ReLU())
         self.linear = orthogonal(nn.Linear(widths[-1], output_size), 1.0)
         self.output_size = output_size

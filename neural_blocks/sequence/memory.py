@@ -50,6 +50,10 @@ class Memory(nn.Module):
             raise InvalidInput(f"{name}: start must have shape {shape[:2]}; got {tuple(start.shape)}")
 
 
+class WindowMemory(Memory):
+    """A memory of the last W steps of an episode: it is made with ``window=W``, which is its span."""
+
+
 class CellMemory(Memory):
     """A memory that runs through time cell by cell. Subclasses say what a cell does."""
 

@@ -13,7 +13,7 @@ from ..errors import InvalidInput
 from ..named_blocks import MEMORIES
 from ..perception.initialisation import orthogonal
 from ..tracing import row_by_row
-from .memory import CellMemory, Memory, State, wiped
+from .memory import CellMemory, Memory, State, WindowMemory, wiped
 from .transformer_memory import TransformerMemory
 
 LEAST_STRETCH = 4  # steps between episode starts, on average, from which on a kernel for each stretch pays
@@ -176,17 +176,21 @@ def memory(name: str, input_size: int, hidden_size: int, layers: int = 1, span: 
         input_size: features in.
         hidden_size: features out.
         layers: blocks on top of each other.
-        span: steps that are remembered from the start: a transformer's window, else see the block's `span`; None for
-            the block's own.
+        span: steps that are remembered from the start: the window of a `WindowMemory`, else see the block's `span`;
+            None for the block's own.
 
     Raises:
         InvalidInput: an unknown name (with the nearest right one), a size below 1, or a span for a block without one.
     """
     cls = MEMORIES.load(name, Memory)
+    window = {"window": span} if span is not None and issubclass(cls, WindowMemory) else {}
     if issubclass(cls, TransformerMemory):
-        return cls(input_size, hidden_size, **({} if span is None else {"window": span}), layers=layers)
-    block: Memory = cls(input_size, hidden_size) if layers == 1 else Deep(name, input_size, hidden_size, layers)
-    if span is not None:
+        return cls(input_size, hidden_size, **window, layers=layers)
+    if layers > 1:
+        block: Memory = Deep(name, input_size, hidden_size, layers, window.get("window"))
+    else:
+        block = cls(input_size, hidden_size, **window)
+    if span is not None and not window:
         block.span(span)
     return block
 
@@ -199,17 +203,20 @@ class Deep(Memory):
         input_size: features in.
         hidden_size: H of each block, and out.
         layers: blocks.
+        window: of each block that is a `WindowMemory`; None for its own.
 
     Raises:
         InvalidInput: an unknown name, a size or number of layers below 1.
     """
 
-    def __init__(self, name: str, input_size: int, hidden_size: int, layers: int = 2) -> None:
+    def __init__(
+        self, name: str, input_size: int, hidden_size: int, layers: int = 2, window: int | None = None
+    ) -> None:
         super().__init__()
         if layers < 1:
             raise InvalidInput(f"Deep: layers must be at least 1; got {layers}")
         sizes = [input_size] + [hidden_size] * (layers - 1)
-        blocks = [memory(name, size, hidden_size) for size in sizes]
+        blocks = [memory(name, size, hidden_size, span=window) for size in sizes]
         self.layers: Any = nn.ModuleList(blocks)
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
         self.parts = len(blocks[0].shapes)

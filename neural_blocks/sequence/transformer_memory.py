@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput
 from .attention import Cache
-from .memory import Memory, State
+from .memory import State, WindowMemory
 from .transformer import TransformerLayer
 
 PIECE = 32  # steps that are read at once, at least
 
 
-class TransformerMemory(Memory):
+class TransformerMemory(WindowMemory):
     """Pre-norm transformer layers over a window of the last W steps.
 
     Each layer keeps its keys and values of the last W - 1 steps (Transformer-XL, Dai et al., 2019), so N layers reach

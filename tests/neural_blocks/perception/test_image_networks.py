@@ -81,7 +81,7 @@ def test_a_residual_block_without_change_passes_its_input_on():
 
 
 def test_the_residual_net_halves_the_image_at_each_stage_but_the_first():
-    net = ResidualNet((1, 8, 8), 5, widths=(4, 8, 16), blocks=2)
+    net = ResidualNet((1, 8, 8), 5, widths=(4, 8, 16), depth=2)
     assert net.stages(torch.zeros(1, 1, 8, 8)).shape == (1, 16, 2, 2)
     assert sum(isinstance(part, ResidualBlock) for part in net.stages) == 6
 
@@ -142,7 +142,7 @@ def test_bad_input_is_named():
         (lambda: convolution_size(4, 3, dilation=3), "7 pixels needs as many; got 4"),
         (lambda: LeNet((1, 3, 8)), r"at least 4; got \(1, 3, 8\)"),
         (lambda: ResidualNet((8, 8)), r"at least 4; got \(8, 8\)"),
-        (lambda: ResidualNet((1, 8, 8), widths=()), r"widths \(\), blocks 1"),
+        (lambda: ResidualNet((1, 8, 8), widths=()), r"widths \(\), depth 1"),
         (lambda: LeNet((1, 8, 8))(torch.zeros(2, 1, 8, 9)), r"\(B, 1, 8, 8\); got \(2, 1, 8, 9\)"),
         (lambda: ResidualNet((1, 8, 8))(torch.zeros(2, 3, 8, 8)), r"\(B, 1, H, W\); got \(2, 3, 8, 8\)"),
         (lambda: ResidualBlock(4, 4)(torch.zeros(4, 8, 8)), r"\(B, 4, H, W\); got \(4, 8, 8\)"),

@@ -119,6 +119,7 @@ def test_blocks_compile_to_one_graph_run_in_bfloat16_and_come_back_from_a_file(n
         return call(x, block.initial_memory(B), start)[0]
 
     wanted = run(block, block, x)
+    torch.compiler.reset()  # blocks of other names share code, of which so many programs are kept
     compiled = torch.compile(block, backend="eager", fullgraph=True)
     torch.testing.assert_close(run(block, compiled, x), wanted, rtol=1e-5, atol=1e-5)
     torch.save(block.state_dict(), "block.pt")
