@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .adapters.parallel import PalaestraParallelEnv
     from .adapters.sb3 import SB3VecEnv
     from .adapters.single import SingleEnv
+    from .adapters.text import TextEnv
     from .adapters.vector import PalaestraVectorEnv
     from .contract.checker import check
     from .core.game import Game, Opponent, Versus
@@ -41,6 +42,7 @@ _HOME = {
     "SingleEnv": "adapters.single",
     "Step": "core.task",
     "Task": "core.task",
+    "TextEnv": "adapters.text",
     "TimeStep": "core.protocol",
     "Trial": "core.trial",
     "Versus": "core.game",
@@ -54,7 +56,7 @@ _HOME = {
 __all__ = [
     "BatchedEnv", "BatchedEnvironment", "Canvas", "Game", "GymnasiumBridge", "NoExpert", "Opponent",
     "PalaestraParallelEnv", "PalaestraVectorEnv", "ProblemTask", "SB3VecEnv", "Scores", "SingleEnv", "Step", "Task",
-    "TimeStep", "Trial", "Versus",
+    "TextEnv", "TimeStep", "Trial", "Versus",
     "check", "ids", "make_batched", "make_game", "make_parallel", "make_sb3", "make_task", "register", "scores",
 ]  # fmt: skip
 

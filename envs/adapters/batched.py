@@ -25,6 +25,7 @@ from ..core.protocol import TimeStep
 from ..core.task import Observation, Task
 from ..core.tree import leaves, put, take, tree_map
 from ..drawing.canvas import Canvas
+from ..drawing.text_canvas import TextCanvas
 from .compiled_batch import CompiledBatch
 
 
@@ -317,6 +318,15 @@ class BatchedEnv:
             self.draw(index, canvas)
             pictures.append(canvas.frame())
         return pictures
+
+    def texts(self, spectator: bool = False) -> list[str]:
+        """Each environment's current view as lines of text: a player's, or a spectator's with hidden state too."""
+        told, canvas = [], TextCanvas(spectator=spectator)
+        for index in range(self.num_envs):
+            canvas.clear()
+            self.draw(index, canvas)
+            told.append("\n".join(canvas.lines()))
+        return told
 
     def draw(self, index: int, canvas: Canvas) -> None:
         """Draws one environment: for a spectator its state, for a player its observation, whatever the task draws."""

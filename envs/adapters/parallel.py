@@ -27,7 +27,7 @@ class PalaestraParallelEnv(ParallelEnv):
 
     Args:
         game: the rules.
-        render_mode: None, "rgb_array" (frames of (480, 480, 3) uint8) or "human" (a window).
+        render_mode: None, "rgb_array" (frames of (480, 480, 3) uint8), "ansi" (lines of text) or "human" (a window).
 
     Raises:
         InvalidInput: an unknown render mode; from `step`, an episode that has ended, a missing player, or an action
@@ -90,7 +90,7 @@ class PalaestraParallelEnv(ParallelEnv):
         spaces = self.observation_spaces
         return {player: single_observation(observation[player], spaces[player]) for player in self.possible_agents}
 
-    def render(self) -> NDArray[np.uint8] | None:
+    def render(self) -> NDArray[np.uint8] | str | None:
         """The current state as (480, 480, 3) uint8, or in the window."""
         return self.screen.render(self._drawn)
 

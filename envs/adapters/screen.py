@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks.options import choice
+from ..core.game import Game
 from ..core.task import Task
 from ..drawing.canvas import Canvas
+from ..drawing.text_canvas import TextCanvas
 
 FRAMES_PER_SECOND = 4
-RENDER_MODES = ("human", "rgb_array")
+RENDER_MODES = ("human", "rgb_array", "ansi")
 
 
 class Screen:
@@ -24,7 +26,7 @@ class Screen:
 
     Args:
         task: the rules, which draw.
-        mode: None, "rgb_array" or "human".
+        mode: None, "rgb_array", "human", or "ansi" for a player's view as lines of text (of a game, a spectator's).
 
     Raises:
         InvalidInput: an unknown mode.
@@ -40,15 +42,20 @@ class Screen:
     def canvas(self) -> Canvas:
         """What the environment is drawn on."""
         if self._canvas is None:
-            self._canvas = Canvas(window=self.mode == "human", caption=f"Palaestra: {self.task.name}")
+            if self.mode == "ansi":
+                self._canvas = TextCanvas(spectator=isinstance(self.task, Game))
+            else:
+                self._canvas = Canvas(window=self.mode == "human", caption=f"Palaestra: {self.task.name}")
         return self._canvas
 
-    def render(self, state: Callable[[], Any]) -> NDArray[np.uint8] | None:
-        """The state of one environment as (480, 480, 3) uint8, or in the window."""
+    def render(self, state: Callable[[], Any]) -> NDArray[np.uint8] | str | None:
+        """The state of one environment as (480, 480, 3) uint8, as text, or in the window."""
         if self.mode is None:
             return None
         self.canvas.clear()
         self.task.draw(state(), self.canvas)
+        if isinstance(self.canvas, TextCanvas):
+            return "\n".join(self.canvas.lines())
         if self.mode == "rgb_array":
             return self.canvas.frame()
         self.canvas.show()

@@ -26,7 +26,7 @@ class SingleEnv(gymnasium.Env[Any, Any]):
 
     Args:
         task: the rules.
-        render_mode: None, "rgb_array" (frames of (480, 480, 3) uint8) or "human" (a window).
+        render_mode: None, "rgb_array" (frames of (480, 480, 3) uint8), "ansi" (lines of text) or "human" (a window).
         execution: "eager", or "compiled": steps and resets as programs that work in place, 15 to 100 times as fast. The
             first step and the first reset without a seed take seconds to compile.
 
@@ -102,7 +102,7 @@ class SingleEnv(gymnasium.Env[Any, Any]):
         action = self.batch.expert_action()[0].numpy()
         return action[()] if isinstance(self.action_space, gymnasium.spaces.Discrete) else action
 
-    def render(self) -> NDArray[np.uint8] | None:
+    def render(self) -> NDArray[np.uint8] | str | None:
         """The current state as (480, 480, 3) uint8, or in the window."""
         return self.screen.render(self._drawn)
 

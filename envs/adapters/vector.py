@@ -46,7 +46,7 @@ class PalaestraVectorEnv(VectorEnv[Any, Any, Any]):
             Gymnasium's wrappers compute in NumPy: `NumpyToTorch` around them gives tensors too.
         device: where the environments live.
         execution: how a step is run; see `BatchedEnv`.
-        render_mode: None or "rgb_array" (a tuple of B frames).
+        render_mode: None, "rgb_array" (a tuple of B frames) or "ansi" (of B texts).
 
     Raises:
         InvalidInput: an unknown mode, or an action of a wrong shape or value.
@@ -65,7 +65,7 @@ class PalaestraVectorEnv(VectorEnv[Any, Any, Any]):
     ) -> None:
         choice(f"{task.name}: array", array, ("numpy", "torch"))
         if render_mode is not None:
-            choice(f"{task.name}: render_mode", render_mode, ("rgb_array",))
+            choice(f"{task.name}: render_mode", render_mode, ("rgb_array", "ansi"))
         mode = find_mode(task.name, autoreset_mode)
         self.batch = BatchedEnv(task, num_envs, device=device, autoreset=mode, execution=execution)
         self.num_envs, self.mode, self.array, self.render_mode = num_envs, mode, array, render_mode
@@ -73,7 +73,7 @@ class PalaestraVectorEnv(VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(task.observation_space, num_envs)
         self.action_space = batch_space(task.action_space, num_envs)
         self.metadata = {
-            "render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND, "autoreset_mode": mode,
+            "render_modes": ["rgb_array", "ansi"], "render_fps": FRAMES_PER_SECOND, "autoreset_mode": mode,
         }  # fmt: skip
         self._seeded = False
         self._spec: EnvSpec | None = None
@@ -194,8 +194,10 @@ class PalaestraVectorEnv(VectorEnv[Any, Any, Any]):
         action = self.batch.expert_action()
         return action if self.array == "torch" else action.cpu().numpy()
 
-    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+    def render(self) -> tuple[NDArray[np.uint8] | str, ...] | None:
         """One (480, 480, 3) uint8 frame an environment."""
+        if self.render_mode == "ansi":
+            return tuple(self.batch.texts())
         return None if self.render_mode is None else tuple(self.batch.frames())
 
 

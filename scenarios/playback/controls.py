@@ -49,10 +49,6 @@ class Controls(ABC):
     def draw(self, canvas: Canvas, top: int) -> None:
         """Draws the strip, its upper edge at y = `top`."""
 
-    def point(self, x: float, y: float) -> Any | None:
-        """Takes a click into the picture at these shares of its width and height; the action, as `feed` returns it."""
-        return None
-
     @abstractmethod
     def feed(self, one: Input, canvas: Canvas, top: int) -> Any | None:
         """Takes what a person did; returns the action that this makes, as numbers or lists, or None for none yet."""

@@ -170,7 +170,7 @@ def _in_window(
     """Lets a person (no choice) or an agent play in a window until the last episode or until the window is closed."""
     means = controls(session.env) if choose is None else None
     window = Window(scenario.title, session.env, view == "spectator", means, rate, details)
-    told = {"human": "you"}.get(player, player)
+    told = "you" if player == "human" else "/".join(Path(player).parts[-2:])  # of a run's folder, agent and run
     try:
         while len(session.actions) < episodes:
             session.begin()

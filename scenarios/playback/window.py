@@ -138,18 +138,9 @@ class Window:
             one = self._input()
             self._session_key(one)
             action = self.controls.feed(one, self.main, self.top)
-            if action is None and one.kind == "press":
-                action = self._pointed(one)
             if action is not None:
                 return action
             self._draw()
-
-    def _pointed(self, one: Input) -> Any | None:
-        """The action that a click into the picture stands for, if any."""
-        assert self.controls is not None
-        x, y = one.place[0], one.place[1] - HEADER
-        inside = 0 <= x < SIDE and 0 <= y < SIDE
-        return self.controls.point(x / SIDE, y / SIDE) if inside else None
 
     def pace(self) -> None:
         """Waits as long as a frame is to be seen, or while paused. Raises `Quit`, `Next`, `Again` or `Seek`."""

@@ -317,7 +317,7 @@ def test_a_list_of_seeds_names_every_row(seed):
     [
         ({"array": "jax"}, "DigitBandit: array must be one of 'numpy', 'torch'; got 'jax'"),
         ({"autoreset_mode": "SameStp"}, "got 'SameStp' (did you mean 'SameStep'?)"),
-        ({"render_mode": "human"}, "DigitBandit: render_mode must be one of 'rgb_array'; got 'human'"),
+        ({"render_mode": "human"}, "DigitBandit: render_mode must be one of 'rgb_array', 'ansi'; got 'human'"),
     ],
 )
 def test_a_wrong_option_of_the_vector_adapter_is_refused(options, expected):
@@ -326,7 +326,7 @@ def test_a_wrong_option_of_the_vector_adapter_is_refused(options, expected):
 
 def test_an_unknown_render_mode_is_refused():
     assert complaint(SingleEnv, make_task(DIGITS), "rgb") == (
-        "DigitBandit: render_mode must be one of 'human', 'rgb_array'; got 'rgb' (did you mean 'rgb_array'?)"
+        "DigitBandit: render_mode must be one of 'human', 'rgb_array', 'ansi'; got 'rgb' (did you mean 'rgb_array'?)"
     )
 
 

@@ -102,7 +102,7 @@ def test_misuse_is_refused():
         env.step({"generator": np.zeros(2)})
     with pytest.raises(InvalidInput, match="seed must be a whole number"):
         env.reset(seed=-1)
-    with pytest.raises(InvalidInput, match=r"render_mode must be one of 'human', 'rgb_array'; got 'rgb'"):
+    with pytest.raises(InvalidInput, match=r"render_mode must be one of 'human', 'rgb_array', 'ansi'; got 'rgb'"):
         make_parallel(GAMES[1], render_mode="rgb")
 
 
