@@ -4,10 +4,11 @@ Importing it registers every environment with Gymnasium as ``palaestra/<Name>-v0
 through the entry-point group `palaestra`.
 """
 
-from .envs.registry import register_all
+from .envs.registry import read_opponents_with, register_all
 from .neural_blocks.plugins import load_plugins
 
 __version__ = "0.1.0"
 
 register_all()
+read_opponents_with("palaestra.scenarios.rival:saved_opponent")
 load_plugins()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..neural_blocks.errors import InvalidInput, unknown_name
-from ..neural_blocks.registry import Registry
+from ..neural_blocks.registry import Registry, import_path
 
 if TYPE_CHECKING:
     from .core.game import Game
@@ -64,6 +66,7 @@ OWN = {
     "palaestra/Fork-v0": "control.fork:Fork",
 }
 ENVIRONMENTS = Registry("environment id", "palaestra.envs", OWN)
+_SAVED: list[str] = []
 
 
 def ids() -> list[str]:
@@ -102,6 +105,11 @@ def register(id: str, target: str | type) -> None:
         raise InvalidInput(f"environment id {id!r} is taken in Gymnasium")
     ENVIRONMENTS.register(id, target)
     _tell_gymnasium(id)
+
+
+def read_opponents_with(target: str) -> None:
+    """Names what makes an opponent of a run's folder: "module:function" of (game, player, folder)."""
+    _SAVED.append(target)
 
 
 def _tell_gymnasium(id: str) -> None:
@@ -153,7 +161,8 @@ def make_task(id: str, **options: Any) -> Task[Any]:
 
     A task of problems (`BernoulliBandit`) comes as a `Trial` of several episodes on one problem; ``episodes=n`` sets
     how many, and ``episodes=1`` gives the bare task. A game (`GANGame`) comes as the task of one player, named by
-    ``player=``, against a scripted opponent, named by ``opponent=``.
+    ``player=``, against ``opponent=``: the name of a scripted one, the folder of a run that plays the other side, or
+    an `Opponent`, or a function from what the other player observes (B, ...) to its action (B, ...).
 
     Raises:
         InvalidInput: an unknown id or option (with the nearest right name), or an option's value that is not allowed.
@@ -166,7 +175,10 @@ def make_task(id: str, **options: Any) -> Task[Any]:
     cls = task_class(id)
     if issubclass(cls, Game):
         player, opponent = options.pop("player", cls.players[0]), options.pop("opponent", None)
-        return against(_make(id, options, ("player", "opponent")), player, opponent)
+        game = _make(id, options, ("player", "opponent"))
+        if _SAVED and isinstance(opponent, str | PathLike) and (Path(opponent) / "run.yaml").is_file():
+            opponent = import_path(_SAVED[-1], "saved opponents")(game, player, opponent)
+        return against(game, player, opponent)
     if not issubclass(cls, ProblemTask):
         return _make(id, options)
     episodes = integer(f"{cls.__name__}: episodes", options.pop("episodes", cls.trial_episodes), 1)

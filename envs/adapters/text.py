@@ -108,6 +108,8 @@ class TextEnv:
         if named is not None:
             return np.asarray(named, dtype=np.int64 if not isinstance(space, spaces.Box) else space.dtype)
         values = self._numbers(text)
+        low: list[float]
+        high: list[float]
         if isinstance(space, spaces.Discrete):
             low, high, count = [int(space.start)], [int(space.start + space.n) - 1], 1
         else:

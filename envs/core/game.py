@@ -180,13 +180,22 @@ def faced(game: Game[Any], player: str) -> tuple[str, dict[str, Callable[[], Opp
     return other, game.opponents(other)
 
 
-def against(game: Game[Any], player: str, opponent: str | None = None) -> Versus[Any]:
-    """A game of two as the task of one player, against a scripted opponent of that name; None for the default one.
+def against(
+    game: Game[Any], player: str, opponent: str | Opponent | Callable[[Any], Tensor] | None = None
+) -> Versus[Any]:
+    """A game of two as the task of one player.
+
+    Args:
+        game: the game.
+        player: whose task it is.
+        opponent: the name of a scripted one, None for the default one; or an `Opponent` or a function, see `Versus`.
 
     Raises:
         InvalidInput: an unknown player or opponent.
     """
     other, scripted = faced(game, player)
+    if callable(opponent):
+        return Versus(game, player, {other: opponent})
     name = next(iter(scripted)) if opponent is None else choice(f"{game.name}: opponent", opponent, scripted)
     return Versus(game, player, {other: scripted[name]()})
 

@@ -85,9 +85,15 @@ def assess(found: Sequence[Cell], jobs: int, on_cell: OnCell = lambda *_: None) 
 
 
 def carry_on(cell: Cell) -> Cell:
-    """Runs a cell to its end; code that a person has named as the agent may be imported again."""
-    with nullcontext() if cell.agent in names() else allowing_imports():
-        return do(cell)
+    """Runs a cell to its end; code that a person has named as the agent may be imported again.
+
+    A process that is stopped has saved its run, and ends without a word.
+    """
+    try:
+        with nullcontext() if cell.agent in names() else allowing_imports():
+            return do(cell)
+    except KeyboardInterrupt:
+        raise SystemExit(0) from None
 
 
 def estimate(found: Sequence[Cell]) -> Estimate:

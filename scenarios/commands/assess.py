@@ -62,7 +62,7 @@ def assess(
         raise InvalidInput("--set and --label are of an agent; name it with --agent")
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise InvalidInput(f"out must end in .html; got {str(out)!r}")
-    contenders = battery.YARDSTICKS
+    contenders: tuple[battery.Contender, ...] = battery.YARDSTICKS
     if agent is not None:
         contenders = (battery.Contender(agent, parse_settings(settings or []), label or ""),)
     battery.check(contenders)

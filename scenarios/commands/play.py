@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ...neural_blocks.errors import InvalidInput
 from .options import LARGEST_SEED, AllowImport, EnvSettings, ScenarioName, parse_settings, whole
 
 app = typer.Typer()
@@ -51,6 +52,9 @@ def play(
         bool, typer.Option("--details", help="Also what is seen, intended, expected and remembered (F1 in the window).")
     ] = False,
     env_settings: EnvSettings = None,
+    opponent: Annotated[
+        str | None, typer.Option(help="human for a second person at the keyboard; a run: --env-set opponent=RUN.")
+    ] = None,
     record: Annotated[Path | None, typer.Option(help="Keep what was played in this .json file.")] = None,
     allow_import: AllowImport = False,
 ) -> None:
@@ -58,6 +62,8 @@ def play(
 
     With --record what was played is kept, to be watched again or imitated (train --demonstrations).
     """
+    if record is not None and opponent is not None:
+        raise InvalidInput("a game of two people is not recorded: --record is for one of them against an agent")
     from ...envs.drawing.wording import number, several
     from .. import catalogue
     from ..output.progress import working
@@ -77,6 +83,7 @@ def play(
             view=None if view is None else view.value,
             options=None if purpose is None else purpose.value,
             details=details,
+            opponent=opponent,
         )
     if not any(played.episodes):
         say("nothing was played" + (f"; {record} was not written" if record else ""))

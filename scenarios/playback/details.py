@@ -110,7 +110,7 @@ class Details:
         numbers = torch.cat([part.flatten().float().cpu() for part in memory])
         shown = numbers[:MOST_REMEMBERED]
         more = f", the first {len(shown)} of {len(numbers):,}" if len(numbers) > len(shown) else f", {len(numbers)}"
-        self._title(f"memory{more} numbers from {number(shown.min())} to {number(shown.max())}", top)
+        self._title(f"memory{more} numbers from {number(float(shown.min()))} to {number(float(shown.max()))}", top)
         rows = -(-len(shown) // COLUMNS)
         cells = torch.full((rows * COLUMNS,), float("nan"))
         cells[: len(shown)] = (shown - shown.min()) / (shown.max() - shown.min()).clamp(min=1e-12)

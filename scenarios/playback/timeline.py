@@ -68,7 +68,8 @@ class Timeline:
 
     def note(self) -> None:
         """Keeps the session's present moment, and shows it."""
-        session, thought, memory = self.session, None, ()
+        session, thought = self.session, None
+        memory: tuple[Tensor, ...] = ()
         if isinstance(self.choose, Chooser):
             memory = tuple(part.clone() for part in self.choose.memory)
             thought = None if session.ended else self.choose.think(session.env.observation, session.env.episode_start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,6 +22,7 @@ from .controls import choices_of, controls
 from .details import WIDTH, Details
 from .overlay import Told
 from .timeline import Timeline
+from .two_people import SecondPerson
 from .video import FRAMES_PER_SECOND, Frame, check_format, write_video
 from .window import SIDE, Again, Next, Quit, Seek, Window
 
@@ -38,6 +40,7 @@ def watch(
     view: View | None = None,
     options: Purpose | None = None,
     details: bool = False,
+    opponent: str | None = None,
 ) -> Recording:
     """Plays episodes of the scenario's environment and shows them.
 
@@ -52,6 +55,7 @@ def watch(
             person's the first, and for all others the second.
         options: "training" or "evaluation": whose environment options and episodes; None for the evaluation's where a
             run plays and for the training's else. A person never plays the evaluation's. A recording has its own.
+        opponent: "human" for a second person at the same keyboard, in a game of two; None for the scenario's own.
         details: whether a panel tells what is seen, what the agent would do, what it expects and what it remembers.
 
     Returns:
@@ -76,14 +80,20 @@ def watch(
     purpose = choice("options", options or _purpose(player), get_args(Purpose))
     if person and (purpose == "evaluation" or scenario.options.get("split") == "test"):
         raise InvalidInput("a person plays the training's options: those of the evaluation stay unseen")
-    env = make_environment(scenario, 1, evaluation=purpose == "evaluation", watched=True)
+    second = None
+    if opponent is not None:
+        choice("opponent", opponent, ("human",))
+        if not person:
+            raise InvalidInput(f"opponent 'human' is for a game of two people: agent must be 'human'; got {player!r}")
+        second = SecondPerson(scenario)
+    env = second.env if second else make_environment(scenario, 1, evaluation=purpose == "evaluation", watched=True)
     session = Session(env, seed + (EVALUATION_SEED if purpose == "evaluation" else PLAY_SEED))
     choose = None if person else _chooser(player, env)
     if video is not None:
         assert choose is not None
         write_video(video, _frames(play(session, choose, episodes), session, choose, shows, details), frames_per_second)
     else:
-        _in_window(scenario, session, choose, player, episodes, frames_per_second, shows, details)
+        _in_window(scenario, session, choose, player, episodes, frames_per_second, shows, details, second)
     return recorded(session, scenario, purpose, shows, player)  # type: ignore[arg-type]
 
 
@@ -166,15 +176,17 @@ def _in_window(
     rate: float,
     view: str,
     details: bool,
+    second: SecondPerson | None,
 ) -> None:
     """Lets a person (no choice) or an agent play in a window until the last episode or until the window is closed."""
     means = controls(session.env) if choose is None else None
-    window = Window(scenario.title, session.env, view == "spectator", means, rate, details)
+    room = 0 if second is None else second.controls.height
+    window = Window(scenario.title, session.env, view == "spectator", means, rate, details, room)
     told = "you" if player == "human" else "/".join(Path(player).parts[-2:])  # of a run's folder, agent and run
     try:
         while len(session.actions) < episodes:
             session.begin()
-            _show_episode(session, window, choose, None, told, episodes)
+            _show_episode(session, window, choose, None, told, episodes, second)
     except Quit:
         pass
     finally:
@@ -188,6 +200,7 @@ def _show_episode(
     recorded: list[Any] | None,
     player: str,
     episodes: int,
+    second: SecondPerson | None = None,
 ) -> None:
     """One episode to its end, as often as it is wanted again, back and forth where nobody plays it by hand.
 
@@ -198,8 +211,9 @@ def _show_episode(
         while True:
             moment, taken = timeline.now, len(session.actions[-1])
             over = taken == len(recorded) if recorded is not None else session.ended
+            name = player if second is None else f"the {second.first}; the {second.name} looks away"
             told = Told(
-                player, len(session.actions), episodes, moment.step, moment.total, moment.reward,
+                name, len(session.actions), episodes, moment.step, moment.total, moment.reward,
                 over if timeline.newest else moment.ended,
             )  # fmt: skip
             window.show(told, timeline, last=len(session.actions) == episodes)
@@ -207,7 +221,11 @@ def _show_episode(
                 if over and timeline.newest:
                     return window.card()
                 if window.controls is not None:
-                    session.step(as_action(window.act(), session.env.action_space))
+                    action = as_action(window.act(), session.env.action_space)
+                    if second is not None:
+                        theirs = replace(told, player=f"now the {second.name}; the {second.first} looks away")
+                        second.choose(window.hand_over(second.controls, theirs, second.draw))
+                    session.step(action)
                     timeline.note()
                     continue
                 window.pace()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ...envs.adapters.batched import BatchedEnv
@@ -60,15 +61,23 @@ class Window:
         controls: what a person acts with; None where an agent plays.
         rate: frames a second where an agent plays.
         details: whether the panel of details is open at first.
+        room: pixels that other controls need, where people take turns.
     """
 
     def __init__(
-        self, title: str, env: Any, spectator: bool, controls: Controls | None, rate: float, details: bool = False
+        self,
+        title: str,
+        env: Any,
+        spectator: bool,
+        controls: Controls | None,
+        rate: float,
+        details: bool = False,
+        room: int = 0,
     ) -> None:
         self.env, self.controls, self.rate, self.paused = env, controls, rate, False
         self.title, self.details = title, details
         self.top = HEADER + SIDE + 6  # of the strip below the picture
-        self.strip = max(CARD, controls.height + LINE) if controls is not None else CARD
+        self.strip = max(CARD, controls.height + LINE, room + LINE) if controls is not None else CARD
         self.picture = Canvas(SIDE, SIDE, spectator=spectator)
         self.main = Canvas(SIDE, self.height)
         self.panel = Details(env.observation_space, choices_of(env), self.height)
@@ -86,6 +95,17 @@ class Window:
     def _open(self) -> None:
         width = SIDE + (WIDTH if self.details else 0)
         self.canvas = Canvas(width, self.height, window=True, caption=f"Palaestra: {self.title}")
+
+    def hand_over(self, controls: Controls, told: Told, draw: Callable[[Canvas], None]) -> Any:
+        """What another person does now, who sees something else and acts with something else; see `act`."""
+        own, before = self.controls, self.told
+        self.controls, self.told = controls, told
+        draw(self.picture)
+        try:
+            self._draw()
+            return self.act()
+        finally:
+            self.controls, self.told = own, before
 
     def show(self, told: Told, timeline: Timeline, last: bool = False) -> None:
         """Draws the moment that a timeline shows, and the card where an episode has ended."""
