@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ class Greedy(Opponent):
         return self.agent.act(observation, (), torch.ones(len(noise), dtype=torch.bool), greedy=True)[0]
 
 
-def saved_opponent(game: Game[Any], player: str, folder: str | PathLike[str]) -> Opponent:
+def saved_opponent(game: Game[Any], player: str, folder: str | Path) -> Opponent:
     """Who plays the other side of a game against a player, as a run has learned it.
 
     A policy draws its actions from the game's own noise, as it did while learning, so recordings replay; an agent of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
 from ...envs.adapters.batched import BatchedEnv
@@ -55,7 +56,7 @@ class SecondPerson:
             raise InvalidInput(f"{game.name}: two people play games of two; got {len(game.players)} players")
         self.first = scenario.options.get("player", game.players[0])
         self.given = Given()
-        self.env = BatchedEnv(against(game, self.first, self.given), 1, autoreset="Disabled")
+        self.env = BatchedEnv(against(game, self.first, self.given), 1, autoreset=AutoresetMode.DISABLED)
         (self.name,) = (player for player in game.players if player != self.first)
         self.task: Versus[Any] = against(game, self.name, Given())
         self.controls: Controls = controls(BatchedEnv(self.task, 1))
