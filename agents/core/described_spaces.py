@@ -25,7 +25,7 @@ def describe(space: spaces.Space[Any]) -> dict[str, Any]:
         sizes, start = (torch.from_numpy(np.array(part, dtype=np.int64)) for part in (space.nvec, space.start))
         return {"kind": kind, "nvec": sizes, "start": start}
     if isinstance(space, spaces.MultiBinary):
-        return {"kind": kind, "shape": list(space.shape)}
+        return {"kind": kind, "n": int(space.n) if isinstance(space.n, int | np.integer) else list(space.shape)}
     if isinstance(space, spaces.Dict):
         return {"kind": kind, "parts": {name: describe(part) for name, part in space.items()}}
     raise InvalidInput(f"space must be Box, Discrete, MultiDiscrete, MultiBinary or a Dict of these; got {space}")
@@ -45,7 +45,7 @@ def space_of(described: dict[str, Any]) -> spaces.Space[Any]:
         if kind == "MultiDiscrete":
             return spaces.MultiDiscrete(_array(described["nvec"]), start=_array(described["start"]))
         if kind == "MultiBinary":
-            return spaces.MultiBinary(described["shape"])
+            return spaces.MultiBinary(described["n"])
         if kind == "Dict":
             return spaces.Dict({name: space_of(part) for name, part in described["parts"].items()})
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:

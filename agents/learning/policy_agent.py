@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from ...envs.core.task import Observation
+from ...neural_blocks.errors import InvalidInput
 from ..core.agent import Memory
 from ..core.randomness import ACT
 from ..core.thought import Thought
 from ..networks.beam import next_word, require_writing
-from ..networks.distributions import distribution
+from ..networks.heads import distribution
 from ..networks.masking import is_masked
 from ..networks.network import Actor, ActorCritic
 from ..networks.per_pixel import PixelActor, PixelActorCritic
@@ -50,6 +51,9 @@ class PolicyAgent(Learner):
             network: Any = per_pixel(self.observation_space, self.action_space, self.config.hidden)
         else:
             masked = is_masked(self.observation_space, self.action_space)
+            if masked and self.config.head != "gaussian":
+                head = self.config.head
+                raise InvalidInput(f"{self.name}: head must be 'gaussian' where actions are masked; got {head!r}")
             network = kind(self.observation_space, policy.size, masked=masked, **self.config.trunk())
         self.network = network.to(self.device).eval()
         self.policy = policy.to(self.device)

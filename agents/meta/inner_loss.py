@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...envs.core.task import Observation
 from ..classical.bandit import require_trial
-from ..networks.distributions import distribution
+from ..networks.heads import distribution
 from .answers import OF_THE_TRIAL, answers
 
 RIDGE = 1e-3  # keeps the linear baseline's equations solvable

@@ -16,9 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...envs.core.actions import Odds
 from ...envs.core.noise import normal
-from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.noise import categorical
 
 SMALLEST_WEIGHT = 1e-9
@@ -339,29 +337,3 @@ class LogisticNormal(DiagonalGaussian):
 def _flat(action: Tensor, shape: tuple[int, ...]) -> Tensor:
     """(..., *shape) to (..., n)."""
     return action.reshape(*action.shape[: action.ndim - len(shape)], -1)
-
-
-def distribution(space: spaces.Space[Any], head: str = "gaussian", components: int = 5) -> Any:
-    """The policy for an action space: Discrete, MultiDiscrete, MultiBinary, `Odds` or another Box.
-
-    Args:
-        space: of the actions.
-        head: of a Box, "gaussian" or "mixture".
-        components: of a mixture.
-
-    Raises:
-        InvalidInput: another space, or a mixture for one that is no plain Box.
-    """
-    if isinstance(space, spaces.Box) and not isinstance(space, Odds):
-        return GaussianMixture(space, components) if head == "mixture" else DiagonalGaussian(space)
-    if head != "gaussian":
-        raise InvalidInput(f"head must be 'gaussian' where actions are no plain Box; got {head!r} and {space}")
-    if isinstance(space, spaces.Discrete):
-        return Categorical(space)
-    if isinstance(space, spaces.MultiDiscrete):
-        return MultiCategorical(space)
-    if isinstance(space, spaces.MultiBinary):
-        return Bernoulli(space)
-    if isinstance(space, Odds):
-        return LogisticNormal(space)
-    raise InvalidInput(f"action space must be Discrete, MultiDiscrete, MultiBinary or Box; got {space}")

@@ -135,8 +135,9 @@ class PolicyConfig(MemoryConfig):
     Attributes:
         network: "perceptron", encoder, memory and perceptrons; or "unet", a U-Net from the image observed to an action
             of one entry per pixel, see `per_pixel`: `hidden` then names the filters of its levels, the finest first.
-        head: of Box actions: "gaussian", one normal distribution, or "mixture", several, where more than one action may
-            be right; greedily, the likeliest one's mean is taken.
+        head: of the action: "gaussian", one normal distribution for a Box and independent choices elsewhere; for a Box
+            "mixture", several, where more than one action may be right: greedily, the likeliest one's mean is taken;
+            for MultiDiscrete, MultiBinary and Box actions "autoregressive", each choice knowing those before it.
         components: of a mixture.
         initial_log_std: logarithm of the deviation that Box actions have at first, in halves of the box's width; 0
             explores wider, as a first reward that is hard to come by wants.
@@ -145,7 +146,7 @@ class PolicyConfig(MemoryConfig):
     """
 
     network: Literal["perceptron", "unet"] = "perceptron"
-    head: Literal["gaussian", "mixture"] = "gaussian"
+    head: Literal["gaussian", "mixture", "autoregressive"] = "gaussian"
     components: int = Field(5, ge=2, le=64)
     initial_log_std: float = Field(-0.5, ge=-5, le=2)
     beam: int = Field(1, ge=1, le=256)
@@ -166,7 +167,7 @@ class PolicyConfig(MemoryConfig):
             "normalisation": None,
             "dropout": 0,
         }
-        taken |= {"augment": ()}
+        taken |= {"augment": (), "head": "gaussian"}
         for name, only in taken.items():
             if self.network == "unet" and getattr(self, name, only) != only:
                 raise ValueError(f"network 'unet' reads the image by itself, so {name} must be {only!r}")

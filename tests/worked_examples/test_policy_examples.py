@@ -4,7 +4,7 @@ import gymnasium.spaces as spaces
 import pytest
 import torch
 
-from palaestra.agents.networks.distributions import distribution
+from palaestra.agents.networks.heads import distribution
 
 # exp(0.6) = 1.8221, exp(3.4) = 29.9641, exp(-1.2) = 0.3012, exp(0.05) = 1.0513; their sum is 33.1388.
 LOGITS = torch.tensor([0.6, 3.4, -1.2, 0.05])

@@ -17,6 +17,7 @@ from torch import nn
 
 from palaestra import agents
 from palaestra.agents.core.checkpoint import fingerprint, not_finite, read_checkpoint, write_checkpoint
+from palaestra.agents.core.described_spaces import describe, space_of
 from palaestra.agents.core.whole_file import sweep, write_text
 from palaestra.envs import make_batched
 from palaestra.neural_blocks.errors import Diverged, InvalidInput
@@ -114,6 +115,26 @@ def test_spaces_that_differ_in_one_place_only_are_told_apart(one, other):
     assert fingerprint(one) != fingerprint(other)
     assert len(fingerprint(one)) < 200
     assert fingerprint(one) == fingerprint(type(one)(one.spaces) if isinstance(one, spaces.Dict) else one)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.MultiBinary(3),
+        spaces.MultiBinary([3]),
+        spaces.MultiBinary([2, 3]),
+        spaces.MultiDiscrete([[2, 3], [4, 5]], start=[[0, 1], [2, 3]]),
+        spaces.Discrete(4, start=-1),
+        spaces.Box(-1, 1, (2, 2), np.float32),
+        spaces.Box(np.array([0, -np.inf]), np.array([np.inf, 1]), dtype=np.float64),
+        spaces.Dict({"b": spaces.Discrete(2), "a": spaces.MultiBinary(2)}),
+    ],
+    ids=str,
+)
+def test_a_described_space_comes_back_as_the_same(space):
+    again = space_of(describe(space))
+    assert again == space
+    assert fingerprint(again) == fingerprint(space)
 
 
 def test_equal_boxes_with_zeros_of_either_sign_are_one():

@@ -11,7 +11,7 @@ import torch
 from palaestra import agents
 from palaestra.agents.core.randomness import Randomness
 from palaestra.agents.imitation.demonstrations import Aggregate, Sequences
-from palaestra.agents.networks.distributions import distribution
+from palaestra.agents.networks.heads import distribution
 from palaestra.envs import make_batched
 from palaestra.envs.core.actions import random_action
 from palaestra.envs.core.task import NoExpert

@@ -7,7 +7,7 @@ import torch
 
 from palaestra.agents.learning.rollout import Collector, Rollout, generalised_advantage, sequences
 from palaestra.agents.learning.statistics import EpisodeStatistics, restored, saved
-from palaestra.agents.networks.distributions import distribution
+from palaestra.agents.networks.heads import distribution
 from palaestra.agents.networks.network import ActorCritic
 
 

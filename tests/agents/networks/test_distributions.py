@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from palaestra.agents.networks.distributions import distribution
+from palaestra.agents.networks.heads import distribution
 from palaestra.envs.core.actions import Odds, bounds
 
 CHOICES = spaces.MultiDiscrete([2, 4, 3])

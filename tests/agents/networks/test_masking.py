@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from palaestra import agents
-from palaestra.agents.networks.distributions import distribution
+from palaestra.agents.networks.heads import distribution
 from palaestra.agents.networks.masking import allowed, is_masked
 from palaestra.envs import BatchedEnv, Step, Task
 from palaestra.neural_blocks.errors import InvalidInput

@@ -8,7 +8,7 @@ from scipy import stats
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from palaestra import agents
-from palaestra.agents.networks.distributions import distribution
+from palaestra.agents.networks.heads import distribution
 from palaestra.envs import make_batched
 from palaestra.neural_blocks.errors import InvalidInput
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from palaestra import agents, envs
-from palaestra.agents.networks.distributions import distribution
+from palaestra.agents.networks.heads import distribution
 from palaestra.agents.networks.per_pixel import PixelActor, PixelActorCritic
 from palaestra.neural_blocks.errors import InvalidInput
 
