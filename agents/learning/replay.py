@@ -55,6 +55,8 @@ class Batch:
         last: (T, N) int64, where in the sequence the sum ends.
         memory: before the first step, each part (N, ...).
         weight: (N,) of each sequence in a mean over the batches of all processes; None where there is one.
+        importance: (N,) what each error counts where transitions are drawn unevenly; None where they are not.
+        chosen: (N,) int64 where the drawn transitions lie, for `PrioritisedReplay.rank`; None elsewhere.
     """
 
     observation: Observation
@@ -66,6 +68,8 @@ class Batch:
     last: Tensor
     memory: Memory
     weight: Tensor | None = None
+    importance: Tensor | None = None
+    chosen: Tensor | None = None
 
 
 def n_step(reward: Tensor, ended: Tensor, gamma: float, steps: int) -> tuple[Tensor, Tensor]:
@@ -172,10 +176,14 @@ class Replay:
         Returns:
             A batch with T = 1 and no memory.
         """
+        drawn = randomness.integers(REPLAY, 1, size, self._kept() * self.whole)[0]
+        drawn, weight = self.processes.columns(drawn, self.num_envs)
+        return self.batch(drawn, gamma, steps, weight)
+
+    def batch(self, drawn: Tensor, gamma: float, steps: int, weight: Tensor | None) -> Batch:
+        """Single transitions (N,), each told by its age in steps from the oldest, times B, plus its environment."""
         kept = self._kept()
         oldest = self.written - kept
-        drawn = randomness.integers(REPLAY, 1, size, kept * self.whole)[0]
-        drawn, weight = self.processes.columns(drawn, self.num_envs)
         age, env = drawn // self.num_envs, drawn % self.num_envs  # (N,), (N,)
         time = age + torch.arange(steps, device=self.device).unsqueeze(1)  # (n, N), counted from the oldest
         newest = time >= kept - 1

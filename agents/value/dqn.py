@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import gymnasium.spaces as spaces
 import torch
@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
+from ...neural_blocks.errors import InvalidInput
 from ..core.agent import Memory
 from ..core.processes import mean
 from ..core.thought import Thought
 from ..learning.exploration import NOISE, ExplorationConfig, explore
 from ..learning.losses import ErrorKind, value_error
 from ..learning.optimisers import make_optimiser
+from ..learning.prioritised import PrioritisedReplay
 from ..learning.replay import Batch, Replay
 from ..networks.network_config import Initialisation, MemoryConfig
 from .off_policy import OffPolicyAgent, OffPolicyConfig
@@ -32,6 +34,10 @@ class DQNConfig(OffPolicyConfig, MemoryConfig, ExplorationConfig):
         double: the network chooses the next action and the target network values it (van Hasselt et al., 2016).
         dueling: separate heads for the state's value and the actions' advantages (Wang et al., 2016).
         n_step: rewards summed before the value that stands for the rest.
+        priority_exponent: transitions are replayed as often as their last error to that power, see `PrioritisedReplay`;
+            0 replays all alike. Not with a memory.
+        importance_exponent: how far errors that are replayed more often count less, at first; it grows to 1 over the
+            run.
         rollout_steps: T, steps of every environment between two rounds of updates; with a memory, one sequence's.
         sequence_length: steps of a replayed sequence, from its stored memory (Kapturowski et al., 2019); without a
             memory it is 1.
@@ -42,6 +48,8 @@ class DQNConfig(OffPolicyConfig, MemoryConfig, ExplorationConfig):
     double: bool = True
     dueling: bool = False
     n_step: int = Field(1, ge=1)
+    priority_exponent: float = Field(0.0, ge=0, le=1)
+    importance_exponent: float = Field(0.4, ge=0, le=1)
     rollout_steps: int = Field(1, ge=1)
     sequence_length: int | None = Field(16, ge=1)
 
@@ -52,6 +60,12 @@ class DQNConfig(OffPolicyConfig, MemoryConfig, ExplorationConfig):
         if isinstance(values, dict) and values.get("memory") is not None and "rollout_steps" not in values:
             return {**values, "rollout_steps": values.get("sequence_length") or 16}
         return values
+
+    @model_validator(mode="after")
+    def _priorities_of_single_steps(self) -> Self:
+        if self.priority_exponent and self.memory is not None:
+            raise ValueError(f"priority_exponent must be 0 with a memory; got {self.priority_exponent}")
+        return self
 
 
 class DQN(OffPolicyAgent):
@@ -111,9 +125,21 @@ class DQN(OffPolicyAgent):
         """The space's own values."""
         return action + int(self.action_space.start)
 
+    def make_replay(self, num_envs: int) -> Replay:
+        """By priorities, if the settings say so."""
+        exponent = self.config.priority_exponent
+        if not exponent:
+            return super().make_replay(num_envs)
+        if self.processes.size > 1:
+            raise InvalidInput(f"{self.name}: priority_exponent must be 0 in several processes; got {exponent}")
+        return PrioritisedReplay(self.config.capacity, num_envs, self.device, exponent)
+
     def draw(self, replay: Replay) -> Batch:
         """Single transitions, or sequences where there is a memory."""
         config = self.config
+        if isinstance(replay, PrioritisedReplay):
+            importance = config.importance_exponent + (1 - config.importance_exponent) * self.progress
+            return replay.draw(config.batch_size, config.gamma, config.n_step, self.randomness, importance)
         if config.memory is None:
             return replay.sample(config.batch_size, config.gamma, config.n_step, self.randomness)
         size = max(1, config.batch_size // self.chunk)
@@ -121,13 +147,16 @@ class DQN(OffPolicyAgent):
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """One gradient step."""
-        loss, value = self.run_loss(batch)
+        loss, value, error = self.run_loss(batch)
+        if batch.chosen is not None:
+            assert isinstance(self.replay, PrioritisedReplay)
+            self.replay.rank(batch.chosen, error)
         numbers = {"value_loss": loss.detach(), "value": value}
         norm = self.minimise("network", loss, *numbers.values())
         return numbers | {"gradient_norm": norm}
 
-    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Mean loss of the temporal-difference errors, and the mean value, for the report."""
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean loss of the temporal-difference errors; for the report the mean value; and the errors (N,), detached."""
         values, _ = self.network(batch.observation, batch.memory, batch.start)  # (T, N, A)
         value = values.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)  # (T, N)
         with torch.no_grad():
@@ -136,7 +165,9 @@ class DQN(OffPolicyAgent):
             best = following.gather(-1, chooser.argmax(-1, keepdim=True)).squeeze(-1)  # (T, N)
             target = batch.reward + batch.discount * best.gather(0, batch.last)
         errors = value_error(self.config.value_error, value, target)
-        return mean(errors, batch.weight), mean(value.detach(), batch.weight)
+        if batch.importance is not None:
+            errors = errors * batch.importance
+        return mean(errors, batch.weight), mean(value.detach(), batch.weight), (target - value.detach())[0]
 
     def _following(self, network: QNetwork, batch: Batch) -> Tensor:
         """(T, N, A) the values of what each step led to; a memory has seen the sequence up to that step."""

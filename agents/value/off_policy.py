@@ -118,6 +118,10 @@ class OffPolicyAgent(Learner):
     def to_env(self, action: Tensor) -> Tensor:
         """The action space's own values of raw actions."""
 
+    def make_replay(self, num_envs: int) -> Replay:
+        """An empty replay of so many environments."""
+        return Replay(self.config.capacity, num_envs, self.device, self.chunk, self.processes)
+
     @abstractmethod
     def draw(self, replay: Replay) -> Batch:
         """The batch of an update."""
@@ -161,7 +165,7 @@ class OffPolicyAgent(Learner):
         """
         self.enter(env, steps)
         if self.replay is None or self.replay.num_envs != env.num_envs:
-            self.replay = Replay(self.config.capacity, env.num_envs, self.device, self.chunk, self.processes)
+            self.replay = self.make_replay(env.num_envs)
             self.memory = self.initial_memory(env.num_envs)
             self.forget_updates()
         self.replay.interrupt(env.episode_start)
@@ -277,5 +281,5 @@ class OffPolicyAgent(Learner):
         self.updates, self.replay = state["updates"], None
         if state.get("replay") is not None:
             own = state["replay"]["num_envs"] // self.processes.size
-            self.replay = Replay(self.config.capacity, own, self.device, self.chunk, self.processes)
+            self.replay = self.make_replay(own)
             self.replay.load_state_dict(state["replay"])

@@ -36,7 +36,7 @@ class LinearRecurrence(Memory):
         self.input = nn.Linear(input_size, 2 * hidden_size, bias=False)
         self.output = nn.Linear(input_size + 2 * hidden_size, 2 * hidden_size)
         self.log_decay = nn.Parameter(torch.zeros(hidden_size))  # of -log |λ|
-        self.log_turn = nn.Parameter(torch.linspace(1e-3, math.pi / 10, hidden_size).log())  # of the angle of λ
+        self.log_turn = nn.Parameter(torch.linspace(1e-3, math.pi, hidden_size).log())  # of the angle of λ
         self.span(100)
 
     def span(self, steps: int) -> None:
