@@ -8,18 +8,20 @@ if TYPE_CHECKING:
     from .board import Standing
     from .catalogue import names
     from .files.folders import register
+    from .playback import player
     from .runner import resume, run
     from .workshop.checking import check
 
 _HOME = {
     "check": "workshop.checking",
     "names": "catalogue",
+    "player": "playback",
     "register": "files.folders",
     "resume": "runner",
     "run": "runner",
 }
 
-__all__ = ["check", "leaderboard", "names", "register", "resume", "run"]
+__all__ = ["check", "leaderboard", "names", "player", "register", "resume", "run"]
 
 
 def leaderboard(scenario: str | None = None, *, root: str | Path = "runs") -> "list[Standing]":

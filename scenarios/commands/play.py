@@ -35,7 +35,7 @@ def play(
     agent: Annotated[
         str, typer.Option(help="random, expert, human, a run's folder, or a recording (.json).")
     ] = "expert",
-    video: Annotated[Path | None, typer.Option(help="Write .mp4, .gif or .png instead of opening a window.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Write .mp4, .gif, .png or .html, open no window.")] = None,
     episodes: Annotated[int, typer.Option(parser=whole(1, 100_000), metavar="N", help="How many episodes.")] = 5,
     seed: Annotated[
         int, typer.Option(parser=whole(0, LARGEST_SEED), metavar="N", help="Seed of the first episode.")

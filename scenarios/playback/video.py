@@ -20,8 +20,9 @@ from ...envs.core.task import NoExpert
 from ...envs.drawing.canvas import Canvas
 from ...envs.registry import ids, make_task
 from ...neural_blocks.errors import InvalidInput, shown
+from .film_page import Player
 
-FORMATS = (".mp4", ".gif", ".png")
+FORMATS = (".mp4", ".gif", ".png", ".html")
 FRAMES_PER_SECOND = 2.0
 SHEET = 12  # frames of a PNG sheet
 SHEET_SEED, SHEET_STEPS = 7, 6  # the episode and the moment in which every environment is drawn
@@ -38,14 +39,19 @@ def check_format(video: Path) -> None:
 
 
 def write_video(path: Path, frames: Iterator[Frame], frames_per_second: float = FRAMES_PER_SECOND) -> None:
-    """Writes (H, W, 3) uint8 frames as .mp4, .gif, or a .png sheet of twelve spread evenly, whole or not at all."""
+    """Writes (H, W, 3) uint8 frames whole or not at all.
+
+    As .mp4, .gif, a .png sheet of twelve spread evenly, or an .html page with buttons.
+    """
     from imageio import v2
 
     imageio: Any = v2
     check_format(path)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / f"video{path.suffix.lower()}"
-        if made.suffix == ".png":
+        if made.suffix == ".html":
+            made.write_text(Player(frames, frames_per_second, path.stem).page(), encoding="utf-8")
+        elif made.suffix == ".png":
             _save_sheet(made, spread(frames, SHEET))
         else:
             gif: dict[str, Any] = {"duration": 1000 / frames_per_second, "loop": 0}

@@ -12,6 +12,7 @@ from ...envs.adapters.batched import BatchedEnv
 from ...envs.checks.options import choice, integer, number
 from ...envs.drawing.canvas import Canvas
 from ...neural_blocks.errors import InvalidInput, shown
+from .. import catalogue
 from ..catalogue import Scenario
 from ..environments import make_environment
 from ..recording import Purpose, Recording, View, as_action, recorded, replay
@@ -20,6 +21,7 @@ from ..seeds import EVALUATION_SEED, PLAY_SEED, PLAY_SPAN
 from ..session import Choose, Chooser, Session, play
 from .controls import choices_of, controls
 from .details import WIDTH, Details
+from .film_page import Player
 from .overlay import Told
 from .timeline import Timeline
 from .two_people import SecondPerson
@@ -47,7 +49,7 @@ def watch(
     Args:
         scenario: what is played.
         player: "random", "expert", "human", the folder of a run, or a recording's JSON file.
-        video: a file to write (.mp4, .gif, or .png for a sheet of frames spread evenly); None for a window.
+        video: a file to write (.mp4, .gif, .html, or .png for a sheet of frames spread evenly); None for a window.
         episodes: how many; a recording has its own.
         seed: of the first episode, from 0; a recording has its own.
         frames_per_second: how fast.
@@ -95,6 +97,37 @@ def watch(
     else:
         _in_window(scenario, session, choose, player, episodes, frames_per_second, shows, details, second)
     return recorded(session, scenario, purpose, shows, player)  # type: ignore[arg-type]
+
+
+def player(
+    scenario: str | Path | Scenario,
+    agent: str = "expert",
+    *,
+    episodes: int = 1,
+    seed: int = 0,
+    frames_per_second: float = FRAMES_PER_SECOND,
+    view: View = "spectator",
+    details: bool = False,
+) -> Player:
+    """Episodes as a film with buttons for a notebook: the last line of a cell is shown.
+
+    Args:
+        scenario: a name of the catalogue, a path to a YAML file, or a `Scenario`.
+        agent: "random", "expert", or a run's folder.
+        episodes, seed, frames_per_second, view, details: see `watch`.
+
+    Raises:
+        InvalidInput, NoExpert: see `watch`.
+    """
+    chosen = scenario if isinstance(scenario, Scenario) else catalogue.get(scenario)
+    integer("episodes", episodes, 1)
+    integer("seed", seed, 0, PLAY_SPAN - 1)
+    shows = choice("view", view, get_args(View))
+    env = make_environment(chosen, 1, evaluation=_purpose(agent) == "evaluation", watched=True)
+    session = Session(env, seed + (EVALUATION_SEED if _purpose(agent) == "evaluation" else PLAY_SEED))
+    choose = _chooser(agent, env)
+    frames = _frames(play(session, choose, episodes), session, choose, shows, details)
+    return Player(frames, number("frames_per_second", frames_per_second, 0.01, 10_000), chosen.title)
 
 
 def _purpose(player: str) -> str:

@@ -154,7 +154,7 @@ def test_an_empty_leaderboard_says_so(palaestra) -> None:
         (("resume", "nowhere"), "nowhere: not a run folder"),
         (("evaluate", "nowhere"), "nowhere: not a run folder"),
         (("play", "digits", "--agent", "nobody", "--video", "v.mp4"), "'nobody'"),
-        (("play", "digits", "--video", "v.avi"), "must end in .mp4, .gif, .png; got 'v.avi'"),
+        (("play", "digits", "--video", "v.avi"), "must end in .mp4, .gif, .png, .html; got 'v.avi'"),
         (("play", "digits", "--agent", "human", "--video", "v.mp4"), "takes no video"),
         (("play", "digits", "--agent", "broken.json", "--video", "v.mp4"), "broken.json: not a readable recording"),
         (("leaderboard", "--root", "rotten"), "leaderboard.sqlite"),

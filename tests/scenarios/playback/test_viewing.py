@@ -153,7 +153,7 @@ def test_a_video_shows_the_view_that_is_asked_for(tiny_memory: Path) -> None:
         ({"seed": -1}, "seed must be a whole number from 0"),
         ({"seed": 2**31}, "seed must be a whole number from 0"),
         ({"frames_per_second": 0}, "frames_per_second must be a number from 0.01"),
-        ({"video": Path("v.avi")}, r"video must end in .mp4, .gif, .png; got 'v.avi'"),
+        ({"video": Path("v.avi")}, r"video must end in .mp4, .gif, .png, .html; got 'v.avi'"),
         ({"video": Path("v.gif")}, "player 'human' takes no video"),
     ],
 )
