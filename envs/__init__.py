@@ -1,6 +1,19 @@
 """Floor 2: tasks, and the adapters that make a task a Gymnasium, Stable-Baselines3 or PettingZoo environment.
 
-Classes are imported when they are first used, so that importing this package needs no torch.
+Where to begin:
+
+    ids()                                       every id, such as "palaestra/DigitBandit-v0"
+    make_batched(id, num_envs, **options)       many environments at once, as torch tensors: what agents train on
+    gymnasium.make(id, render_mode="human")     one, as Gymnasium has it; make_vec(id, num_envs=n) for NumPy batches
+    make_sb3(id, num_envs), make_parallel(id)   for Stable-Baselines3; a game of two for PettingZoo
+    TextEnv(id)                                 in plain text: a prompt, and an answer in words
+    make_task(id, **options)                    the rules by themselves; help(type(task)) is their contract
+    scores(id, **options)                       what random play, a constant action and the expert return
+    check(task)                                 what of the contract a task of yours keeps
+
+Writing one: `Task` says what its methods take and give; `register` gives it an id. On the command line,
+`palaestra list envs` and `palaestra describe ID` tell the same. Classes are imported when they are first used, so that
+importing this package needs no torch.
 """
 
 from importlib import import_module

@@ -29,6 +29,11 @@ def agent_names(incomplete: str) -> list[str]:
     return [name for name in names() if name.startswith(incomplete)]
 
 
+def player_names(incomplete: str) -> list[str]:
+    """Who can play, beside runs and recordings, that a shell may complete a word to."""
+    return [name for name in ("expert", "human", "random") if name.startswith(incomplete)]
+
+
 def whole(low: int, high: int) -> Callable[[str], int]:
     """Reads a whole number, also one such as 4e4 or 40_000."""
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ...neural_blocks.errors import InvalidInput
-from .options import LARGEST_SEED, AllowImport, EnvSettings, ScenarioName, parse_settings, whole
+from .options import LARGEST_SEED, AllowImport, EnvSettings, ScenarioName, parse_settings, player_names, whole
 
 app = typer.Typer()
 
@@ -33,7 +33,10 @@ class Options(StrEnum):
 def play(
     scenario: ScenarioName,
     agent: Annotated[
-        str, typer.Option(help="random, expert, human, a run's folder, or a recording (.json).")
+        str,
+        typer.Option(
+            help="random, expert, human, a run's folder, or a recording (.json).", autocompletion=player_names
+        ),
     ] = "expert",
     video: Annotated[Path | None, typer.Option(help="Write .mp4, .gif, .png or .html, open no window.")] = None,
     episodes: Annotated[int, typer.Option(parser=whole(1, 100_000), metavar="N", help="How many episodes.")] = 5,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pydoc
 import subprocess
 import sys
 from pathlib import Path
@@ -220,19 +221,6 @@ def test_without_a_command_help_is_shown(palaestra) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "offered"),
-    [("train dig", "digits"), ("train digits --agent beh", "behaviour_cloning"), ("describe palaestra/Gl", "Glimpse"),
-     ("lea", "leaderboard")],
-)  # fmt: skip
-def test_a_shell_completes_commands_and_names(typed: str, offered: str) -> None:
-    asked = {"_PALAESTRA_COMPLETE": "complete_bash", "COMP_WORDS": f"palaestra {typed}"}
-    asked["COMP_CWORD"] = str(len(typed.split()))
-    script = "import sys; sys.argv = ['palaestra']; from palaestra.scenarios.main import main; main()"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env={**os.environ, **asked})
-    assert offered in done.stdout
-
-
-@pytest.mark.parametrize(
     ("name", "parts"),
     [
         ("digits", ["Read handwritten digits", "trained on: split=train", "scored on: split=test", "400,000 steps"]),
@@ -300,3 +288,33 @@ def test_settings_are_read_as_yaml() -> None:
     }  # fmt: skip
     with pytest.raises(InvalidInput, match="key=value"):
         parse_settings(["=1"])
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("play glim", {"glimpse"}),
+        ("play digits --agent h", {"human"}),
+        ("train digits --agent behav", {"behaviour_cloning"}),
+        ("assess --agent sa", {"sac"}),
+        ("describe palaestra/Gl", {"palaestra/Glimpse-v0"}),
+        ("lea", {"leaderboard"}),
+    ],
+)
+def test_a_shell_completes_commands_scenarios_and_agents(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, found: set[str]
+) -> None:
+    monkeypatch.setenv("_PALAESTRA_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"palaestra {words}")
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
+    monkeypatch.setattr(sys, "argv", ["palaestra"])
+    with pytest.raises(SystemExit):
+        main()
+    assert set(capsys.readouterr().out.split()) == found
+
+
+def test_help_of_the_environments_begins_with_where_to_begin() -> None:
+    told = pydoc.render_doc(envs, renderer=pydoc.plaintext)[:2500]
+    for name in ("ids()", "make_batched(", "gymnasium.make(", "TextEnv(", "make_task(", "scores(", "check("):
+        assert name in told
+        assert hasattr(envs, name.partition("(")[0]) or name.startswith("gymnasium.")
