@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from .core.agent import Agent
     from .core.config import AgentConfig
     from .core.evaluation import Evaluation, evaluate
+    from .core.export import export
     from .imitation.demonstrations import Demonstration
     from .imitation.labelled import ImitationConfig
     from .value.q_table import td_evaluation
 
     __all__ = [
         "Agent", "AgentConfig", "Demonstration", "Evaluation", "ImitationConfig",
-        "agent_class", "check", "evaluate", "load", "make", "names", "register", "summaries", "td_evaluation",
+        "agent_class", "check", "evaluate", "export", "load", "make", "names", "register", "summaries", "td_evaluation",
     ]  # fmt: skip
 
 _BESIDE = {  # what is public and no agent, nor its configuration in the same file
@@ -36,6 +37,7 @@ _BESIDE = {  # what is public and no agent, nor its configuration in the same fi
     "ImitationConfig": "imitation.labelled",
     "check": "contract.checker",
     "evaluate": "core.evaluation",
+    "export": "core.export",
     "td_evaluation": "value.q_table",
 }
 

@@ -11,11 +11,14 @@ import typer
 
 from .. import __version__
 from ..neural_blocks.errors import InvalidInput
-from .commands import assess, build, demo, describe, look, play, rank, report, runs, sweep, train
+from .commands import assess, build, demo, describe, export, look, play, rank, report, runs, sweep, train
 from .output.terminal import say
 
 app = typer.Typer(name="palaestra", pretty_exceptions_enable=False, rich_markup_mode=None)
-GROUPS = (look, describe, train, sweep, play, rank, assess, report, runs, build, demo)  # as --help names their commands
+GROUPS = (  # as --help names their commands
+    *(look, describe, train, sweep, play, rank),
+    *(assess, report, runs, export, build, demo),
+)
 for group in GROUPS:
     app.add_typer(group.app)
 Refusal: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")

@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from palaestra.scenarios import runner
 from palaestra.scenarios.board import Leaderboard
 from palaestra.scenarios.main import main
+from palaestra.scenarios.runner.scoring import evaluation_environment
 
 
 @pytest.fixture
@@ -44,6 +46,20 @@ def test_runs_are_listed_shown_relabelled_exported_and_removed(palaestra, tiny: 
     assert Leaderboard("here/leaderboard.sqlite").rows() == []
     code, _, complaint = palaestra("runs", "list", "--root", "here")
     assert (code, complaint) == (2, "palaestra: no runs in here\n")
+
+
+def test_a_run_s_policy_is_exported_and_acts_alike(palaestra, tiny_memory: Path) -> None:
+    folder = runner.run(tiny_memory, "ppo", steps=128, root="here").folder
+    code, told, _ = palaestra("export", folder, "policy.pt2")
+    assert (code, told) == (0, f"{folder}: the policy is written to policy.pt2\n")
+    env = evaluation_environment(runner.read_plan(folder), "cpu")
+    env.reset(0)
+    agent = runner.load_agent(folder, env)
+    start, memory = torch.ones(env.num_envs, dtype=torch.bool), tuple(agent.initial_memory(env.num_envs))
+    action, _ = torch.export.load("policy.pt2").module()(env.observation, memory, start)
+    assert torch.equal(action, agent.act(env.observation, memory, start, greedy=True)[0])
+    complaint = palaestra("export", folder, "policy.bin")[2]
+    assert complaint == "palaestra: policy.bin: the name of an exported policy must end in .pt2 or .onnx\n"
 
 
 def test_nothing_is_removed_without_a_yes(palaestra, tiny: Path, monkeypatch) -> None:
