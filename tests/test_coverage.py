@@ -16,7 +16,6 @@ NAMED = re.compile(r'"(\w+\.\w+):\w+"')
 UNUSED = {  # for one's own code alone, and why; a file that something uses leaves this list, and none should come
     "generation/autoencoder": "no environment learns codes by a network; Code is a game of two learners",
     "generation/flow": "the shipped density of digits is a PixelCNN",
-    "generation/measures": "they judge sets of samples, and no scenario makes one",
     "neurons/energy": "PatternCompletion's expert computes the Hopfield recall of a whole batch by itself",
     "representation/inspection": "no command draws what a network looks at",
     "representation/ranking": "environments rank what counts and what does not, by envs.perception.measures",

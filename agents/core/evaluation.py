@@ -25,7 +25,8 @@ class Evaluation:
     Attributes:
         returns: (N,) float64.
         lengths: (N,) int64 steps.
-        metrics: named means over all steps of all episodes that have a value; without any, the name is missing.
+        metrics: named means over all steps of all episodes that have a value; without any, the name is missing. Of a
+            task whose episodes leave something behind, also what all of that is worth together (`Task.measured`).
     """
 
     returns: Tensor
@@ -107,6 +108,8 @@ class Play:
         self.endless = torch.zeros(env.num_envs, dtype=torch.bool, device=device)
         self.limited = time_limit(env) is not None
         self.metrics: dict[str, tuple[Sums, Tensor]] = {}  # of each one's values, and how many there are
+        self.task = getattr(env, "task", None)  # environments of other kinds have none
+        self.made: Tensor | None = None  # (environments, each + 1, ...) what the episodes left behind, if they do
 
     def step(self, memory: Memory, advance: Callable[[Tensor], TimeStep]) -> Memory:
         """One step of every environment; returns the memory after it, and counts in place what it gave."""
@@ -124,12 +127,22 @@ class Play:
             total.add(torch.where(counted, values, 0.0).sum())
             count += counted.sum()
         done = step.done
+        self._gather(action, step, at)
         if not self.limited:
             cut = (self.lengths[at] >= CAP) & playing & ~done
             self.endless |= cut
             self.episode.masked_fill_(cut, self.each)
         self.episode.add_(done).clamp_(max=self.each)
         return memory
+
+    def _gather(self, action: Tensor, step: TimeStep, at: tuple[Tensor, Tensor]) -> None:
+        """Keeps what episodes have made; what the last step writes stays."""
+        made = None if self.task is None else self.task.made(action, step.final_observation)
+        if made is None:
+            return
+        if self.made is None:
+            self.made = made.new_zeros(len(made), self.each + 1, *made.shape[1:])
+        self.made[at] = made
 
     def going_on(self) -> bool:
         """Whether some environment has an episode to play yet; asks the device."""
@@ -161,7 +174,8 @@ class Play:
         sums = [self.returns, *(total for total, _ in self.metrics.values())]
         counts = [count for _, count in self.metrics.values()]
         own = [part for one in sums for part in (one.total, one.excess)]
-        return [*own, *counts, self.lengths, self.episode, self.endless, *self.agent.acting_randomness.counters]
+        kept = [] if self.made is None else [self.made]
+        return [*own, *counts, *kept, self.lengths, self.episode, self.endless, *self.agent.acting_randomness.counters]
 
     def result(self) -> Evaluation:
         """What the episodes gave; warns of those that were cut off."""
@@ -175,10 +189,14 @@ class Play:
                 stacklevel=5,
             )
         metrics = {name: float(total.value()) / int(count) for name, (total, count) in self.metrics.items() if count}
-        summarise = getattr(getattr(env, "task", None), "summarise", dict)  # environments of other kinds have none
         lengths = self.lengths[:, : self.each].flatten().cpu()
         returns, played = self.returns.value()[:, : self.each].flatten(), lengths > 0
-        return Evaluation(returns[played], lengths[played], summarise(metrics))
+        if self.made is not None:
+            assert self.task is not None
+            metrics |= self.task.measured(self.made[:, : self.each].flatten(0, 1).cpu()[played])
+        if self.task is not None:
+            metrics = self.task.summarise(metrics)
+        return Evaluation(returns[played], lengths[played], metrics)
 
 
 @dataclass(frozen=True)

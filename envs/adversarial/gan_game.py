@@ -19,6 +19,7 @@ from ..core.splits import SPLITS
 from ..core.task import Step
 from ..drawing.canvas import MUTED, Canvas
 from ..drawing.choices import Choice
+from ..frozen.likeness import likeness
 from .digits import Digits
 from .distances import Distances
 from .mixture import Mixture
@@ -89,7 +90,8 @@ class GANGame(Game[GANGameState]):
         `frozen.classifiers`) is more than 90 % sure of the image made, as it is of 82 % of the real ones; coverage, at
         an episode's end, the share of Gaussians that had such a point, or of the ten classes such an image. With
         `distances` also jensen_shannon and wasserstein, of the last `points` samples from the real ones, see
-        `distances.Distances`.
+        `distances.Distances`. An evaluation of a generator of digits adds the likeness of each episode's last image to
+        the split's, see `frozen.likeness`.
     Expert: the equilibrium. The generator's noise picks a Gaussian and a point of it, by the inverse of the
         distribution function: it returns 0.99 before the judge "against-uniform", random moves 0.28. Or it picks a
         digit: 0.72 before "nearest-mean", random pixels 0.43. The discriminator says 1/2 and returns -ln 2 = -0.69,
@@ -239,6 +241,17 @@ class GANGame(Game[GANGameState]):
         if player == "generator" and self.payoff == "wasserstein":
             return {name: partial(Marked, make) for name, make in scripted.items()}
         return scripted
+
+    def made_by(self, player: str, action: Tensor) -> Tensor | None:
+        """The generator's image of a digit."""
+        if player != "generator" or not isinstance(self.source, Digits):
+            return None
+        return self.source.make(action, action)
+
+    def measured(self, made: Tensor) -> dict[str, float]:
+        """Its likeness to the split's digits."""
+        assert isinstance(self.source, Digits)
+        return likeness(made, self.source.images)
 
     def draw(self, state: GANGameState, canvas: Canvas) -> None:
         """What has been made and what is shown; below, the last judgement."""

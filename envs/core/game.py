@@ -40,6 +40,10 @@ class Game(Task[State], Generic[State]):
         """Scripted ways to play `player`, by name, the default first: each makes an `Opponent`."""
         return {}
 
+    def made_by(self, player: str, action: Tensor) -> Tensor | None:
+        """What a player has made with its action, as `Task.made` has it; None where it makes nothing."""
+        return None
+
     def draw_player(self, player: str, observation: Any, canvas: Canvas) -> None:
         """Draws one player's observation (without the environment axis) for who plays it."""
         draw_observation(self.observation_space[player], observation, canvas)
@@ -149,6 +153,14 @@ class Versus(Task[State], Generic[State]):
         if self.player not in actions:
             raise NoExpert(f"{self.name} has no expert")
         return actions[self.player]
+
+    def made(self, action: Any, observation: Observation) -> Tensor | None:
+        """What the player makes."""
+        return self.game.made_by(self.player, action)
+
+    def measured(self, made: Tensor) -> dict[str, float]:
+        """What that is worth."""
+        return self.game.measured(made)
 
     def draw(self, state: State, canvas: Canvas) -> None:
         """The game's own drawing; for who plays, what the player sees of it."""

@@ -99,6 +99,22 @@ class Task(nn.Module, ABC, Generic[State]):
         """The means of all metrics over an evaluation, with what follows from them, such as the worst of several."""
         return metrics
 
+    def made(self, action: Any, observation: Observation) -> Tensor | None:
+        """What an episode leaves behind if the step with this action ends it, for `measured`; None in most tasks.
+
+        Args:
+            action: (B, ...) of the step.
+            observation: (B, ...) what the step led to.
+
+        Returns:
+            Such as pictures, (B, ...) uint8; always or never None.
+        """
+        return None
+
+    def measured(self, made: Tensor) -> dict[str, float]:
+        """Further metrics of an evaluation: what all that its episodes left behind, (N, ...) on the CPU, is worth."""
+        return {}
+
     @abstractmethod
     def draw(self, state: State, canvas: Canvas) -> None:
         """Draws one environment's state (tensors without the environment axis) for people.

@@ -12,11 +12,14 @@ import torch
 from torch import Tensor
 
 from ..checks.options import number
+from ..classification.sources.images import load_images
+from ..core.splits import OUTSIDE_TEST
 from ..core.task import Step, Task
 from ..core.tracing import row_by_row
 from ..drawing.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
 from ..frozen.classifiers import classifier
 from ..frozen.generators import DENOISING_STEPS, diffusion
+from ..frozen.likeness import likeness
 from ..frozen.rounding import normal, rounded
 
 SIDE, CLASSES = 8, 10
@@ -62,7 +65,8 @@ class Denoise(Task[DenoiseState]):
     Reward: at the end the probability that a frozen classifier (the adversarially trained one of `frozen.classifiers`)
         gives to the class asked for; 0 before.
     Episode: terminates after 10 steps.
-    Metrics: accuracy, whether that probability is above one half.
+    Metrics: accuracy, whether that probability is above one half. An evaluation adds the images' likeness to the digits
+        that the model learned from, see `frozen.likeness`.
     Expert: classifier guidance: the gradient of the logarithm of that probability at the clean image expected now, its
         largest weight scaled to 1 (Dhariwal and Nichol, 2021, with the gradient's direction alone). A strong
         reference, no bound: it returns 0.95. Plain sampling and random corrections return 0.10.
@@ -156,6 +160,14 @@ class Denoise(Task[DenoiseState]):
             "time": state.time,
             "request": state.request,
         }
+
+    def made(self, action: Tensor, observation: Any) -> Tensor:
+        """The image behind the noise."""
+        return observation["estimate"]
+
+    def measured(self, made: Tensor) -> dict[str, float]:
+        """Its likeness to the digits that the model learned from."""
+        return likeness(made, torch.from_numpy(load_images("digits", OUTSIDE_TEST)[0]))
 
     def expert(self, state: DenoiseState) -> Tensor:
         """The direction in which the classifier's confidence in the expected image grows fastest, (B, 16)."""

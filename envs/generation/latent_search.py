@@ -17,6 +17,7 @@ from ..core.task import Step, Task
 from ..drawing.canvas import ACCENT, GOOD, MUTED, Canvas
 from ..frozen.classifiers import classifier
 from ..frozen.generators import autoencoder
+from ..frozen.likeness import likeness
 from ..frozen.rounding import normal, rounded
 
 
@@ -60,7 +61,8 @@ class LatentSearch(Task[LatentSearchState]):
         images and d0 the one at the start, so that a return is the share of the way covered; for a class the
         probability that a frozen classifier (the adversarially trained one of `frozen.classifiers`) gives to it.
     Episode: truncated after `length` steps.
-    Metrics: closeness.
+    Metrics: closeness. An evaluation adds the last images' likeness to the digits that the decoder learned from, see
+        `frozen.likeness`.
     Expert: walks straight to the hidden point, or to the digit of the class, of those outside the test split, whose
         decoded latent the classifier is surest of, the longest step allowed on each axis; both it reads in the state.
         For an image it returns 1, the best there is, if `length` is enough; for a class 0.90, the best digit's
@@ -141,6 +143,14 @@ class LatentSearch(Task[LatentSearchState]):
         """The point, its image, and the image or class asked for."""
         asked = {"target": state.target} if self.target == "image" else {"request": state.request}
         return {"latent": state.latent, "image": state.image, **asked}
+
+    def made(self, action: Tensor, observation: Any) -> Tensor:
+        """The decoded image."""
+        return observation["image"]
+
+    def measured(self, made: Tensor) -> dict[str, float]:
+        """Its likeness to the digits that the decoder learned from."""
+        return likeness(made, torch.from_numpy(load_images("digits", OUTSIDE_TEST)[0]))
 
     def expert(self, state: LatentSearchState) -> Tensor:
         """What is left of the way, at most a stride along each latent."""

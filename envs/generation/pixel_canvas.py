@@ -23,6 +23,7 @@ from ..drawing.wording import fixed
 from ..frozen.classifiers import classifier
 from ..frozen.density import CLASSES, LEVELS, SIDE
 from ..frozen.generators import density
+from ..frozen.likeness import likeness
 from ..frozen.rounding import rounded
 
 PIXELS = SIDE * SIDE
@@ -76,7 +77,7 @@ class PixelCanvas(Task[PixelCanvasState]):
         classifier (the adversarially trained one of `frozen.classifiers`) gives to the class asked for.
     Episode: terminates with the last pixel, after 64 steps, without `request` after 48, or 43 by diagonals.
     Metrics: log_density of the pixels drawn, nats; with `request` also confidence, the classifier's probability of
-        the class asked for.
+        the class asked for. An evaluation adds the pictures' likeness to the split's digits, see `frozen.likeness`.
     Expert: the likelier of the two at each pixel. That is greedy, so no bound: its pictures have -9.1 nats, and the
         best that a beam of 256 finds -8.8 (means over the classes); random ones have -75. By diagonals the expert's
         have -9.5, random ones -76. By "classifier" it returns 0.96, and random drawing 0.10.
@@ -136,6 +137,7 @@ class PixelCanvas(Task[PixelCanvasState]):
         self.register_buffer("first_log_prob", _log_prob(logits), persistent=False)  # (N, 2)
         self.register_buffer("first_memory", memory, persistent=False)
         self.given, self.horizon = given, PIXELS - given
+        self.split = split
         parts = {
             "canvas": spaces.Box(0, 255, (1, SIDE, SIDE), np.uint8),
             "position": spaces.Discrete(PIXELS + 1),
@@ -181,6 +183,15 @@ class PixelCanvas(Task[PixelCanvasState]):
         canvas = (unit_scale(state.pixels, LEVELS) * 255).round().to(torch.uint8).view(-1, 1, SIDE, SIDE)
         seen = {"canvas": canvas, "position": self.route[state.time]}
         return seen | {"request": state.request} if self.request else seen
+
+    def made(self, action: Tensor, observation: Any) -> Tensor:
+        """The canvas."""
+        return observation["canvas"]
+
+    def measured(self, made: Tensor) -> dict[str, float]:
+        """Its likeness to the split's digits in black and white."""
+        real = quantise(torch.from_numpy(load_images("digits", self.split)[0]) / 255, LEVELS)
+        return likeness(made, (real * 255).to(torch.uint8))
 
     def expert(self, state: PixelCanvasState) -> Tensor:
         """Ink where it is the likelier."""

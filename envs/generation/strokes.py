@@ -17,6 +17,7 @@ from ..core.task import Step, Task
 from ..drawing.canvas import ACCENT, BAD, GOOD, INK, MUTED, Canvas
 from ..drawing.wording import fixed
 from ..frozen.classifiers import classifier
+from ..frozen.likeness import likeness
 from ..frozen.rounding import rounded
 
 SIDE, CLASSES = 8, 10
@@ -69,7 +70,8 @@ class Strokes(Task[StrokesState]):
         and 1 at best; for a class the probability that a frozen classifier (the adversarially trained one of
         `frozen.classifiers`) gives to it.
     Episode: terminates after `length` steps. The pen begins in the middle.
-    Metrics: closeness at the end.
+    Metrics: closeness at the end. An evaluation adds the drawings' likeness to the split's digits, see
+        `frozen.likeness`.
     Expert: of strokes to 81 places within reach, half a pixel apart, at six pressures, the one with the highest gain of
         agreement and the most missing ink close by, far ink counting less; for a class with the digit of the split that
         the classifier is surest of as target. A strong reference, no bound, and little above the greedy drawer that
@@ -101,7 +103,7 @@ class Strokes(Task[StrokesState]):
     def __init__(self, *, goal: str = "drawing", length: int = 12, split: str = "train") -> None:
         super().__init__()
         self.goal = choice("Strokes: goal", goal, ("drawing", "class"))
-        choice("Strokes: split", split, SPLITS)
+        self.split = choice("Strokes: split", split, SPLITS)
         self.horizon = integer("Strokes: length", length, 1, 1000)
         pixels, classes, _ = load_images("digits", split)
         images, labels = torch.from_numpy(pixels), torch.from_numpy(classes)
@@ -180,6 +182,14 @@ class Strokes(Task[StrokesState]):
         pen = (state.pen / ((SIDE - 1) / 2) - 1).clamp(-1, 1)
         wanted = {"target": state.target} if self.goal == "drawing" else {"request": state.request}
         return {"canvas": state.canvas, "pen": pen, "time": state.time, **wanted}
+
+    def made(self, action: Tensor, observation: Any) -> Tensor:
+        """The drawing."""
+        return observation["canvas"]
+
+    def measured(self, made: Tensor) -> dict[str, float]:
+        """Its likeness to the split's digits."""
+        return likeness(made, torch.from_numpy(load_images("digits", self.split)[0]))
 
     def expert(self, state: StrokesState) -> Tensor:
         """The stroke with the best gain of agreement and most missing ink close by, (B, 3)."""

@@ -146,6 +146,7 @@ IMAGES = {
     "Calibrate": lambda task: task.images,
     "AttackDefend": lambda task: task.game.images,
     "Evade": lambda task: task.images,
+    "Restore": lambda task: task.images.to(torch.uint8).view(-1, 1, 8, 8),
     "GANGame": lambda task: task.game.source.images,
 }
 
@@ -175,7 +176,7 @@ def test_every_task_with_a_data_set_has_the_three_splits():
     assert {id.removeprefix("palaestra/").removesuffix("-v0") for id in WITH_SPLIT} == {
         "DigitBandit", "TabularBandit", "Calibrate", "Glimpse", "FewShot", "Translate", "AttackDefend", "GANGame",
         "Evade", "PixelCanvas", "Dose", "Abstain", "Groups", "Shift", "Text", "Cloze", "SentencePair", "Caption",
-        "Localize", "Summarize", "WordContext", "Strokes",
+        "Localize", "Summarize", "WordContext", "Strokes", "Restore", "Unpaired",
     }  # fmt: skip
 
 

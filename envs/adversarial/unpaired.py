@@ -1,0 +1,219 @@
+"""Unpaired: translate digits into a style of which no pairs are given, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium.spaces as spaces
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..checks.options import choice
+from ..classification.sources.images import load_images
+from ..core.splits import SPLITS
+from ..core.task import Step, Task
+from ..drawing.canvas import ACCENT, GOOD, MUTED, Canvas
+from ..drawing.wording import fixed
+from .restyle import SIDE, WHITE, restyled
+
+HIDDEN = (0.5, 0.5, 1.0)  # slant, weight and negative of the true translation
+BACK = (-0.5, 0.5, 1.0)  # of the best way back: on a negative, what was dark has to grow again
+HALF = 2.0  # squared distance, from black to white 1, at which pictures are half alike; nearest digits are 1.4 apart
+WEIGHTS = (0.2, 0.2, 0.6)  # of the critic there, of the critic back, and of the cycle
+
+
+@dataclass(frozen=True)
+class UnpairedState:
+    """A digit on its way into the other style and back.
+
+    Attributes:
+        source: (B, 8, 8) int64 the digit.
+        picture: (B, 8, 8) int64 what has become of it.
+        there: (B, 8, 8) int64 its translation; the digit itself before.
+        liked: (B,) float32 what the critic of the style makes of that; 0 before.
+        example: (B, 2) int64 which digits are shown as examples of the style and of plain writing.
+        time: (B,) int64 steps taken.
+    """
+
+    source: Tensor
+    picture: Tensor
+    there: Tensor
+    liked: Tensor
+    example: Tensor
+    time: Tensor
+
+
+class Unpaired(Task[UnpairedState]):
+    """Translate digits into a style of which no pairs are given, and back.
+
+    Translate a digit into a style that is known from other digits alone, then translate the result back.
+
+    Isolates learning a translation without pairs: no digit is ever seen in both ways, and nothing tells how far a
+    translation is from the true one. What pays is that each result looks like pictures of its domain, which a frozen
+    critic judges by the nearest of those it knows, and that the way back leads to where it came from. One picture of
+    the style that always comes out satisfies the critic and not the cycle; the digit left as it is, the cycle and not
+    the critic. Who remembers the digit could paint it from memory on the way back; without memory it has to be in the
+    translation.
+
+    The domains are scikit-learn's digits as they are, and others of them slanted, bolder, and black on white: the
+    hidden map is a fixed one of `restyle.restyled`. Digits come from even rows of the training split, or all of
+    another; examples and what the critics know from the training split's odd rows.
+
+    Observation: a dict. "picture": (1, 8, 8) uint8, to be translated; "example": (1, 8, 8) uint8, another digit as it
+        should look; "stage": Discrete(3), 0 for into the style, 1 for back, 2 at the end.
+    Action: by "map" Box(-1, 1, (3,)): how the picture is written anew: slant, 1 moving the uppermost row two pixels to
+        the right; weight, lighter pixels growing above 0 and shrinking below; how much of the negative is mixed in,
+        none from 0 down. By "pixels" Box(0, 1, (64,)), the result's greys.
+    Reward: for the first step 0.2 s, s being how the critic of the style likes the translation; for the second, on the
+        way back, 0.2 s times how the critic of plain writing likes the result, and 0.6 s times how near it is to the
+        digit. All of these are 1 / (1 + d / 2), where d is the squared distance, greys being from 0 to 1, from the
+        nearest picture that the critic knows, or from the digit: 1 where equal.
+    Episode: terminates after 2 steps.
+    Metrics: apart, the root mean squared difference of the translation from the true one, greys from 0 to 1; cycle, how
+        near the way back comes to the digit, 1 where equal.
+    Expert: by "map" the hidden map, then the one of the same kind that undoes it best: 0.46; by "pixels" the true
+        translation, then the digit itself: 0.68. No bound. The digit left as it is returns 0.08; a picture of the style
+        and then the plain one, always of one and the same digit, about 0.5.
+    Source: Zhu et al. (2017) for cycle consistency; Alpaydin and Kaynak (1998) for the digits, by scikit-learn; the
+        rules are Palaestra's own.
+
+    Args:
+        by: "map" or "pixels".
+        split: "train", "validation" or "test", the digits to translate; that of `DigitBandit`.
+
+    Raises:
+        InvalidInput: an unknown way or split.
+    """
+
+    variants = ({"split": "test"}, {"by": "pixels"})
+
+    horizon, reset_noise = 2, 3
+    sources: Tensor
+    known: Tensor
+    squares: Tensor
+    products: Tensor
+    hidden: Tensor
+
+    def __init__(self, *, by: str = "map", split: str = "train") -> None:
+        super().__init__()
+        self.by = choice("Unpaired: by", by, ("map", "pixels"))
+        choice("Unpaired: split", split, SPLITS)
+        images = torch.from_numpy(load_images("digits", split)[0])[:, 0].long()
+        self.register_buffer("sources", images[::2] if split == "train" else images, persistent=False)  # (N, 8, 8)
+        plain = torch.from_numpy(load_images("digits", "train")[0])[1::2, 0].long()
+        self.register_buffer("hidden", torch.tensor([HIDDEN, BACK], dtype=torch.float32), persistent=False)
+        styled = restyled(plain, self.hidden[:1].expand(len(plain), -1))
+        known = torch.stack([styled, plain])
+        self.register_buffer("known", known, persistent=False)  # (2, M, 8, 8) of the style, and plain
+        flat = known.flatten(2).float()
+        self.register_buffer("squares", flat.square().sum(2), persistent=False)  # (2, M)
+        self.register_buffer("products", flat.mT.contiguous(), persistent=False)  # (2, 64, M)
+        image = spaces.Box(0, WHITE, (1, SIDE, SIDE), np.uint8)
+        self.observation_space = spaces.Dict({"picture": image, "example": image, "stage": spaces.Discrete(3)})
+        low, size = (-1, 3) if by == "map" else (0, SIDE * SIDE)
+        self.action_space = spaces.Box(low, 1, (size,), np.float32)
+
+    def reset(self, noise: Tensor) -> UnpairedState:
+        """A digit, and examples of both ways to write."""
+        source = self.sources.index_select(0, (noise[:, 0] * len(self.sources)).long())
+        example = (noise[:, 1:] * self.known.shape[1]).long()
+        time, liked = torch.zeros_like(example[:, 0]), noise.new_zeros(len(noise), dtype=torch.float32)
+        return UnpairedState(source, source, source, liked, example, time)
+
+    def step(self, state: UnpairedState, action: Tensor, noise: Tensor) -> Step[UnpairedState]:
+        """Writes the picture anew; what it is like is judged."""
+        if self.by == "map":
+            picture = restyled(state.picture, action)
+        else:
+            picture = (WHITE * action.double()).round().long().view(-1, SIDE, SIDE)
+        back = state.time > 0  # (B,)
+        there = torch.where(back[:, None, None], state.there, picture)
+        plain, styled = (_alike(self._nearest(picture, domain)) for domain in (1, 0))
+        liked = torch.where(back, state.liked, styled)
+        cycle = _alike(_distance(picture, state.source))
+        reward = liked * torch.where(back, WEIGHTS[1] * plain + WEIGHTS[2] * cycle, WEIGHTS[0])
+        true = restyled(state.source, self.hidden[:1].expand(len(picture), -1))
+        apart = (_distance(there, true) / (SIDE * SIDE * WHITE**2)).sqrt()
+        metrics = {"apart": apart.masked_fill(back, torch.nan), "cycle": cycle.masked_fill(~back, torch.nan)}
+        following = UnpairedState(state.source, picture, there, liked, state.example, state.time + 1)
+        return Step(following, reward, back, metrics)
+
+    def _nearest(self, picture: Tensor, domain: int) -> Tensor:
+        """(B,) the squared distance to the nearest picture of the style (0) or of plain writing (1), greys of 255.
+
+        Products and sums are whole numbers below 2^24, so exact.
+        """
+        x = picture.flatten(1).float()
+        products = x @ self.products[domain]  # (B, M)
+        return x.square().sum(1) + (self.squares[domain] - 2 * products).amin(1)
+
+    def observe(self, state: UnpairedState) -> dict[str, Tensor]:
+        """The picture, an example of how it should look, and the stage."""
+        examples = [self.known[domain].index_select(0, state.example[:, domain]) for domain in (0, 1)]
+        example = torch.where((state.time > 0)[:, None, None], examples[1], examples[0])
+        picture, example = (one[:, None].to(torch.uint8) for one in (state.picture, example))
+        return {"picture": picture, "example": example, "stage": state.time}
+
+    def expert(self, state: UnpairedState) -> Tensor:
+        """The hidden map and the one that undoes it, or what they should give."""
+        back = state.time > 0
+        if self.by == "map":
+            return self.hidden.index_select(0, back.long())
+        true = restyled(state.source, self.hidden[:1].expand(len(back), -1))
+        return torch.where(back[:, None, None], state.source, true).flatten(1).float() / WHITE
+
+    def draw(self, state: UnpairedState, canvas: Canvas) -> None:
+        """The digit, its translation and the way back, beside the true translation."""
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
+        time, size = int(state.time), 165
+        canvas.text("Into another style and back", (canvas.width // 2, 30), size=28, anchor="center")
+        true = restyled(state.source[None], torch.tensor([HIDDEN], dtype=torch.float32))[0]
+        pictures = (
+            ("digit", state.source, (45, 85), MUTED),
+            ("translation", state.there if time else None, (270, 85), ACCENT),
+            ("back again", state.picture if time > 1 else None, (45, 300), ACCENT),
+            ("true translation (hidden)", true, (270, 300), GOOD),
+        )
+        for told, picture, corner, colour in pictures:
+            middle = corner[0] + size // 2
+            canvas.text(told, (middle, corner[1] - 14), size=20, colour=colour, anchor="center")
+            if picture is None:
+                canvas.outline((*corner, size, size), colour)
+                canvas.text("not yet", (middle, corner[1] + size // 2), size=22, colour=MUTED, anchor="center")
+            else:
+                canvas.image(picture[None].to(torch.uint8), (*corner, size, size), border=colour)
+        if time:
+            apart = float((_distance(state.there[None], true[None]) / (SIDE * SIDE * WHITE**2)).sqrt())
+            canvas.text(f"apart {fixed(apart, 2)}", (352, 264), size=20, anchor="center")
+
+    def draw_seen(self, observation: Any, canvas: Canvas) -> None:
+        """The picture, and another one as it should look."""
+        middle, stage = canvas.width // 2, int(observation["stage"])
+        told = ("Write this in the other style", "Write this plainly again", "Finished")[stage]
+        canvas.text(told, (middle, 40), size=28, anchor="center")
+        canvas.text("this" if stage < 2 else "result", (125, 95), size=22, colour=ACCENT, anchor="center")
+        canvas.image(observation["picture"], (25, 110, 200, 200), border=ACCENT)
+        canvas.text("another, as it should look", (355, 95), size=20, colour=GOOD, anchor="center")
+        canvas.image(observation["example"], (255, 110, 200, 200), border=GOOD)
+        told = "by slant, weight and negative" if self.by == "map" else "by painting every pixel"
+        canvas.text(told, (middle, 360), size=24, anchor="center")
+        canvas.text(f"step {min(stage + 1, 2)} of 2", (middle, 410), size=24, colour=MUTED, anchor="center")
+
+    def entries(self) -> list[str]:
+        """What is written anew: how, or each pixel by row and column."""
+        if self.by == "map":
+            return ["slant", "weight", "negative"]
+        return [f"{row},{column}" for row in range(SIDE) for column in range(SIDE)]
+
+
+def _distance(picture: Tensor, other: Tensor) -> Tensor:
+    """(B,) the squared distance of pictures (B, 8, 8), greys of 255."""
+    return (picture - other).square().sum((1, 2)).float()
+
+
+def _alike(distance: Tensor) -> Tensor:
+    """(B,) 1 at no squared distance (B,), 1/2 at `HALF`."""
+    return 1 / (1 + distance / (HALF * WHITE**2))
