@@ -106,8 +106,8 @@ CLAIMS = (
     Claim("few-shot", "shot_4", ">=", 0.9),
     Claim("few-shot-5way-1shot", "shot_1", ">=", 0.85),
     Claim("few-shot-5way-5shot", "shot_5", ">=", 0.95),
-    Claim("unpaired", "score", ">=", 0.85),
-    Claim("unpaired", "apart", "<=", 0.08),  # from the true translation; a digit left as it is is 0.72 away
+    Claim("unpaired", "score", ">=", 0.9),
+    Claim("unpaired", "apart", "<=", 0.04),  # from the true translation; a digit left as it is is 0.72 away
     Claim("evade", "fooled", ">=", 0.54),  # 0.6 of the rate at which projected gradient fools, 0.89
     Claim("evade", "fooled", ">=", 0.85, agent="pgd", steps=1),  # scripted, as are the three that follow
     Claim("evade", "fooled", ">=", 0.7, agent="fgsm", steps=1),
