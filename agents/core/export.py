@@ -29,6 +29,8 @@ class Acting(nn.Module):
         agent: whose networks it keeps as parts of its own.
     """
 
+    agent: Any
+
     def __init__(self, agent: Agent) -> None:
         super().__init__()
         for name, part in vars(agent).items():

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ...neural_blocks.noise import categorical
 from ..core.config import AgentConfig
 from ..networks.distributions import choose
 
@@ -40,7 +41,12 @@ class ExplorationConfig(AgentConfig):
 NOISE = 2  # uniforms that exploring takes for one action
 
 
-def explore(values: Tensor, config: ExplorationConfig, progress: Tensor, noise: Tensor) -> Tensor:
+def any_allowed(values: Tensor, noise: Tensor) -> Tensor:
+    """Uniformly random actions (B,) among those whose value (B, A) is not minus infinity, from uniforms (B,)."""
+    return categorical((values > -torch.inf).to(values.dtype), noise)
+
+
+def explore(values: Tensor, config: ExplorationConfig, progress: Tensor, noise: Tensor, masked: bool = False) -> Tensor:
     """Actions (B,) int64 from 0 on, for values (B, A), when that fraction of the run is over.
 
     Args:
@@ -48,8 +54,9 @@ def explore(values: Tensor, config: ExplorationConfig, progress: Tensor, noise: 
         config: how.
         progress: () fraction of the run that is over.
         noise: (B, `NOISE`) uniforms.
+        masked: values of minus infinity stand for actions that are not allowed.
     """
     if config.exploration == "boltzmann":
         return choose(values / config.temperature, noise[:, :1])
-    anything = (noise[:, 1] * values.shape[1]).long()
+    anything = any_allowed(values, noise[:, 1]) if masked else (noise[:, 1] * values.shape[1]).long()
     return torch.where(noise[:, 0] < config.epsilon(progress), anything, values.argmax(-1))

@@ -16,11 +16,12 @@ from ...neural_blocks.errors import InvalidInput
 from ..core.agent import Memory
 from ..core.processes import mean
 from ..core.thought import Thought
-from ..learning.exploration import NOISE, ExplorationConfig, explore
+from ..learning.exploration import NOISE, ExplorationConfig, any_allowed, explore
 from ..learning.losses import ErrorKind, value_error
 from ..learning.optimisers import make_optimiser
 from ..learning.prioritised import PrioritisedReplay
 from ..learning.replay import Batch, Replay
+from ..networks.masking import is_masked
 from ..networks.network_config import Initialisation, MemoryConfig
 from .off_policy import OffPolicyAgent, OffPolicyConfig
 from .q_network import QNetwork
@@ -82,11 +83,12 @@ class DQN(OffPolicyAgent):
         """Network, target network and optimiser."""
         super().build()
         config = self.config
-        self.chunk = config.chunk
+        self.chunk, self.masked = config.chunk, is_masked(self.observation_space, self.action_space)
         self.network = QNetwork(
             self.observation_space,
             int(self.action_space.n),
             dueling=config.dueling,
+            masked=self.masked,
             **config.trunk(),
         ).to(self.device)
         self.network.eval()
@@ -106,8 +108,17 @@ class DQN(OffPolicyAgent):
     ) -> tuple[Tensor, Memory]:
         """The best action, or one that explores: (B,) int64 from 0 on."""
         values, memory = self.network.act(observation, memory, start)
-        action = values.argmax(-1) if noise is None else explore(values, self.config, self.progress, noise)
-        return action, memory
+        if noise is None:
+            return values.argmax(-1), memory
+        return explore(values, self.config, self.progress, noise, self.masked), memory
+
+    def _warm_up(self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor) -> Any:
+        """A random action that is allowed, and the memory as after the agent's own choice."""
+        if not self.masked:
+            return super()._warm_up(observation, memory, start, noise)
+        values, after = self.network.act(observation, memory, start)
+        action = any_allowed(values, noise[:, 0])
+        return self.to_env(action), after, (observation, start, action, memory)
 
     @torch.no_grad()
     def think(self, observation: Observation, memory: Memory = (), start: Tensor | None = None) -> Thought:

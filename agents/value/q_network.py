@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
+from ..networks.masking import allowed
 from ..networks.network import Memory, Trunk
 
 
@@ -22,6 +23,7 @@ class QNetwork(Trunk):
         observation_space: what is encoded.
         actions: A, how many there are.
         dueling: two perceptrons.
+        masked: the observation has an `action_mask`: what it does not allow is worth minus infinity.
         settings: of `Trunk`.
     """
 
@@ -31,11 +33,13 @@ class QNetwork(Trunk):
         actions: int,
         *,
         dueling: bool = False,
+        masked: bool = False,
         **settings: Any,
     ) -> None:
         super().__init__(observation_space, **settings)
         self.advantage = self.head(actions)
         self.value = self.head(1) if dueling else None
+        self.masked = masked
 
     def forward(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Memory]:
         """Values (T, B, A) and the memory after the last step."""
@@ -43,7 +47,7 @@ class QNetwork(Trunk):
         values = self.advantage(features)
         if self.value is not None:
             values = values - values.mean(-1, keepdim=True) + self.value(features)
-        return values, memory
+        return (allowed(values, observation) if self.masked else values), memory
 
     def act(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Memory]:
         """One step: observations (B, ...), memory, starts (B,), to values (B, A) and memory."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from palaestra import agents
+from palaestra.agents.learning.exploration import any_allowed
 from palaestra.agents.networks.heads import distribution
 from palaestra.agents.networks.masking import allowed, is_masked
 from palaestra.envs import BatchedEnv, Step, Task
@@ -65,6 +66,36 @@ class Gates(Task[Doors]):
         return parts[0] if len(parts) == 1 else torch.stack(parts, -1)
 
     def draw(self, state, canvas): ...
+
+
+QUICK = {"warmup_steps": 200, "batch_size": 32, "updates": 2}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"dueling": True, "exploration": "boltzmann"},
+        {"memory": "gru", "sequence_length": 5, "rollout_steps": 5},
+        {"priority_exponent": 0.6, "n_step": 2, "double": False},
+    ],
+)
+def test_deep_q_learning_neither_takes_nor_values_what_is_not_allowed(settings):
+    env = BatchedEnv(Gates(), 32, seed=0)
+    agent = agents.make("dqn", env, seed=0, hidden=(16,), **QUICK, **settings)
+    for report in agent.learn(env, 3_000):
+        assert report.get("shut", 0) == 0
+        assert np.isfinite(list(report.values())).all()
+    test = BatchedEnv(Gates(), 32, seed=10**6)
+    for greedy in (True, False):
+        assert agents.evaluate(agent, test, 64, seed=3, greedy=greedy).metrics["shut"] == 0
+
+
+def test_random_actions_are_uniform_among_those_that_are_allowed():
+    values = torch.tensor([3.0, -torch.inf, 0.0, -torch.inf, -5.0]).expand(30_000, -1)
+    drawn = any_allowed(values, torch.rand(30_000, generator=torch.Generator().manual_seed(0)))
+    shares = drawn.bincount(minlength=5) / 30_000
+    assert shares.tolist() == pytest.approx([1 / 3, 0, 1 / 3, 0, 1 / 3], abs=0.012)
 
 
 @pytest.mark.parametrize("nvec", [(4,), (4, 3)])
