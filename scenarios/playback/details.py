@@ -72,7 +72,8 @@ class Details:
 
     def _bars(self, title: str, values: Tensor, top: int, whole: float | None) -> int:
         """The largest of some numbers as bars with their names; returns where they end."""
-        order = values.argsort(descending=True)[:MOST_BARS].tolist()
+        best = values.argsort(descending=True)[:MOST_BARS]
+        order = best[values[best].isfinite()].tolist()  # what is not allowed is worth minus infinity
         more = f", the first {MOST_BARS} of {len(values)}" if len(values) > MOST_BARS else ""
         self._title(title + more, top)
         low = 0.0 if whole is not None else min(0.0, float(values[order].min()))

@@ -97,6 +97,13 @@ def test_the_panel_has_a_picture_of_every_kind_of_observation_and_thought(sessio
     assert not np.array_equal(plain[panel.seen + 40 :], thinking[panel.seen + 40 :])
 
 
+def test_values_of_actions_that_are_not_allowed_have_no_bar(session: Session) -> None:
+    panel = Details(session.env.observation_space, session.env.task.choices(), 600)
+    some = torch.tensor([0.5, -torch.inf, 1.5])
+    one, other = (panel._bars("value of each action", values, 0, None) for values in (some, some[[0, 2]]))
+    assert one == other
+
+
 def test_a_watcher_goes_back_and_forth_by_keys_and_nothing_that_is_played_changes(
     tiny_memory: Path, press, monkeypatch: pytest.MonkeyPatch
 ) -> None:
