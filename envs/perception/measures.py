@@ -128,3 +128,17 @@ def panoptic_quality(common: Tensor, predicted: Tensor, true: Tensor) -> Tensor:
     overlap = _share(common, predicted[:, :, None], true[:, None])
     matched = (overlap * (overlap > 0.5)).sum((-1, -2))
     return 2 * matched / ((predicted > 0).sum(-1) + (true > 0).sum(-1)).clamp(min=1)
+
+
+def matched_iou(common: Tensor, predicted: Tensor, true: Tensor, pairings: Tensor) -> Tensor:
+    """(B,) float64 the mean over true masks of the overlap with their partner, in the pairing where it is highest.
+
+    Args:
+        common: (B, K, K) int64 pixels that a predicted and a true mask have in common.
+        predicted: (B, K) int64 pixels of each predicted mask, 0 for none.
+        true: (B, K) int64 those of each true one.
+        pairings: (K!, K) int64 all ways to give each true mask another predicted one.
+    """
+    overlap = _share(common, predicted[:, :, None], true[:, None])  # (B, K, K)
+    paired = overlap[:, pairings, torch.arange(pairings.shape[1], device=pairings.device)]  # (B, K!, K)
+    return paired.sum(2).amax(1) / (true > 0).sum(1).clamp(min=1)

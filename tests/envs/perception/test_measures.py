@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import jaccard_score, precision_recall_curve
 from torchmetrics.functional.detection import panoptic_quality as reference_quality
 
 from palaestra.envs.perception.measures import (
     average_precision,
     box_iou,
+    matched_iou,
     matches,
     mean_average_precision,
     mean_iou,
@@ -207,3 +211,28 @@ def test_panoptic_quality_by_hand():
     common = torch.tensor([[[8, 0], [0, 0]]])
     found = panoptic_quality(common, torch.tensor([[8, 6]]), torch.tensor([[10, 4]]))
     assert found.item() == pytest.approx(0.4)
+
+
+PAIRINGS = torch.tensor([*permutations(range(3))])
+
+
+def test_the_overlap_of_matched_masks_is_that_of_scipys_best_assignment():
+    answer, truth = blots(7)
+    answer = (answer + 1) % 4  # so that numbers differ, and the ground is a mask of its own
+    common, predicted, true = (
+        part[..., 1:] if k else part[:, 1:, 1:] for k, part in enumerate(counted(answer, truth, 4))
+    )
+    found = matched_iou(common, predicted, true, PAIRINGS)
+    for row in range(12):
+        union = predicted[row][:, None] + true[row] - common[row]
+        overlap = (common[row] / union.clamp(min=1)).numpy()
+        pairs = linear_sum_assignment(overlap, maximize=True)
+        assert found[row].item() == pytest.approx(overlap[pairs].sum() / max(1, (true[row] > 0).sum().item()))
+    assert 0 < found.mean() < 1
+
+
+def test_the_overlap_of_matched_masks_by_hand():
+    """Masks of 6 share 4 and 3 with an object of 8, 2 and 3 with another: the first takes 4, the second 3."""
+    common, six = torch.tensor([[[4, 2, 0], [3, 3, 0], [0, 0, 0]]]), torch.tensor([[6, 6, 0]])
+    found = matched_iou(common, six, torch.tensor([[8, 8, 0]]), PAIRINGS)
+    assert found.item() == pytest.approx((4 / 10 + 3 / 11) / 2)
