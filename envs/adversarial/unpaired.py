@@ -30,6 +30,7 @@ class UnpairedState:
 
     Attributes:
         source: (B, 8, 8) int64 the digit.
+        true: (B, 8, 8) int64 its true translation, hidden.
         picture: (B, 8, 8) int64 what has become of it.
         there: (B, 8, 8) int64 its translation; the digit itself before.
         liked: (B,) float32 what the critic of the style makes of that; 0 before.
@@ -38,6 +39,7 @@ class UnpairedState:
     """
 
     source: Tensor
+    true: Tensor
     picture: Tensor
     there: Tensor
     liked: Tensor
@@ -120,7 +122,8 @@ class Unpaired(Task[UnpairedState]):
         source = self.sources.index_select(0, (noise[:, 0] * len(self.sources)).long())
         example = (noise[:, 1:] * self.known.shape[1]).long()
         time, liked = torch.zeros_like(example[:, 0]), noise.new_zeros(len(noise), dtype=torch.float32)
-        return UnpairedState(source, source, source, liked, example, time)
+        true = restyled(source, self.hidden[:1].expand(len(source), -1))
+        return UnpairedState(source, true, source, source, liked, example, time)
 
     def step(self, state: UnpairedState, action: Tensor, noise: Tensor) -> Step[UnpairedState]:
         """Writes the picture anew; what it is like is judged."""
@@ -134,10 +137,9 @@ class Unpaired(Task[UnpairedState]):
         liked = torch.where(back, state.liked, styled)
         cycle = _alike(_distance(picture, state.source))
         reward = liked * torch.where(back, WEIGHTS[1] * plain + WEIGHTS[2] * cycle, WEIGHTS[0])
-        true = restyled(state.source, self.hidden[:1].expand(len(picture), -1))
-        apart = (_distance(there, true) / (SIDE * SIDE * WHITE**2)).sqrt()
+        apart = (_distance(there, state.true) / (SIDE * SIDE * WHITE**2)).sqrt()
         metrics = {"apart": apart.masked_fill(back, torch.nan), "cycle": cycle.masked_fill(~back, torch.nan)}
-        following = UnpairedState(state.source, picture, there, liked, state.example, state.time + 1)
+        following = UnpairedState(state.source, state.true, picture, there, liked, state.example, state.time + 1)
         return Step(following, reward, back, metrics)
 
     def _nearest(self, picture: Tensor, domain: int) -> Tensor:
@@ -161,8 +163,7 @@ class Unpaired(Task[UnpairedState]):
         back = state.time > 0
         if self.by == "map":
             return self.hidden.index_select(0, back.long())
-        true = restyled(state.source, self.hidden[:1].expand(len(back), -1))
-        return torch.where(back[:, None, None], state.source, true).flatten(1).float() / WHITE
+        return torch.where(back[:, None, None], state.source, state.true).flatten(1).float() / WHITE
 
     def draw(self, state: UnpairedState, canvas: Canvas) -> None:
         """The digit, its translation and the way back, beside the true translation."""
@@ -170,12 +171,11 @@ class Unpaired(Task[UnpairedState]):
             return self.draw_seen(self.observe_one(state), canvas)
         time, size = int(state.time), 165
         canvas.text("Into another style and back", (canvas.width // 2, 30), size=28, anchor="center")
-        true = restyled(state.source[None], torch.tensor([HIDDEN], dtype=torch.float32))[0]
         pictures = (
             ("digit", state.source, (45, 85), MUTED),
             ("translation", state.there if time else None, (270, 85), ACCENT),
             ("back again", state.picture if time > 1 else None, (45, 300), ACCENT),
-            ("true translation (hidden)", true, (270, 300), GOOD),
+            ("true translation (hidden)", state.true, (270, 300), GOOD),
         )
         for told, picture, corner, colour in pictures:
             middle = corner[0] + size // 2
@@ -186,7 +186,7 @@ class Unpaired(Task[UnpairedState]):
             else:
                 canvas.image(picture[None].to(torch.uint8), (*corner, size, size), border=colour)
         if time:
-            apart = float((_distance(state.there[None], true[None]) / (SIDE * SIDE * WHITE**2)).sqrt())
+            apart = float((_distance(state.there[None], state.true[None]) / (SIDE * SIDE * WHITE**2)).sqrt())
             canvas.text(f"apart {fixed(apart, 2)}", (352, 264), size=20, anchor="center")
 
     def draw_seen(self, observation: Any, canvas: Canvas) -> None:
