@@ -12,6 +12,7 @@ import inspect
 import json
 import math
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -234,6 +235,8 @@ def remake(names: Sequence[str] = ()) -> None:
         if name not in own:
             raise unknown_name("environment", name, own)
     known, table = _table(), dict[str, Any]()
+    wanted = sum(len(list(listed(id))) for name, id in own.items() if not names or name in names)
+    done, started = 0, time.monotonic()
     for name, id in own.items():
         for options in listed(id):
             place = key(id, options)
@@ -243,6 +246,8 @@ def remake(names: Sequence[str] = ()) -> None:
                 measured = asdict(measure(id, options, EPISODES))
                 table[place] = {field: None if value != value else value for field, value in measured.items()}
                 print(place, table[place], flush=True)
+                done, spent = done + 1, time.monotonic() - started
+                print(f"{done} of {wanted}, about {spent / done * (wanted - done):.0f} s left", file=sys.stderr)
                 _write(known | table)  # what was measured is kept if it is stopped
     _write(table)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from contextlib import suppress
 from typing import Annotated
@@ -11,16 +12,17 @@ import typer
 
 from .. import __version__
 from ..neural_blocks.errors import InvalidInput
-from .commands import assess, build, demo, describe, export, look, play, rank, report, runs, sweep, train
+from .commands import assess, build, data, demo, describe, export, look, play, rank, report, runs, sweep, train
 from .output.terminal import say
 
 app = typer.Typer(name="palaestra", pretty_exceptions_enable=False, rich_markup_mode=None)
 GROUPS = (  # as --help names their commands
-    *(look, describe, train, sweep, play, rank),
+    *(look, describe, train, sweep, play, data, rank),
     *(assess, report, runs, export, build, demo),
 )
 for group in GROUPS:
     app.add_typer(group.app)
+STOPPED = 130  # what typer makes of Ctrl-C; a command that says itself how it goes on raises SystemExit
 Refusal: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """What typer raises for a word that it cannot place; it does not export the name."""
 
@@ -61,8 +63,9 @@ def main() -> None:
         say(f"palaestra: {error}", error=True)
         code = 2
     except (KeyboardInterrupt, typer.Abort):
-        say("palaestra: stopped", error=True)
-        code = 130
+        code = STOPPED
+    if code == STOPPED:
+        say(f"palaestra: stopped; again with: {shlex.join(['palaestra', *sys.argv[1:]])}", error=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 

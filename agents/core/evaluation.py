@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from ...envs.checks.options import LARGEST_SEED, MOST_EPISODES, integer
 from ...envs.core.execution import Captured
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from .agent import Agent, Memory
+
+OnEpisodes = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,13 @@ def time_limit(env: BatchedEnvironment) -> int | None:
 
 @torch.no_grad()
 def evaluate(
-    agent: Agent, env: BatchedEnvironment, episodes: int, *, seed: int | None = None, greedy: bool = True
+    agent: Agent,
+    env: BatchedEnvironment,
+    episodes: int,
+    *,
+    seed: int | None = None,
+    greedy: bool = True,
+    on_episodes: OnEpisodes | None = None,
 ) -> Evaluation:
     """Plays the same number of episodes in every environment, at least `episodes` in all.
 
@@ -61,6 +70,8 @@ def evaluate(
 
     In environments without a time limit an episode that lasts longer than `CAP` steps counts with what it has returned
     by then, and that environment plays no further one; a warning says so.
+
+    `on_episodes` is told now and then how many episodes have ended, and of how many.
 
     An agent whose execution is "captured" plays all steps but the first, in environments of this suite, as one graph.
 
@@ -72,19 +83,30 @@ def evaluate(
         seed = integer("evaluate: seed", seed, -LARGEST_SEED, LARGEST_SEED)
     agent.attach(env)
     with agent.apart(seed):
-        return _play(agent, env, episodes, seed, greedy)
+        return _play(agent, env, episodes, seed, greedy, on_episodes)
 
 
-def _play(agent: Agent, env: BatchedEnvironment, episodes: int, seed: int | None, greedy: bool) -> Evaluation:
+def _play(
+    agent: Agent,
+    env: BatchedEnvironment,
+    episodes: int,
+    seed: int | None,
+    greedy: bool,
+    on_episodes: OnEpisodes | None,
+) -> Evaluation:
     env.reset(seed)
     play = Play(agent, env, math.ceil(episodes / env.num_envs), greedy)
     memory = play.step(agent.initial_memory(env.num_envs), env.step)  # which names the metrics
+    due = time.monotonic()
     steps, pause = 1, 1 if env.device.type == "cpu" else PAUSE
     captured = agent.execution == "captured" and agent.on_device and hasattr(env, "advance")
     going_on = play.captured(memory) if captured and play.going_on() else partial(play.step, advance=env.step)
     while (steps - 1) % pause or play.going_on():
         memory = going_on(memory)
         steps += 1
+        if on_episodes is not None and time.monotonic() >= due:
+            due = time.monotonic() + 1
+            on_episodes(int(play.episode.sum()), play.each * env.num_envs)
     return play.result()
 
 

@@ -89,7 +89,7 @@ def assess(
         ended = start(found, min(count, max(left.missing, 1)), on_cell)
     except KeyboardInterrupt:
         say("palaestra: stopped; what was trained is saved, and the same command goes on", error=True)
-        raise typer.Exit(130) from None
+        raise SystemExit(130) from None  # which typer passes on, where it swallows an interrupt
     rows = Leaderboard(own / "leaderboard.sqlite").rows()
     profiles = profile.profiles([*rows, *(one.row for one in others)], items)
     if as_json:

@@ -16,5 +16,11 @@ def demo(
 ) -> None:
     """The tour: train PPO to read digits from right-or-wrong alone, rank it, and film it. Takes a minute or two."""
     from .. import tour
+    from ..output.progress import Left
+    from ..output.terminal import say
 
-    tour.demo(root)
+    try:
+        tour.demo(root)
+    except Left as error:
+        say(f"palaestra: {error}", error=True)
+        raise SystemExit(130) from None  # which typer passes on, where it swallows an interrupt

@@ -26,8 +26,8 @@ def report(
     from ..output.terminal import say
     from ..report import write_report
 
-    with working(f"writing {out}"):
-        page = write_report(out, root, films, lambda line: say(line, error=True))
+    with working(f"writing {out}") as on_film:
+        page = write_report(out, root, films, lambda line: say(line, error=True), on_film)
     say(f"wrote {page}")
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,34 +100,36 @@ def sweep(
 
     options = parse_settings(env_settings or [], "--env-set")
     chosen = [catalogue.get(name).with_options(options) for name in scenarios]
-    left = progress.Remaining()
     where = Engine(engine.value, address, gpus, partition, minutes, dry_run)
 
-    def told(cell: Cell, done: int, total: int) -> None:
+    def told(on_part: progress.OnPart, cell: Cell, done: int, total: int) -> None:
+        on_part(done, total)
         values = " ".join(f"{name}={value}" for name, value in cell.settings.items())
         result = cell.error if cell.state == "failed" else f"return {cell.return_mean:.4g}"
         what = f"{cell.scenario.name} · {cell.agent} {values} · seed {cell.seed}"
-        say(f"{done}/{total} {cell.stage}: {what}: {result}{left(done, total)}", error=True)
+        say(f"{done}/{total} {cell.stage}: {what}: {result}", error=True)
 
     try:
-        found = start(
-            chosen,
-            [name.strip() for name in agents.split(",") if name.strip()],
-            parse_space(settings or []),
-            seeds=seeds,
-            tuning_seeds=tuning_seeds,
-            steps=steps,
-            method=method.value,
-            samples=samples,
-            jobs=jobs,
-            root=root,
-            device=device,
-            engine=where,
-            on_cell=(lambda *_: None) if dry_run else told,
-        )
+        with progress.working("sweeping") as on_part:
+            found = start(
+                chosen,
+                [name.strip() for name in agents.split(",") if name.strip()],
+                parse_space(settings or []),
+                seeds=seeds,
+                tuning_seeds=tuning_seeds,
+                steps=steps,
+                method=method.value,
+                samples=samples,
+                jobs=jobs,
+                root=root,
+                device=device,
+                engine=where,
+                on_cell=(lambda *_: None) if dry_run else partial(told, on_part),
+            )
     except KeyboardInterrupt:
-        say("palaestra: stopped; what was trained is saved, and the same command goes on", error=True)
-        raise typer.Exit(130) from None
+        again = shlex.join(["palaestra", *sys.argv[1:]])
+        say(f"palaestra: stopped; what was trained is saved. Carry on with: {again}", error=True)
+        raise SystemExit(130) from None  # which typer passes on, where it swallows an interrupt
     if dry_run:
         _show_planned(where, root, as_json)
         return

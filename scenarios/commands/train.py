@@ -150,7 +150,7 @@ def _joined(device: str) -> Processes:
 def _stopped(told: str) -> None:
     """Says which run was stopped and how it goes on; typer would swallow the interrupt's own words."""
     say(f"palaestra: {told}", error=True)
-    raise typer.Exit(130)
+    raise SystemExit(130)  # which typer passes on, where it swallows an interrupt
 
 
 def _rest(seeds: range) -> str:
@@ -205,8 +205,8 @@ def evaluate(
     from .. import listing, runner
     from ..output import progress
 
-    with progress.working(f"scoring {run}"):
-        row = runner.score_run(run, episodes, best=best, device=device, track=track)
+    with progress.working(f"scoring {run}") as on_episodes:
+        row = runner.score_run(run, episodes, best=best, device=device, track=track, on_episodes=on_episodes)
     listing.show([listing.outcome(row)], as_json)
 
 
@@ -221,8 +221,8 @@ def verify(
     from ..runner.verifying import verify as confirm
 
     for run in runs:
-        with progress.working(f"verifying {run}"):
-            found = confirm(run, device=device)
+        with progress.working(f"verifying {run}") as on_episodes:
+            found = confirm(run, device=device, on_episodes=on_episodes)
         score = "" if found.score is None else f", score {found.score:.3f}"
         told = f"{found.episodes} recorded episodes and a mean return of {found.return_mean:.6g}{score}"
         say(f"{run}: {told} are confirmed")

@@ -26,6 +26,7 @@ from .terminal import say
 
 Work = Callable[[OnReport], list[Row]]
 FIRST, SILENCE = 2.0, 10.0  # seconds to the first line of progress, and between two, where there is no terminal
+QUIET = 10.0  # seconds without a report after which a line says what goes on
 
 
 def train(
@@ -100,33 +101,48 @@ def resume(folder: Path, steps: int | None = None, device: str | None = None, pr
     return _shown(str(folder), work, processes.leads)[0]
 
 
+OnPart = Callable[[int, int], None]
+
+
 @contextmanager
-def working(title: str) -> Iterator[None]:
-    """Says that something goes on whose end is not known, and for how long it has: while the block runs."""
+def working(title: str) -> Iterator[OnPart]:
+    """Says that something goes on, and for how long it has, while the block runs.
+
+    It yields a function that may be told how many parts are done, of how many: then it says what is left.
+    """
     console, started, ended = Console(stderr=True), time.monotonic(), threading.Event()
-    title = printable(title)
+    title, parts, left = printable(title), [0, 0], Remaining()
+
+    def on_part(done: int, total: int) -> None:
+        parts[:] = done, total
+
+    def told() -> str:
+        done, total = parts
+        count = f", {done:,} of {total:,}{left(done, total)}" if total else ""
+        return f"{title}{count}, {duration(time.monotonic() - started)} so far"
+
     if console.is_terminal:
         with Progress(
-            TextColumn("{task.description}", markup=False), BarColumn(), console=console, transient=True
+            TextColumn("{task.description}", markup=False), BarColumn(bar_width=12), console=console, transient=True
         ) as bar:
             task = bar.add_task(title, total=None)
 
             def tick() -> None:
                 while not ended.wait(1):
-                    bar.update(task, description=f"{title}, {duration(time.monotonic() - started)} so far")
+                    bar.update(task, description=told(), completed=parts[0], total=parts[1] or None)
 
             with _beside(tick, ended):
-                yield
+                yield on_part
         return
 
     def tell() -> None:
         pause = FIRST
         while not ended.wait(pause):
-            say(f"{title}, {duration(time.monotonic() - started)} so far", error=True)
+            say(told(), error=True)
             pause = SILENCE
 
     with _beside(tell, ended):
-        yield
+        yield on_part
 
 
 @contextmanager
@@ -194,16 +210,29 @@ def _with_bar(title: str, work: Work) -> list[Row]:
 
 
 def _with_lines(title: str, work: Work) -> list[Row]:
-    rate, due = _Rate(), time.monotonic() + FIRST
+    rate, due, started = _Rate(), time.monotonic() + FIRST, time.monotonic()
+    doing, ended = "starting", threading.Event()
+
+    def tell(told: str) -> None:
+        nonlocal due
+        due = time.monotonic() + SILENCE
+        say(f"{title}: {told}", error=True)
 
     def on_report(steps: int, total: int, report: dict[str, float]) -> None:
-        nonlocal due
+        nonlocal doing
         told = rate(steps, total, report)
+        doing = "scoring" if steps >= total else "training"
         if time.monotonic() >= due:
-            due = time.monotonic() + SILENCE
-            say(f"{title}: {', '.join([f'{min(steps, total) / total:.0%}', *told])}", error=True)
+            tell(", ".join([f"{min(steps, total) / total:.0%}", *told]))
 
-    return work(on_report)
+    def tick() -> None:
+        """Speaks where there is no report for long: before the first one, in a long iteration, while it is scored."""
+        while not ended.wait(QUIET):
+            if time.monotonic() >= due + QUIET - SILENCE:
+                tell(f"{doing}, {duration(time.monotonic() - started)} so far")
+
+    with _beside(tick, ended):
+        return work(on_report)
 
 
 class Remaining:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..board import Row
 from ..board.rows import finite
 from ..board.standings import standings_and_runs
+from ..runner.adapting import read_adaptation
 from ..runner.folder import METRICS
 from .boards import key
 
@@ -71,6 +72,24 @@ def curves(rows: Sequence[Row], root: Path) -> dict[str, list[dict[str, Any]]]:
                 told = {axis: curve(known, axis) for axis in AXES}
                 name = {"key": key(runs[scenario][0]), "label": standing.label, "agent": standing.agent}
                 found.setdefault(scenario, []).append(name | told | {"seeds": len(known)})
+    return found
+
+
+def adaptations(rows: Sequence[Row], root: Path) -> dict[str, list[dict[str, Any]]]:
+    """What each episode of a trial brings to every scenario's standings, best first: mean, lowest and highest seed."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for scenario in dict.fromkeys(row.scenario for row in rows):
+        for standing, runs in standings_and_runs(rows, scenario):
+            kept = [read_adaptation(folder_of(row, root)) for row in runs[scenario]]
+            known = [one for one in kept if one is not None and len(one) > 1]
+            if not known or len({len(one) for one in known}) > 1:
+                continue
+            values = np.array(known)  # (runs, episodes)
+            told = {"mean": values.mean(0), "low": values.min(0), "high": values.max(0)}
+            line = {name: [finite(float(f"{value:.5g}")) for value in part] for name, part in told.items()}
+            line |= {"x": list(range(1, values.shape[1] + 1))}
+            name = {"key": key(runs[scenario][0]), "label": standing.label, "agent": standing.agent}
+            found.setdefault(scenario, []).append(name | line | {"seeds": len(known)})
     return found
 
 

@@ -16,7 +16,7 @@ from ..board import Leaderboard, Row
 from ..files import strict_yaml
 from ..runner import Plan
 from .boards import PERCENTILES, THRESHOLDS, boards
-from .curves import curves
+from .curves import adaptations, curves
 from .runs import details, film, filmed, plan_of, scenario_of
 
 PAGE = Path(__file__).parent / "page"
@@ -25,7 +25,11 @@ UNFILMED: tuple[type[Exception], ...] = (InvalidInput, NotImplementedError, OSEr
 
 
 def write_report(
-    out: str | Path, root: str | Path = "runs", films: int = 1, tell: Callable[[str], None] = lambda _: None
+    out: str | Path,
+    root: str | Path = "runs",
+    films: int = 1,
+    tell: Callable[[str], None] = lambda _: None,
+    on_film: Callable[[int, int], None] = lambda *_: None,
 ) -> Path:
     """Writes the report of all finished runs below a root.
 
@@ -34,6 +38,7 @@ def write_report(
         root: of the runs and the leaderboard.
         films: how many runs of each standing are filmed.
         tell: is told, a line at a time, what cannot be shown.
+        on_film: is told how many films are done, and of how many.
 
     Returns:
         The page.
@@ -54,7 +59,7 @@ def write_report(
         plan = plans[run["run_id"]]
         if plan is not None and run["sheet"] is not None:
             write_text(out / run["sheet"], strict_yaml.dump(plan.scenario.model_dump(mode="json")))
-    _film(rows, plans, told["runs"], root, out, films, tell)
+    _film(rows, plans, told["runs"], root, out, films, tell, on_film)
     write_text(page, page_with(told))
     return page
 
@@ -80,6 +85,7 @@ def contents(rows: list[Row], plans: dict[str, Plan | None], root: Path) -> dict
         "scenarios": list(kinds.values()),
         "boards": boards(rows, kinds),
         "curves": curves(rows, root),
+        "adaptations": adaptations(rows, root),
         "runs": [details(row, plans[row.run_id], root) for row in rows],
     }
 
@@ -112,10 +118,13 @@ def _film(
     out: Path,
     each: int,
     tell: Callable[[str], None],
+    on_film: Callable[[int, int], None],
 ) -> None:
     """Films runs, and tells of those that cannot be, here and on the page."""
     by_id = {run["run_id"]: run for run in runs}
-    for row in filmed(rows, each) if each else []:
+    wanted = filmed(rows, each) if each else []
+    for done, row in enumerate(wanted):
+        on_film(done, len(wanted))
         plan, run = plans[row.run_id], by_id[row.run_id]
         if plan is None:
             continue

@@ -17,12 +17,14 @@ from ...neural_blocks.errors import InvalidInput
 from ..board import Leaderboard, Row
 from ..board.rows import as_json, read
 from ..catalogue import Scenario
+from ..datasets import Dataset, load_demonstrations
 from ..environments import make_environment
 from ..recording import Recording, check_for_training, demonstrate
 from ..seeds import SEED_SPAN
 from ..tracking import ROW, tracker
 from . import checks
-from .folder import CHECKPOINT, DEMONSTRATIONS, RECORDING, Beside, RunFolder, resolved
+from .adapting import keep_adaptation
+from .folder import CHECKPOINT, DATASET, DEMONSTRATIONS, RECORDING, Beside, RunFolder, resolved
 from .hardware import hardware
 from .interruption import Asked, Stopped
 from .plan import Plan, device_here, execution_on, make_plan, read_plan
@@ -82,7 +84,7 @@ def run(
         root: the folder of all runs.
         track: "wandb" to log to Weights & Biases as well, "tensorboard" to write TensorBoard's event files.
         upload: what Weights & Biases is given beside numbers: "film", "checkpoint".
-        demonstrations: a recording for an agent that imitates, instead of the environment's own expert.
+        demonstrations: a recording for an agent that imitates, or "minari:ID", instead of the environment's own expert.
         label: what its standing on the leaderboard is called; None for a name made of what differs from the scenario's
             own settings.
         on_report: called after every iteration with the steps taken, the steps in all, and the agent's report.
@@ -98,10 +100,10 @@ def run(
         Stopped: Ctrl-C or SIGTERM; what was learned is saved.
         OSError: the run folder or the leaderboard cannot be written.
     """
-    recording = None if demonstrations is None else Recording.load(demonstrations)
+    recording = None if demonstrations is None else load_demonstrations(demonstrations)
     plan = make_plan(
         scenario, agent, seed, steps=steps, settings=settings, device=device, track=track, label=label,
-        demonstrations=None if recording is None else recording.model_dump(mode="json"),
+        demonstrations=None if recording is None else _content(recording),
         execution="eager" if execution == "auto" and processes.size > 1 else execution,
         upload=upload,
     )  # fmt: skip
@@ -119,7 +121,7 @@ def begin(
     plan: Plan,
     root: Path,
     prepared: Prepared,
-    recording: Recording | None,
+    recording: Recording | Dataset | None,
     on_report: OnReport | None,
     checkpoint_seconds: float,
     processes: Processes = ALONE,
@@ -133,7 +135,7 @@ def begin(
     try:
         with folder:
             if recording is not None:
-                recording.save(place / DEMONSTRATIONS)
+                recording.save(place / (DATASET if isinstance(recording, Dataset) else DEMONSTRATIONS))
             plan.write(place)
             return (
                 yield from carry_out(
@@ -183,8 +185,7 @@ def resume(
         plan = plan.model_copy(update={"device": here, "hardware": hardware(here)})
         if processes.size > 1:
             plan = plan.model_copy(update={"execution": "eager"})
-        shown = place.path / DEMONSTRATIONS
-        prepared = prepare(plan, Recording.load(shown) if shown.exists() else None, processes)
+        prepared = prepare(plan, _imitated(place.path), processes)
         if processes.leads:
             plan.write(place.path)
         return _result(carry_out(plan, place, prepared, on_report, checkpoint_seconds, processes))
@@ -200,7 +201,7 @@ def _result(work: Generator[bool, None, Row]) -> Row:
             return row
 
 
-def prepare(plan: Plan, recording: Recording | None, processes: Processes = ALONE) -> Prepared:
+def prepare(plan: Plan, recording: Recording | Dataset | None, processes: Processes = ALONE) -> Prepared:
     """Makes agent and environments.
 
     Raises:
@@ -215,9 +216,7 @@ def prepare(plan: Plan, recording: Recording | None, processes: Processes = ALON
     if recording is not None:
         if not hasattr(agent, "demonstration"):
             raise InvalidInput(f"demonstrations are for an agent that imitates recordings; {agent.name!r} does not")
-        check_for_training(recording, scenario)
-        agent.demonstration = demonstrate(recording, agent)
-        shown = sum(map(len, recording.episodes))
+        shown = _show(recording, agent, scenario)
     if plan.learns:
         own, first = share(scenario.num_envs, processes), (plan.seed + 1) * SEED_SPAN
         env = make_environment(scenario, own, device=device, seed=first + processes.rank * own)
@@ -231,6 +230,29 @@ def prepare(plan: Plan, recording: Recording | None, processes: Processes = ALON
         if planned < parallel:
             check_env = make_environment(scenario, planned, device=device, options=scenario.validation_options)
     return Prepared(agent, env, check_env, evaluation_env, shown)
+
+
+def _content(recording: Recording | Dataset) -> Any:
+    """What tells demonstrations from others."""
+    return recording.content() if isinstance(recording, Dataset) else recording.model_dump(mode="json")
+
+
+def _imitated(folder: Path) -> Recording | Dataset | None:
+    """The demonstrations that a run's folder keeps."""
+    if (folder / DATASET).exists():
+        return Dataset.load(folder / DATASET)
+    return Recording.load(folder / DEMONSTRATIONS) if (folder / DEMONSTRATIONS).exists() else None
+
+
+def _show(recording: Recording | Dataset, agent: Any, scenario: Scenario) -> int:
+    """Gives an agent its demonstrations; returns their steps. Raises `InvalidInput` for what it may not see."""
+    if isinstance(recording, Dataset):
+        recording.check_for_training(scenario, agent)
+        agent.demonstration = recording.demonstrate(agent)
+        return len(recording.start)
+    check_for_training(recording, scenario)
+    agent.demonstration = demonstrate(recording, agent)
+    return sum(map(len, recording.episodes))
 
 
 def carry_out(
@@ -273,6 +295,7 @@ def carry_out(
         folder.finish(row)
         if processes.leads:
             keep_recording(plan, folder, agent)
+            keep_adaptation(plan, folder, agent, prepared.evaluation_env)
             told.show(shown_of(plan, folder))
         result = {"steps": row.steps, "seconds": seconds, "return": row.return_mean, "score": row.score}
         told.finish({**row.metrics, **result, ROW: json.dumps(as_json(row))})

@@ -17,7 +17,8 @@ from ..board.rows import as_json, finite, read
 from .plan import Plan
 
 CHECKPOINT, BEST, METRICS = "checkpoint.pt", "best.pt", "metrics.jsonl"
-RESULT, RECORDING, DEMONSTRATIONS, FILM = "result.json", "recording.json", "demonstrations.json", "film.mp4"
+RESULT, RECORDING, DEMONSTRATIONS = "result.json", "recording.json", "demonstrations.json"
+ADAPTATION, FILM, DATASET = "adaptation.json", "film.mp4", "dataset.pt"
 
 
 class RunFolder:

@@ -13,7 +13,7 @@ from typing import Any
 from ... import agents
 from ...agents.core.agent import Agent
 from ...agents.core.checkpoint import read_checkpoint
-from ...agents.core.evaluation import evaluate
+from ...agents.core.evaluation import OnEpisodes, evaluate
 from ...agents.core.whole_file import write_whole
 from ...envs.adapters.batched import BatchedEnv
 from ...envs.checks.options import MOST_EPISODES, integer
@@ -53,6 +53,7 @@ def score_run(
     best: bool = False,
     device: str | None = None,
     track: str | None = None,
+    on_episodes: OnEpisodes | None = None,
 ) -> Row:
     """Scores a run's last checkpoint, or its best, by its scenario's protocol.
 
@@ -63,13 +64,14 @@ def score_run(
             last.
         device: where to; None for where it was trained, or what there is here.
         track: where the numbers go too, see `run`; a run of its own there, with the job type "evaluate".
+        on_episodes: told now and then how many episodes have ended, and of how many.
     """
     plan = read_plan(folder)
     env = evaluation_environment(plan, device_here(plan, device))
     told = tracker(track, plan, folder, job_type="evaluate")
     try:
         agent = load_agent(folder, env, best=best)
-        row = score_agent(plan, Path(folder), agent, env, episodes, seconds=float("nan"))
+        row = score_agent(plan, Path(folder), agent, env, episodes, float("nan"), on_episodes=on_episodes)
         numbers = {"return": row.return_mean, "deviation": row.return_std, **row.metrics}
         told.log(row.steps, numbers if row.score is None else numbers | {"score": row.score})
         told.finish({**numbers, "score": row.score, "episodes": row.episodes, "best": best})
@@ -94,6 +96,7 @@ def score_agent(
     episodes: int | None,
     seconds: float,
     steps: int | None = None,
+    on_episodes: OnEpisodes | None = None,
 ) -> Row:
     """The row of an agent, from the protocol's episodes.
 
@@ -105,13 +108,14 @@ def score_agent(
         episodes: None for the scenario's number.
         seconds: of training.
         steps: that training took; None for the agent's own count.
+        on_episodes: see `score_run`.
 
     Raises:
         InvalidInput: returns that are not finite.
     """
     scenario = plan.scenario
     count = integer("episodes", scenario.evaluation.episodes if episodes is None else episodes, 1, MOST_EPISODES)
-    result = evaluate(agent, env, count, seed=EVALUATION_SEED + plan.seed * SEED_SPAN)
+    result = evaluate(agent, env, count, seed=EVALUATION_SEED + plan.seed * SEED_SPAN, on_episodes=on_episodes)
     mean = float(result.returns.mean())
     if not math.isfinite(mean):
         raise InvalidInput(f"{folder}: evaluation returns must be finite; their mean is {mean}, so there is no result")

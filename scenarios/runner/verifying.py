@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...agents.core.evaluation import OnEpisodes
 from ...neural_blocks.errors import InvalidInput
 from ..environments import make_environment
 from ..recording import Recording, replay, spelled_out
@@ -34,13 +35,20 @@ class Verified:
     score: float | None
 
 
-def verify(folder: str | Path, *, device: str | None = None, tolerance: float = TOLERANCE) -> Verified:
+def verify(
+    folder: str | Path,
+    *,
+    device: str | None = None,
+    tolerance: float = TOLERANCE,
+    on_episodes: OnEpisodes | None = None,
+) -> Verified:
     """Plays a finished run's recording, then scores its checkpoint anew, and compares both with what is kept.
 
     Args:
         folder: of the run.
         device: where to score it; None for where it was trained, or what there is here.
         tolerance: by how much, relative, a mean return may differ.
+        on_episodes: told now and then how many episodes have been scored, and of how many.
 
     Raises:
         InvalidInput: the run is not finished, its recording is of other episodes or brings other returns, or its
@@ -63,7 +71,7 @@ def verify(folder: str | Path, *, device: str | None = None, tolerance: float = 
             pass
     except InvalidInput as error:
         raise InvalidInput(f"{folder / RECORDING}: {error}") from error
-    again = score_run(folder, device=device)
+    again = score_run(folder, device=device, on_episodes=on_episodes)
     if not math.isclose(again.return_mean, row.return_mean, rel_tol=tolerance, abs_tol=tolerance):
         kept = f"the result tells a mean return of {row.return_mean:.6g}"
         raise InvalidInput(f"{folder}: {kept}; its checkpoint, scored again, has {again.return_mean:.6g}")

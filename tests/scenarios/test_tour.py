@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from palaestra.scenarios import runner, tour
+from palaestra.scenarios.main import main
 from palaestra.scenarios.output import progress
 
 
@@ -58,3 +59,55 @@ def test_training_tells_progress_rate_and_what_is_left_in_lines(monkeypatch, cap
     assert lines[8].endswith(" left")
     assert lines[-1].startswith("tiny · ppo · seed 0: return ")
     assert " after 2,048 steps in " in lines[-1]
+
+
+def test_work_of_several_parts_tells_how_many_are_left_and_for_how_long(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(progress, "FIRST", 0.02)
+    monkeypatch.setattr(progress, "SILENCE", 0.02)
+    with progress.working("filming") as on_part:
+        on_part(1, 4)
+        time.sleep(0.3)
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("filming, 1 of 4, ")
+    assert " left, " in told
+
+
+def test_a_long_iteration_and_scoring_are_not_silent(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(progress, "QUIET", 0.02)
+    monkeypatch.setattr(progress, "FIRST", 0.0)
+    monkeypatch.setattr(progress, "SILENCE", 0.02)
+
+    def work(on_report) -> list:
+        time.sleep(0.3)
+        on_report(64, 64, {"return": 1.0})
+        time.sleep(0.3)
+        return []
+
+    assert progress._with_lines("it", work) == []
+    told = capsys.readouterr().err
+    assert "it: starting, 0." in told
+    assert "it: scoring, 0." in told
+
+
+def test_ctrl_c_tells_how_to_go_on(monkeypatch, capsys) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("palaestra.scenarios.report.write_report", stopped)
+    monkeypatch.setattr(sys, "argv", ["palaestra", "report", "--out", "my site"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert "palaestra: stopped; again with: palaestra report --out 'my site'\n" in capsys.readouterr().err
+
+
+def test_a_demo_that_is_stopped_names_the_run_that_goes_on(monkeypatch, capsys) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise progress.Left("stopped; carry on with: palaestra resume RUN", range(1, 3))
+
+    monkeypatch.setattr(progress, "train", stopped)
+    monkeypatch.setattr(sys, "argv", ["palaestra", "demo", "--root", "runs"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert "palaestra: stopped; carry on with: palaestra resume RUN\n" in capsys.readouterr().err

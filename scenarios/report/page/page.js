@@ -105,6 +105,7 @@ function draw() {
   drawPairs(board, inCharts);
   drawSpread(inCharts);
   drawCurves(names, shown);
+  drawAdaptations(names, shown);
   drawCapabilities(shown);
   drawRuns(names, left);
   drawRun();
@@ -118,6 +119,7 @@ function begin() {
   document.getElementById("made").textContent = `${CONTENT.runs.length} runs of ${AGENTS.length} agents on ${CONTENT.scenarios.length} scenarios, written ${made} UTC by version ${CONTENT.version}`;
   for (const id of FIELDS) document.getElementById(id).addEventListener("input", (event) => choose({ [id]: event.target.value }));
   document.getElementById("curve").addEventListener("input", (event) => choose({ curve: event.target.value }));
+  document.getElementById("trial").addEventListener("input", (event) => choose({ trial: event.target.value }));
   document.getElementById("axis").addEventListener("input", (event) => choose({ axis: event.target.value }));
   const form = document.getElementById("filters");
   form.addEventListener("submit", (event) => event.preventDefault());

@@ -108,6 +108,17 @@ function drawCurves(names, shown) {
   lines(figure, series, { title: `Learning curves of ${chosen}`, x: axis === "steps" ? "environment steps" : "seconds of training", y: "return" });
 }
 
+function drawAdaptations(names, shown) {
+  const choice = document.getElementById("trial"), known = names.filter((name) => CONTENT.adaptations[name]);
+  document.getElementById("adaptation").hidden = !known.length;
+  const chosen = known.includes(state.trial) ? state.trial : known[0];
+  choice.replaceChildren(...known.map((name) => put(null, "option", { value: name, selected: name === chosen }, name)));
+  const figure = clear("trials");
+  const series = (CONTENT.adaptations[chosen] || []).filter((one) => shown(one)).map((one) => ({ name: one.label, place: place(one.key),
+    x: one.x, y: one.mean, low: one.seeds > 1 ? one.low : null, high: one.seeds > 1 ? one.high : null }));
+  if (series.length) lines(figure, series, { title: `Adaptation on ${chosen}`, x: "episode of the trial", y: "return" });
+}
+
 function drawCapabilities(shown) {
   const tags = [...new Set(CONTENT.scenarios.flatMap((one) => one.tags))].sort();
   const boards = tags.map((tag) => boardOf(matching({ capability: tag })));

@@ -57,6 +57,7 @@ window.addEventListener("load", async () => {
   document.querySelector("#legend button").click();
   await wait(50);
   told.lines = document.querySelectorAll("#profile [data-series]").length;
+  told.trials = document.getElementById("adaptation").hidden;
   told.curves = document.querySelectorAll("#curves [data-series]").length;
   const filmed = CONTENT.runs.find((run) => run.film);
   location.hash = "run=" + filmed.run_id;
@@ -135,6 +136,7 @@ def test_in_a_browser_it_sorts_filters_and_plays_and_names_are_text(page: Path) 
     assert told["filtered"] == ["random"]
     assert told["capability"] == told["whole"]  # a capability that nothing has cannot be chosen
     assert (told["hidden"], told["lines"], told["curves"]) == (1, 2, 1)
+    assert told["trials"] is True  # nothing here has several episodes on one problem
     assert told["command"] is True
     assert told["played"] is True
     assert (told["images"], told["title"], told["broken"]) == (0, "Palaestra report", False)

@@ -65,8 +65,9 @@ def test_ray_and_processes_come_to_the_same_rows(tiny: Path, tmp_path: Path, ray
     assert [seed for seed, *_ in told["ray"]] == [0, 1]  # none lost, none doubled
 
 
-def test_a_job_that_is_lost_is_submitted_again(tmp_path: Path) -> None:
+def test_a_job_that_is_lost_is_submitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     submitit = pytest.importorskip("submitit", reason="needs submitit, which the extra 'slurm' brings")
+    monkeypatch.setattr(submitit.Job, "_results_timeout_s", 1)  # how long a slow file system is waited for
     local = submitit.LocalExecutor(folder=tmp_path / "jobs")
     local.update_parameters(timeout_min=2)
     results = every(SlurmPool(squared, local, most=1, tries=2, pause=0.1), [(str(tmp_path), -2)])

@@ -170,7 +170,9 @@ def test_a_sweep_that_is_stopped_says_how_it_goes_on(tiny: Path, monkeypatch, ca
 
     monkeypatch.setattr(sweeping, "begun", stopped)
     assert command(monkeypatch, tiny) == 130
-    assert capsys.readouterr().err == "palaestra: stopped; what was trained is saved, and the same command goes on\n"
+    assert capsys.readouterr().err == (
+        f"palaestra: stopped; what was trained is saved. Carry on with: palaestra sweep {tiny}\n"
+    )
 
 
 def test_a_cell_that_was_stopped_goes_on_and_one_that_fails_tells_why(tiny: Path) -> None:
