@@ -19,6 +19,8 @@ from palaestra.scenarios.main import main
 minari = pytest.importorskip("minari", reason="needs Minari, which the extra 'datasets' brings")
 pytest.importorskip("h5py", reason="needs h5py, which the extra 'datasets' brings")
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of metadata that publishing a data set would want
+
 
 @pytest.fixture(autouse=True)
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -43,6 +45,7 @@ def test_what_is_written_is_read_back_by_minari_and_by_us(name: str) -> None:
     found = read_dataset("ours/expert-v0")
     assert int(found.start.sum()) == 3
     assert len(found.start) == sum(len(one.rewards) for one in episodes)
+    env.reset(0)
     wanted = leaves(env.observation)
     assert [(part.dtype, part.shape[1:]) for part in leaves(found.observation)] == [
         (part.dtype, torch.Size([1, *part.shape[1:]])) for part in wanted
