@@ -134,7 +134,7 @@ def palaestra(
     agent: Any = agents.make(name, env, **config)
     if expert is not None:
         agent.expert = lambda env: expert(env.observation)
-    watch = Stopwatch(goal, agent, **clock, compiling=compiling)
+    watch = Stopwatch(goal, agent, clock["least"], clock["most"], compiling)
     for _ in agent.learn(env, steps):
         if not watch(agent.steps):
             break
@@ -173,7 +173,7 @@ def stable_baselines3(
     model = getattr(import_module(module), cls)(policy, env, seed=0, device="cpu", **config)
     scored = PeerPolicy(env.observation_space, env.action_space)
     scored.predict = model.predict
-    watch = Stopwatch(goal, scored, **clock)
+    watch = Stopwatch(goal, scored, clock["least"], clock["most"])
     model.learn(steps, callback=Watch())
     return watch.result
 
@@ -208,7 +208,7 @@ def imitation(
             venv=env, scratch_dir=folder, expert_policy=Labels(**space), rng=rng, bc_trainer=learner,
             beta_schedule=dagger.ExponentialBetaSchedule(1e-9), custom_logger=logger,
         )  # fmt: skip
-        watch, taken = Stopwatch(goal, scored, **clock), 0
+        watch, taken = Stopwatch(goal, scored, clock["least"], clock["most"]), 0
         while taken < steps and watch(taken):
             trainer.train(
                 1,

@@ -90,7 +90,7 @@ def zoo_ppo() -> Race:
     )  # fmt: skip
     setting = "8 x 32, 256"
     compiled = partial(ours, execution="compiled", compiling=3 * num_envs * rollout)
-    runs = {setting: ours, f"{setting}, compiled": compiled}
+    runs: dict[str, Run] = {setting: ours, f"{setting}, compiled": compiled}
     return Race("PPO, RL-Zoo's setting", CARTPOLE, 3, "Stable-Baselines3", "stable_baselines3", runs, {setting: theirs})
 
 
@@ -112,7 +112,7 @@ def dqn() -> Race:
     setting = "8 x 32, 64 of 64"
     runs = {"1 x 256, 128 of 64": theirs(1, 256, 128, 10), setting: theirs(8, 32, 64, 256)}
     compiled = partial(ours, execution="compiled", compiling=6 * 8 * 32)  # the warm-up is 1,000 steps
-    own = {setting: ours, f"{setting}, compiled": compiled}
+    own: dict[str, Run] = {setting: ours, f"{setting}, compiled": compiled}
     return Race("DQN", CARTPOLE, 3, "Stable-Baselines3", "stable_baselines3", own, runs)
 
 
