@@ -113,6 +113,8 @@ CLAIMS = (
     Claim("evade", "fooled", ">=", 0.7, agent="fgsm", steps=1),
     Claim("evade", "fooled", ">=", 0.85, agent="finite_differences", steps=1),
     Claim("evade", "fooled", ">=", 0.5, agent="transfer", steps=1),
+    Claim("policy-attack", "kept", "<=", 0.5),
+    Claim("policy-attack", "kept", ">=", 0.8, agent="random", steps=1),  # uniform shifts of the same size
     Claim("code", "exact", ">=", 0.999),  # a given partner's code; two learners of their own: self_play.py
     Claim("pixel-canvas", "score", ">=", 0.65),  # an empty canvas scores 0
     Claim("latent-search", "score", ">=", 0.7),

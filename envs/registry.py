@@ -46,6 +46,8 @@ OWN = {
     "palaestra/Code-v0": "adversarial.code:Code",
     "palaestra/Unpaired-v0": "adversarial.unpaired:Unpaired",
     "palaestra/Evade-v0": "adversarial.evade:Evade",
+    "palaestra/Defend-v0": "adversarial.defend:Defend",
+    "palaestra/PolicyAttack-v0": "adversarial.policy_attack:PolicyAttack",
     "palaestra/PixelCanvas-v0": "generation.pixel_canvas:PixelCanvas",
     "palaestra/LatentSearch-v0": "generation.latent_search:LatentSearch",
     "palaestra/Denoise-v0": "generation.denoise:Denoise",

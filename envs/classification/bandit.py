@@ -9,7 +9,7 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor
 
-from ..core.task import Step, Task
+from ..core.task import Observation, Step, Task
 from ..core.tree import select
 from ..drawing.canvas import Canvas
 from ..drawing.choices import Choice, numbered
@@ -68,7 +68,7 @@ class ClassificationBandit(Task[BanditState]):
             BanditState(state.index, action), correct, torch.ones_like(correct, dtype=torch.bool), {"accuracy": correct}
         )
 
-    def observe(self, state: BanditState) -> Tensor:
+    def observe(self, state: BanditState) -> Observation:
         """The example itself, (B, ...)."""
         return select(self.inputs, state.index)
 
@@ -86,7 +86,7 @@ class ClassificationBandit(Task[BanditState]):
         canvas.text(f"guess: {self.class_names[guess]}", (middle, 390), size=30, anchor="center", max_width=280)
         canvas.text(f"truth: {self.class_names[label]}", (middle, 430), size=30, anchor="center", max_width=280)
 
-    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
+    def draw_seen(self, observation: Any, canvas: Canvas) -> None:
         """The input and the classes to choose from."""
         self.draw_input(observation, (20, 20, canvas.width - 40, 320), canvas)
         canvas.text("Which class is it?", (canvas.width // 2, 375), size=30, anchor="center")

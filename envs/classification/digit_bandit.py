@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import gymnasium.spaces as spaces
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..checks.options import choice
+from ..checks.options import flag as true_or_false
 from ..core.splits import SPLITS
-from ..drawing.canvas import Canvas
-from .bandit import ClassificationBandit
+from ..core.task import Observation, Step
+from ..core.tree import select
+from ..drawing.canvas import MUTED, Canvas
+from .bandit import BanditState, ClassificationBandit
+from .sources.domains import DOMAINS, TARGETS, by_ink, in_target
 from .sources.images import IMAGE_SETS, load_images
 
 
@@ -19,15 +26,20 @@ class DigitBandit(ClassificationBandit):
 
     Image classification as a contextual bandit.
 
-    Isolates generalisation from bandit feedback: one image, one guess, and no hint what the right class was.
+    Isolates generalisation from bandit feedback: one image, one guess, and no hint what the right class was. With
+    domains, adaptation: what was learned on one is asked about another.
 
-    Observation: (C, H, W) uint8, one image; (1, 8, 8) for the default data set.
+    Observation: (C, H, W) uint8, one image; (1, 8, 8) for the default data set. With `flag` a Dict of ``image`` and
+        ``domain``, Discrete(2), 0 for the source and 1 for the target.
     Action: Discrete(10), the class.
     Reward: 1 for the right class, 0 for a wrong one, so the mean return is the accuracy.
     Episode: terminates after one step.
-    Metrics: accuracy.
+    Metrics: accuracy; with domain "mixed" also source and target, the accuracy in each. With target "inked" also
+        weight, the importance weight of the image (how much likelier it is in the target domain), and weighted, the
+        weight if the class is right and 0 if not: on the source its mean estimates the accuracy on the target.
     Expert: the label, return 1. A random guess returns about 0.1.
-    Source: the MNIST bandit of bsuite (Osband et al., 2020); digits of Alpaydin and Kaynak (1998).
+    Source: the MNIST bandit of bsuite (Osband et al., 2020); digits of Alpaydin and Kaynak (1998); covariate shift and
+        importance weights of Shimodaira (2000).
 
     Args:
         dataset: "digits" (1,797 scikit-learn images of 8 x 8, embedded), or "mnist", "fashion-mnist", "cifar-10",
@@ -35,9 +47,14 @@ class DigitBandit(ClassificationBandit):
         split: "train", "validation" or "test". Of the digits 1,257, 180 and 360 images; of the others the published
             test set, and an eighth of the published training set for validation. Stratified, the same for everyone.
         cache: folder of downloaded data sets; None is scikit-learn's own (``~/scikit_learn_data``).
+        domain: "source", the images as they are; "target", as `target` says; or "mixed", either as often.
+        target: what the target domain is: "inverted", "rotated" by a quarter turn, or "textured" with a striped
+            background, see `sources.domains.in_target`; or "inked", a covariate shift: the same images, but that which
+            has the r-th least ink of N, from 0, is (2 r + 1) / N times as likely.
+        flag: whether the domain is seen.
 
     Raises:
-        InvalidInput: an unknown data set or split, or a data set that is neither cached nor reachable.
+        InvalidInput: an unknown name, or a data set that is neither cached nor reachable.
 
     Example:
         >>> import palaestra.envs as envs
@@ -46,14 +63,87 @@ class DigitBandit(ClassificationBandit):
         torch.Size([4, 1, 8, 8])
     """
 
-    variants = ({"split": "test"},)
+    variants = (
+        {"split": "test"},
+        {"domain": "target", "target": "inverted", "split": "test"},
+        {"domain": "target", "target": "rotated", "split": "test"},
+        {"domain": "mixed", "target": "textured", "flag": True},
+        {"domain": "mixed", "target": "inked"},
+    )
 
-    def __init__(self, *, dataset: str = "digits", split: str = "train", cache: str | None = None) -> None:
+    order: Tensor
+    weights: Tensor
+
+    def __init__(
+        self,
+        *,
+        dataset: str = "digits",
+        split: str = "train",
+        cache: str | None = None,
+        domain: str = "source",
+        target: str = "inverted",
+        flag: bool = False,
+    ) -> None:
         choice("DigitBandit: dataset", dataset, IMAGE_SETS)
         choice("DigitBandit: split", split, SPLITS)
+        choice("DigitBandit: domain", domain, DOMAINS)
+        choice("DigitBandit: target", target, TARGETS)
+        told = true_or_false("DigitBandit: flag", flag)
         images, labels, class_names = load_images(dataset, split, cache)
-        space = spaces.Box(0, 255, images.shape[1:], np.uint8)
-        super().__init__(torch.from_numpy(images), torch.from_numpy(labels), class_names, space)
+        count, inked = len(images), target == "inked"
+        shown = [images] if domain != "target" else []
+        shown += [in_target(images, target)] if domain != "source" else []
+        image = spaces.Box(0, 255, shown[-1].shape[1:], np.uint8)
+        space = spaces.Dict({"image": image, "domain": spaces.Discrete(2)}) if told else image
+        inputs, classes = np.concatenate(shown), np.concatenate([labels] * len(shown))
+        super().__init__(torch.from_numpy(inputs), torch.from_numpy(classes), class_names, space)
+        self.domain, self.told, self.inked, self.count = domain, told, inked, count
+        self.reset_noise = 2 if domain == "mixed" else 1
+        order = by_ink(images) if inked else np.arange(0)
+        weights = np.zeros(len(order), np.float32)
+        weights[order] = (2 * np.arange(len(order)) + 1) / count
+        self.register_buffer("order", torch.from_numpy(order), persistent=False)  # (N,) rows by their ink, or none
+        self.register_buffer("weights", torch.from_numpy(np.tile(weights, len(shown))), persistent=False)
+
+    def reset(self, noise: Tensor) -> BanditState:
+        """An image drawn uniformly; of the target domain "inked" by its ink."""
+        row = (noise[:, 0] * self.count).long()  # (B,)
+        if self.domain != "source":
+            other = row
+            if self.inked:  # the chance of less ink than that of the r-th is (r / N) squared
+                rank = (noise[:, 0].double().sqrt() * self.count).long().clamp(max=self.count - 1)
+                other = self.order[rank]
+            row = torch.where(noise[:, 1] < 0.5, row, self.count + other) if self.domain == "mixed" else other
+        return BanditState(row, torch.full_like(row, -1))
+
+    def step(self, state: BanditState, action: Tensor, noise: Tensor) -> Step[BanditState]:
+        """Judges the guess, by domain and by weight where there are such."""
+        step = super().step(state, action, noise)
+        metrics: dict[str, Tensor] = {}
+        if self.domain == "mixed":
+            second = state.index >= self.count
+            metrics |= {"source": step.reward.masked_fill(second, torch.nan)}
+            metrics |= {"target": step.reward.masked_fill(~second, torch.nan)}
+        if self.inked:
+            weight = self.weights[state.index]
+            metrics |= {"weight": weight, "weighted": weight * step.reward}
+        return replace(step, metrics=step.metrics | metrics) if metrics else step
+
+    def observe(self, state: BanditState) -> Observation:
+        """The image, (B, C, H, W), and if it is seen the domain, (B,)."""
+        image = select(self.inputs, state.index)
+        if not self.told:
+            return image
+        first = {"source": len(self.labels), "target": 0, "mixed": self.count}[self.domain]  # row of the target domain
+        return {"image": image, "domain": (state.index >= first).long()}
+
+    def draw_seen(self, observation: Any, canvas: Canvas) -> None:
+        """The image, its domain if that is seen, and the classes to choose from."""
+        if not self.told:
+            return super().draw_seen(observation, canvas)
+        super().draw_seen(observation["image"], canvas)
+        told = f"from the {DOMAINS[int(observation['domain'])]} domain"
+        canvas.text(told, (canvas.width // 2, 353), 20, MUTED, "center")
 
     def draw_input(self, example: Tensor, area: tuple[int, int, int, int], canvas: Canvas) -> None:
         """The image, each pixel a square."""

@@ -10,10 +10,10 @@ import time
 
 import torch
 
-from . import classifiers, generators
+from . import classifiers, generators, policies
 from .store import save
 
-RECIPES = {**classifiers.RECIPES, **generators.RECIPES}
+RECIPES = {**classifiers.RECIPES, **generators.RECIPES, **policies.RECIPES}
 
 
 def main() -> None:

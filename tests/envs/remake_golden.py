@@ -21,6 +21,7 @@ PYTHON, OF_PYTHON = (3, 11), ("text", "text_odds")  # CPython's topics, which th
 GOLDEN = {
     "digit_bandit": ("DigitBandit", {}, [3]),
     "digit_bandit_before": ("DigitBandit", {}, []),
+    "digit_bandit_mixed": ("DigitBandit", {"domain": "mixed", "target": "textured", "flag": True}, []),
     "tabular_bandit": ("TabularBandit", {}, [1]),
     "tabular_bandit_moons": ("TabularBandit", {"dataset": "moons"}, []),
     "tabular_bandit_wine": ("TabularBandit", {"dataset": "wine"}, [0]),
@@ -62,6 +63,8 @@ GOLDEN = {
     "summarize": ("Summarize", {"sentences": 5, "choose": 2}, [2, 4]),
     "word_context": ("WordContext", {}, [1]),
     "caption": ("Caption", {}, [1, 7, 12, 2, 3]),
+    "defend": ("Defend", {}, [1]),
+    "policy_attack": ("PolicyAttack", {}, [[1.0, -1.0, 0.5], [-0.5, 1.0, 0.2], [1.0, 1.0, -1.0], [0.3, -1.0, 0.0]]),
     "pixel_canvas": ("PixelCanvas", {}, [0, 0, 1, 1, 1, 1, 0, 0] * 5),
     "pixel_canvas_diagonal": ("PixelCanvas", {"order": "diagonal"}, [0, 0, 1, 1, 1, 1, 0, 0] * 5),
     "latent_search": ("LatentSearch", {}, [[0.5, -0.5, 0.2, 0.0, -0.2, 0.4]] * 4),

@@ -99,7 +99,17 @@ HIDING += ["Glimpse", "FewShot", "Calibrate", "LatentSearch", "Denoise", "Evade"
 HIDING += ["PixelCanvas", "LIFNeuron", "HodgkinHuxley", "Translate"]
 HIDING += ["Text", "Cloze", "SentencePair", "Caption", "Summarize", "WordContext"]
 HIDING += ["Localize", "Detect", "Segment"]
-HIDING += ["Adding", "Brackets", "PatternCompletion", "Road", "Fork", "Code", "SpikingNetwork"]
+HIDING += [
+    "Adding",
+    "Brackets",
+    "PatternCompletion",
+    "Road",
+    "Fork",
+    "Code",
+    "SpikingNetwork",
+    "PolicyAttack",
+    "Defend",
+]
 
 
 @pytest.mark.parametrize("name", HIDING)

@@ -171,3 +171,88 @@ def test_a_cached_set_of_another_size_is_refused(tmp_path):
 def test_the_digits_need_neither_cache_nor_network(tmp_path):
     assert DigitBandit(cache=str(tmp_path)).inputs.shape == (1257, 1, 8, 8)
     assert list(tmp_path.iterdir()) == []
+
+
+def bandit(**options):
+    return make_task("palaestra/DigitBandit-v0", **options)
+
+
+@pytest.mark.parametrize(
+    ("target", "change"),
+    [
+        ("inverted", lambda image: 255 - image),
+        ("rotated", lambda image: np.stack([image[0][:, 7 - row] for row in range(8)])[None]),
+        ("inked", lambda image: image),
+    ],
+)
+def test_a_target_domain_shows_the_same_digits_changed(target, change):
+    source, task = bandit(), bandit(domain="target", target=target)
+    assert torch.equal(source.labels, task.labels)
+    for row in (0, 5, 900):
+        assert np.array_equal(task.inputs[row].numpy(), change(source.inputs[row].numpy()))
+
+
+def test_a_texture_lies_behind_the_digit():
+    source, task = bandit(), bandit(domain="target", target="textured")
+    for row in range(0, 1257, 100):
+        for y in range(8):
+            for x in range(8):
+                ground = {0: 96, 1: 48, 2: 0, 3: 48}[(x + y) % 4]
+                assert int(task.inputs[row, 0, y, x]) == max(int(source.inputs[row, 0, y, x]), ground)
+
+
+def test_mixed_shows_either_domain_as_often_and_says_which_only_if_asked():
+    task = bandit(domain="mixed", target="inverted", flag=True)
+    env = BatchedEnv(task, 4000, seed=0)
+    seen = env.reset()
+    assert abs(float(seen["domain"].double().mean()) - 0.5) < 0.03
+    bright = seen["image"].flatten(1).double().mean(1) > 127  # ink on an inverted digit is dark
+    assert torch.equal(bright, seen["domain"] == 1)
+    step = env.step(torch.zeros(4000, dtype=torch.int64))
+    first = seen["domain"] == 0
+    assert torch.equal(step.metrics["source"][first], step.metrics["accuracy"][first])
+    assert step.metrics["source"][~first].isnan().all()
+    assert torch.equal(step.metrics["target"][~first], step.metrics["accuracy"][~first])
+    assert BatchedEnv(bandit(domain="mixed"), 4).reset().shape == (4, 1, 8, 8)
+    for domain, number in (("source", 0), ("target", 1)):
+        assert BatchedEnv(bandit(domain=domain, flag=True), 4).reset()["domain"].tolist() == [number] * 4
+
+
+def test_importance_weights_turn_means_over_the_source_into_means_over_the_target():
+    """Exactly, over every image once: the chance of each on the target is its weight over N."""
+    task = bandit(target="inked")
+    ink = task.inputs.flatten(1).long().sum(1)
+    assert (ink[task.order].diff() >= 0).all()
+    weights = task.weights.double()
+    assert float(weights.mean()) == pytest.approx(1, abs=1e-6)
+    assert float(weights.max()) == pytest.approx(2 - 1 / 1257, abs=1e-6)
+    expected = float((weights * ink).mean())
+    target = BatchedEnv(bandit(domain="target", target="inked"), 100_000, seed=1)
+    seen = target.reset().flatten(1).long().sum(1).double()
+    assert float(seen.mean()) == pytest.approx(expected, abs=4 * float(seen.std()) / 100_000**0.5)
+    assert float(seen.mean()) > float(ink.double().mean()) + 20 * float(seen.std()) / 100_000**0.5
+    source = BatchedEnv(task, 50_000, seed=0)
+    source.reset()
+    guess = torch.full((50_000,), 1)
+    step, there = source.step(guess), target.step(torch.full((100_000,), 1))
+    assert torch.equal(step.metrics["weighted"], step.metrics["weight"] * step.metrics["accuracy"])
+    weighted = step.metrics["weighted"].double()
+    error = (weighted.var() / 50_000 + there.reward.double().var() / 100_000) ** 0.5
+    assert abs(float(weighted.mean() - there.reward.double().mean())) < 4 * float(error)
+
+
+def test_an_inked_image_is_as_likely_as_its_weight_says():
+    task = bandit(domain="target", target="inked")
+    uniforms = (torch.arange(200_000, dtype=torch.float64) + 0.5) / 200_000
+    counts = torch.bincount(task.reset(uniforms[:, None]).index, minlength=1257).double()
+    torch.testing.assert_close(counts / 200_000, task.weights.double() / 1257, atol=2 / 200_000, rtol=0)
+
+
+def test_a_wrong_domain_is_named():
+    for options, told in (
+        ({"domain": "soruce"}, "DigitBandit: domain must be one of 'source', 'target', 'mixed'; got 'soruce'"),
+        ({"target": "x"}, "DigitBandit: target must be one of 'inverted', 'rotated', 'textured', 'inked'; got 'x'"),
+        ({"flag": 1}, "DigitBandit: flag must be True or False; got 1"),
+    ):
+        with pytest.raises(InvalidInput, match=told):
+            bandit(**options)

@@ -1,0 +1,204 @@
+"""Defend: choose what is done to an image, which may have been attacked, before a classifier reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gymnasium.spaces as spaces
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...neural_blocks.robustness.adversarial import fgsm, pgd
+from ..checks.options import choice, number
+from ..classification.sources.images import load_images
+from ..core.splits import SPLITS
+from ..core.task import Step, Task
+from ..core.tree import select
+from ..drawing.canvas import MUTED, Canvas
+from ..drawing.choices import Choice, numbered
+from ..frozen.classifiers import NAMES, classifier
+from .preprocessing import PREPROCESSINGS
+
+ATTACKS = {"mixed": ("clean", "fgsm", "pgd"), "fgsm": ("clean", "fgsm"), "pgd": ("clean", "pgd")}
+DONE = {"clean": "nothing was done to it", "fgsm": "attacked by FGSM", "pgd": "attacked by projected gradient"}
+PGD_STEPS = 10
+OPEN = -1  # the choice before it is made
+
+
+@dataclass(frozen=True)
+class DefendState:
+    """Which image is shown, and what was chosen.
+
+    Attributes:
+        index: (B,) int64 the image's row: N clean ones, then N attacked in one way, then N in the next.
+        choice: (B,) int64 the preprocessing, their number for passing; -1 before.
+    """
+
+    index: Tensor
+    choice: Tensor
+
+
+class Defend(Task[DefendState]):
+    """Choose how an image is cleaned before a classifier reads it, or pass.
+
+    A digit is shown as it is or as an attack on a shipped classifier has left it, and the agent says what is to be done
+    to it before that classifier reads it.
+
+    Isolates the choice of a defence: each restores other images and spoils others, and whether one is needed at all has
+    to be seen in the image. The attacker knows the classifier and not the defence.
+
+    Observation: (1, 8, 8) uint8, the image.
+    Action: Discrete(10): 0 leave it as it is, 1 stretch the contrast, 2 make dark pixels black, 3 to 5 round to four,
+        three or two greys, 6 round the coefficients of its cosine transform as JPEG does, 7 blur, 8 take medians of
+        3 x 3, 9 pass.
+    Reward: 1 if the classifier then names the digit, -1 if it does not, -`fee` for passing.
+    Episode: terminates after one step.
+    Metrics: clean, the accuracy on images that were left as they are; robust, that on attacked ones, passing being
+        wrong in both; passed, the share of images passed on.
+    Expert: knows the answers: the first action after which the classifier is right, passing if there is none. So no
+        defence can return more; with the default options it returns 0.82, the best constant choice, to stretch the
+        contrast, 0.52, and random ones 0.17.
+    Source: Guo et al. (2018) for transformations against attacks, Xu et al. (2018) for fewer greys and medians; Chow
+        (1970) for the fee; attacks of Goodfellow et al. (2015) and Madry et al. (2018); digits of Alpaydin and Kaynak
+        (1998).
+
+    Args:
+        victim: the classifier: "plain", "robust", "trades" or "ensemble"; see `frozen.classifiers.classifier`.
+        attack: "fgsm", "pgd", 10 steps of a quarter of epsilon, or "mixed"; with one attack half of the images are
+            clean, with both a third.
+        epsilon: the largest change of a pixel, from black to white being 1.
+        fee: what passing costs, from 0 to 1.
+        split: "train", "validation" or "test", the digits. The classifier learned from all but those of "test".
+
+    Raises:
+        InvalidInput: an unknown name, or a number outside its limits.
+    """
+
+    variants = (
+        {"split": "test"},
+        {"attack": "pgd", "epsilon": 0.2, "fee": 0.1},
+        {"attack": "fgsm", "victim": "ensemble", "split": "validation"},
+    )
+
+    horizon = 1
+    reset_noise = 2
+    still = True
+    images: Tensor
+    labels: Tensor
+    answers: Tensor
+
+    def __init__(
+        self,
+        *,
+        victim: str = "plain",
+        attack: str = "mixed",
+        epsilon: float = 0.15,
+        fee: float = 0.3,
+        split: str = "train",
+    ) -> None:
+        super().__init__()
+        choice("Defend: victim", victim, NAMES)
+        self.kinds = ATTACKS[choice("Defend: attack", attack, ATTACKS)]
+        number("Defend: epsilon", epsilon, 0.001, 1)
+        self.fee = number("Defend: fee", fee, 0, 1)
+        choice("Defend: split", split, SPLITS)
+        images, labels, self.class_names = load_images("digits", split)
+        network = classifier(victim).double()
+        clean, label = torch.from_numpy(images).double() / 255, torch.from_numpy(labels)
+        shown = torch.cat([attacked(kind, network, clean, label, epsilon) for kind in self.kinds])
+        with torch.no_grad():
+            said = [network(preprocess(shown)).argmax(1) for preprocess in PREPROCESSINGS.values()]
+        self.register_buffer("images", (255 * shown).round().to(torch.uint8), persistent=False)
+        self.register_buffer("labels", label.repeat(len(self.kinds)), persistent=False)
+        self.register_buffer("answers", torch.stack(said, 1), persistent=False)  # (kinds N, preprocessings)
+        self.observation_space = spaces.Box(0, 255, images.shape[1:], np.uint8)
+        self.action_space = spaces.Discrete(len(PREPROCESSINGS) + 1)
+
+    def reset(self, noise: Tensor) -> DefendState:
+        """A digit drawn uniformly, and what is done to it."""
+        rows = len(self.labels) // len(self.kinds)
+        index = (noise[:, 0] * len(self.kinds)).long() * rows + (noise[:, 1] * rows).long()
+        return DefendState(index, torch.full_like(index, OPEN))
+
+    def _right(self, state: DefendState) -> Tensor:
+        """(B, 10) whether the classifier is right after each choice; never after passing."""
+        right = self.answers[state.index] == self.labels[state.index][:, None]
+        return torch.cat([right, torch.zeros_like(right[:, :1])], 1)
+
+    def step(self, state: DefendState, action: Tensor, noise: Tensor) -> Step[DefendState]:
+        """Judges what the classifier says of the image after that preprocessing."""
+        right = self._right(state).gather(1, action[:, None])[:, 0].float()
+        passed = (action == len(PREPROCESSINGS)).float()
+        clean = state.index < len(self.labels) // len(self.kinds)
+        metrics = {
+            "clean": right.masked_fill(~clean, torch.nan),
+            "robust": right.masked_fill(clean, torch.nan),
+            "passed": passed,
+        }
+        reward = torch.where(passed > 0, -self.fee, 2 * right - 1)
+        return Step(DefendState(state.index, action), reward, torch.ones_like(clean), metrics)
+
+    def observe(self, state: DefendState) -> Tensor:
+        """The image, (B, 1, 8, 8)."""
+        return select(self.images, state.index)
+
+    def expert(self, state: DefendState) -> Tensor:
+        """The first choice after which the classifier is right, else to pass."""
+        right = self._right(state)
+        right[:, -1] = True
+        places = torch.arange(right.shape[1], device=right.device)
+        return torch.where(right, places, len(places)).amin(1)
+
+    def draw(self, state: DefendState, canvas: Canvas) -> None:
+        """The image with what was done to it; once chosen, what was made of it and what the classifier says."""
+        made = int(state.choice)
+        if not canvas.spectator:
+            return self.draw_seen(self.observe_one(state), canvas)
+        index, middle = int(state.index), canvas.width // 2
+        image, label = self.images[index], int(self.labels[index])
+        told = DONE[self.kinds[index // (len(self.labels) // len(self.kinds))]]
+        if made == OPEN:
+            self.draw_seen(image, canvas)
+            canvas.text(f"it is a {label}; {told}", (middle, 464), 20, MUTED, "center")
+            return
+        canvas.text("What is to be done before a classifier reads it?", (middle, 24), 26, anchor="center")
+        canvas.text("as shown", (124, 66), 24, anchor="center")
+        canvas.image(image, (24, 84, 200, 200), border=MUTED)
+        canvas.text(told, (middle, 316), 24, MUTED, "center")
+        if made == len(PREPROCESSINGS):
+            canvas.text("passed", (356, 184), 34, anchor="center")
+            canvas.text(f"it is a {label}; passing costs {self.fee:g}", (middle, 400), 26, anchor="center")
+            return
+        name, preprocess = list(PREPROCESSINGS.items())[made]
+        canvas.text(name, (356, 66), 24, anchor="center", max_width=220)
+        after = preprocess(image[None].double() / 255)[0]
+        canvas.image((255 * after).round().to(torch.uint8), (256, 84, 200, 200), border=MUTED)
+        said = int(self.answers[index, made])
+        canvas.verdict(said == label, (middle - 190, 345, 380, 104))
+        canvas.text(f"the classifier says {said}", (middle, 378), 28, anchor="center")
+        canvas.text(f"it is a {label}", (middle, 416), 28, anchor="center")
+
+    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
+        """The image and what can be done to it."""
+        middle = canvas.width // 2
+        canvas.text("What is to be done before a classifier reads it?", (middle, 24), 26, anchor="center")
+        canvas.image(observation, (middle - 110, 46, 220, 220), border=MUTED)
+        names = [*PREPROCESSINGS, f"pass, for {self.fee:g}"]
+        for k, name in enumerate(names):
+            canvas.text(f"{k}  {name}", (44 + 220 * (k // 5), 292 + 34 * (k % 5)), 22, anchor="midleft")
+
+    def choices(self) -> list[Choice]:
+        """A number for each preprocessing, the last one to pass."""
+        return numbered([*PREPROCESSINGS, "pass"])
+
+
+def attacked(kind: str, network: Callable[[Tensor], Tensor], clean: Tensor, labels: Tensor, epsilon: float) -> Tensor:
+    """Images (N, 1, 8, 8) float64 in [0, 1] after an attack on a classifier, rounded to multiples of 1/255."""
+    changed = clean
+    if kind == "fgsm":
+        changed = fgsm(network, clean, labels, epsilon)
+    elif kind == "pgd":
+        changed = pgd(network, clean, labels, epsilon, step_size=epsilon / 4, steps=PGD_STEPS)
+    return (255 * changed).round() / 255

@@ -1,0 +1,135 @@
+"""Defend against SciPy's filters and the classifier itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import fft, ndimage
+
+from palaestra.envs import make_task
+from palaestra.envs.adversarial.defend import DefendState
+from palaestra.envs.adversarial.preprocessing import PREPROCESSINGS
+from palaestra.envs.classification.sources.images import load_images
+from palaestra.envs.frozen.classifiers import classifier
+from palaestra.neural_blocks.errors import InvalidInput
+
+ID = "palaestra/Defend-v0"
+
+
+@pytest.fixture(scope="module")
+def task():
+    return make_task(ID, split="validation")  # 180 digits in three states
+
+
+def frequencies(image):
+    """The cosine transform rounded as JPEG does it."""
+    step = 0.15 * (1 + np.add.outer(np.arange(8), np.arange(8)))
+    return fft.idctn(np.round(fft.dctn(image, norm="ortho") / step) * step, norm="ortho").clip(0, 1)
+
+
+BY_SCIPY = {
+    "leave it as it is": lambda image: image,
+    "stretch the contrast": lambda image: np.interp(image, [0.25, 0.75], [0, 1]),
+    "dark pixels to black": lambda image: np.where(image < 0.3, 0, image),
+    "round to 4 greys": lambda image: np.round(image * 3) / 3,
+    "round to 3 greys": lambda image: np.round(image * 2) / 2,
+    "round to 2 greys": lambda image: np.round(image),
+    "round its frequencies": frequencies,
+    "blur": lambda image: ndimage.convolve(image, np.outer([1, 2, 1], [1, 2, 1]) / 16, mode="nearest"),
+    "median of 3 x 3": lambda image: ndimage.median_filter(image, 3, mode="nearest"),
+}
+
+
+@pytest.mark.parametrize("name", PREPROCESSINGS)
+def test_preprocessings_are_those_of_scipy(task, name):
+    images = task.images[::30].double() / 255
+    found = PREPROCESSINGS[name](images)
+    for image, made in zip(images[:, 0].numpy(), found[:, 0].numpy(), strict=True):
+        np.testing.assert_allclose(made, BY_SCIPY[name](image), atol=1e-9)
+
+
+def test_what_is_judged_is_what_the_classifier_says(task):
+    network, names = classifier("plain").double(), list(BY_SCIPY)
+    for index in (3, 200, 400):
+        image = task.images[index, 0].numpy() / 255
+        label = int(task.labels[index])
+        for action in range(10):
+            state = DefendState(torch.tensor([index]), torch.tensor([-1]))
+            step = task.step(state, torch.tensor([action]), torch.empty(1, 0))
+            if action == 9:
+                assert step.reward.tolist() == [pytest.approx(-0.3)]
+                assert step.metrics["passed"].tolist() == [1]
+                continue
+            made = torch.from_numpy(BY_SCIPY[names[action]](image))[None, None]
+            right = int(network(made).argmax()) == label
+            assert step.reward.tolist() == [1 if right else -1]
+            known, other = ("clean", "robust") if index < 180 else ("robust", "clean")
+            assert step.metrics[known].tolist() == [float(right)]
+            assert step.metrics[other].isnan().all()
+            assert step.terminated.all()
+
+
+def test_attacks_stay_in_their_ball_and_work(task):
+    images, labels, _ = load_images("digits", "validation")
+    shown = task.images.view(3, 180, 64).long()
+    assert np.array_equal(shown[0].numpy(), images.reshape(180, 64))
+    assert torch.equal(task.labels.view(3, 180)[2], torch.from_numpy(labels))
+    for attacked in shown[1:]:
+        assert int((attacked - shown[0]).abs().max()) == round(0.15 * 255)
+    right = (task.answers[:, 0] == task.labels).view(3, 180).double().mean(1).tolist()
+    assert right[0] > 0.97
+    assert max(right[1:]) < 0.35
+    assert right[2] <= right[1]  # ten steps do at least as well as one
+
+
+def test_one_step_of_fgsm_follows_a_gradient_by_finite_differences(task):
+    network, index = classifier("plain").double(), 7
+    clean = task.images[index].double()[None] / 255
+    change = task.images[180 + index].long() - task.images[index].long()
+
+    def loss(x):
+        return -network(x).log_softmax(1)[0, int(task.labels[index])]
+
+    checked = 0
+    for pixel in range(64):
+        step = torch.zeros(64, dtype=torch.float64)
+        step[pixel] = 1e-5
+        slope = float(loss(clean + step.view_as(clean)) - loss(clean - step.view_as(clean)))
+        moved, value = int(change.flatten()[pixel]), int(task.images[index].flatten()[pixel])
+        if abs(slope) > 1e-12 and 0 < value + np.sign(slope) * 39 < 255:
+            assert moved == np.sign(slope) * 38
+            checked += 1
+    assert checked > 20
+
+
+def test_the_expert_is_right_wherever_a_choice_is_and_passes_elsewhere(task):
+    index = torch.arange(540)
+    state = DefendState(index, torch.full_like(index, -1))
+    action = task.expert(state)
+    rewards = torch.stack([task.step(state, torch.full_like(index, k), torch.empty(540, 0)).reward for k in range(10)])
+    assert torch.equal(rewards.gather(0, action[None])[0], rewards.amax(0))
+    saved = action < 9
+    assert torch.equal(action[saved], (rewards == 1).long().argmax(0)[saved])
+    assert 0.7 < float(saved.double().mean()) < 1
+
+
+def test_images_are_drawn_by_kind_and_row():
+    task = make_task(ID, attack="pgd", split="validation")
+    noise = torch.tensor([[0.0, 0.0], [0.49, 0.999], [0.5, 0.0], [0.99, 0.5]])
+    assert task.reset(noise).index.tolist() == [0, 179, 180, 270]
+    assert len(task.images) == 360
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"attack": "pdg"}, "Defend: attack must be one of 'mixed', 'fgsm', 'pgd'; got 'pdg'"),
+        ({"victim": "weak"}, "Defend: victim must be one of 'plain'"),
+        ({"epsilon": 0}, "Defend: epsilon must be a number from 0.001 to 1; got 0"),
+        ({"fee": 2}, "Defend: fee must be a number from 0 to 1; got 2"),
+    ],
+)
+def test_a_wrong_option_is_named(options, told):
+    with pytest.raises(InvalidInput, match=told):
+        make_task(ID, **options)
