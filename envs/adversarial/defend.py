@@ -13,13 +13,13 @@ from torch import Tensor
 from ...neural_blocks.robustness.adversarial import fgsm, pgd
 from ..checks.options import choice, number
 from ..classification.sources.images import load_images
+from ..classification.sources.preprocessing import PREPROCESSINGS
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from ..core.tree import select
 from ..drawing.canvas import MUTED, Canvas
 from ..drawing.choices import Choice, numbered
 from ..frozen.classifiers import NAMES, classifier
-from .preprocessing import PREPROCESSINGS
 
 ATTACKS = {"mixed": ("clean", "fgsm", "pgd"), "fgsm": ("clean", "fgsm"), "pgd": ("clean", "pgd")}
 DONE = {"clean": "nothing was done to it", "fgsm": "attacked by FGSM", "pgd": "attacked by projected gradient"}

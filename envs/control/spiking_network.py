@@ -68,7 +68,7 @@ class SpikingNetworkState:
 
 
 class SpikingNetwork(Task[SpikingNetworkState]):
-    """Set the currents of input neurons so that the neurons behind them fire at a target rate.
+    """Drive input neurons so that those behind them fire at a target rate.
 
     Isolates control through a layer of events: what an action does is seen two filters later, by the rate of neurons
     that are not driven but connected. Eight leaky integrate-and-fire neurons take one current each; four of them

@@ -9,8 +9,8 @@ from scipy import fft, ndimage
 
 from palaestra.envs import make_task
 from palaestra.envs.adversarial.defend import DefendState
-from palaestra.envs.adversarial.preprocessing import PREPROCESSINGS
 from palaestra.envs.classification.sources.images import load_images
+from palaestra.envs.classification.sources.preprocessing import PREPROCESSINGS
 from palaestra.envs.frozen.classifiers import classifier
 from palaestra.neural_blocks.errors import InvalidInput
 

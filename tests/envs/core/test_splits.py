@@ -176,11 +176,7 @@ def test_every_task_with_a_data_set_has_the_three_splits():
     assert {id.removeprefix("palaestra/").removesuffix("-v0") for id in WITH_SPLIT} == {
         "DigitBandit", "TabularBandit", "Calibrate", "Glimpse", "FewShot", "Translate", "AttackDefend", "GANGame",
         "Evade", "PixelCanvas", "Dose", "Abstain", "Groups", "Shift", "Text", "Cloze", "SentencePair", "Caption",
-<<<<<<< HEAD
-        "Localize", "Summarize", "WordContext", "Strokes", "Restore", "Unpaired",
-=======
-        "Localize", "Summarize", "WordContext", "Strokes", "Defend",
->>>>>>> 4a1f435 (PolicyAttack, Defend, and domains with importance weights for DigitBandit)
+        "Localize", "Summarize", "WordContext", "Strokes", "Restore", "Unpaired", "Defend",
     }  # fmt: skip
 
 
