@@ -105,6 +105,15 @@ def test_importing_palaestra_registers_everything_and_loads_nothing_heavy() -> N
     assert loaded_after(code, *HEAVY) == set()
 
 
+def test_the_parts_of_the_package_are_there_when_they_are_asked_for() -> None:
+    program = (
+        "import sys, palaestra; before = 'palaestra.agents' in sys.modules; "
+        "print(before, 'ppo' in palaestra.agents.names(), palaestra.scenarios.__name__, 'agents' in dir(palaestra))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True", "palaestra.scenarios", "True"]
+
+
 def test_help_needs_nothing_heavy() -> None:
     code = (
         "import contextlib, io\nfrom palaestra.scenarios.main import main\n"
