@@ -181,7 +181,7 @@ class PixelCanvas(Task[PixelCanvasState]):
     def observe(self, state: PixelCanvasState) -> dict[str, Tensor]:
         """The canvas, the pixel to be drawn and the class asked for."""
         canvas = (unit_scale(state.pixels, LEVELS) * 255).round().to(torch.uint8).view(-1, 1, SIDE, SIDE)
-        seen = {"canvas": canvas, "position": self.route[state.time]}
+        seen = {"canvas": canvas, "position": self.route[state.time.clamp(max=PIXELS)]}
         return seen | {"request": state.request} if self.request else seen
 
     def made(self, action: Tensor, observation: Any) -> Tensor:

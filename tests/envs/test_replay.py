@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import gymnasium
 import numpy as np
+import pytest
+import torch
 from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import palaestra  # noqa: F401  registers the environments
+from palaestra.envs import BatchedEnv, make_task
+from palaestra.envs.core.actions import random_action
+from palaestra.envs.core.tree import leaves
 from palaestra.envs.registry import ids, task_class
 
 CASES = [(id, options) for id in ids() for options in ({}, *task_class(id).variants)]
@@ -82,6 +87,20 @@ def test_row_of_a_batch_replays_as_a_single_environment(case, seed, num_envs, mo
                 for row in mask.nonzero()[0]:
                     shown[row] = followers[row].restart()
                 assert_rows_equal(observations, shown)
+
+
+@pytest.mark.parametrize("id", ids())
+def test_an_episode_that_has_ended_is_stepped_once_more_unharmed(id):
+    """Under NEXT_STEP the step of a row that begins anew is computed, and discarded."""
+    generator = torch.Generator().manual_seed(0)
+    for options in ({}, *task_class(id).variants):
+        task = make_task(id, **options)
+        if task.horizon <= 70:
+            env = BatchedEnv(task, 2, seed=0, autoreset=AutoresetMode.NEXT_STEP)
+            env.reset()
+            for _ in range(task.horizon + 2):
+                seen = env.step(random_action(env.action_space, 2, generator)).observation
+            assert all(part.isfinite().all() for part in leaves(seen))
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
