@@ -10,7 +10,7 @@ demo: $(VENV)/.installed ## train PPO to read digits, rank it, film it
 	$(RUN) palaestra.scenarios.main demo
 
 test: lint ## lint, types and all tests
-	WANDB_MODE=offline $(RUN) pytest -n 2
+	WANDB_MODE=offline $(RUN) pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.installed
 	$(RUN) ruff check .

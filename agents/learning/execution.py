@@ -51,11 +51,12 @@ def compiled_by(name: str, backend: str) -> Made:
     return lambda function: Compiled(function, name, backend)
 
 
-def program_by(name: str, backend: str, mutated: Callable[[], Iterable[Tensor]]) -> Made:
+def program_by(name: str, backend: str, mutated: Callable[[], Iterable[Tensor]], native: bool = False) -> Made:
     """How a function is made one program without guards, which takes whatever gradients the function asks for.
 
     What the function reads beside its arguments, and changes in place, which `mutated` gives (weights, moments,
-    counters), must stay the same tensors, and no number may change, nor whether networks are in training.
+    counters), must stay the same tensors, and no number may change, nor whether networks are in training. `native` as
+    of `Program`.
     """
 
     def make(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,7 +67,7 @@ def program_by(name: str, backend: str, mutated: Callable[[], Iterable[Tensor]])
                 found = function(*arguments)
             return tree, tree_map(Tensor.detach, found)
 
-        program = Program(traced, name, backend, mutated)
+        program = Program(traced, name, backend, mutated, native)
         return lambda *arguments: program((), *arguments)[1]
 
     return make

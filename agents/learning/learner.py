@@ -85,7 +85,8 @@ class Learner(Agent):
         """As `compiled`, for a function of which no gradient is asked."""
         if not self.whole_updates:
             return self.compiled(function)
-        return PerShape(function, program_by(f"{self.name}: {function.__name__}", self.backend, self.changing))
+        made = program_by(f"{self.name}: {function.__name__}", self.backend, self.changing, native=True)
+        return PerShape(function, made)
 
     def updating(self, update: Callable[..., Any], rated: Callable[[], Iterable[Optimizer]]) -> Callable[..., Any]:
         """A function that changes weights in place, run as the agent is: as it stands, or as a program for each shape.

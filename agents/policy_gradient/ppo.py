@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ...envs.core.tree import tree_map
+from ..core.agent import Memory
 from ..core.config import AgentConfig
 from ..core.processes import mean
 from ..core.randomness import ORDER
@@ -80,13 +81,15 @@ class PPO(ActorCriticAgent):
             for rows in order.tensor_split(parts):
                 own, weight = self.processes.columns(rows, advantage.shape[1])
                 among = None if weight is None else whole.index_select(1, rows)
-                part = tree_map(lambda tensor, own=own: tensor.index_select(1, own), batch)
-                losses.append(self.minibatch(*part, tuple(piece[own] for piece in memory), weight, among))
+                losses.append(self.minibatch(batch, memory, own, weight, among))
         return dict(zip(NUMBERS, torch.stack(losses).mean(0), strict=True))
 
-    def _minibatch(self, *part: Any) -> Tensor:
-        """A step on the loss of one minibatch; returns its numbers (6,)."""
-        loss, numbers = self.run_loss(*part)
+    def _minibatch(
+        self, batch: Any, memory: Memory, own: Tensor, weight: Tensor | None, among: Tensor | None
+    ) -> Tensor:
+        """A step on the loss of the sequences at those places (M,) of a batch (L, N, ...); its numbers (6,)."""
+        part = tree_map(lambda tensor: tensor.index_select(1, own), batch)
+        loss, numbers = self.run_loss(*part, tuple(piece[own] for piece in memory), weight, among)
         norm = self.minimise(loss, numbers, going=self._still_near(numbers))
         return torch.cat([numbers, norm.unsqueeze(0)])
 

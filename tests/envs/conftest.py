@@ -20,12 +20,14 @@ _task = cache(lambda index: make_task(CASES[index][0], **CASES[index][1]))
 
 
 def pytest_generate_tests(metafunc):
-    """A test that asks for `case` runs for every id and variant."""
+    """A test that asks for `case` runs for every id and variant, or marked `of_every_task` for every id."""
     if "case" in metafunc.fixturenames:
+        plain = metafunc.definition.get_closest_marker("of_every_task") is not None
+        cases = [(id, options) for id, options in CASES if not (plain and options)]
         names = [
-            " ".join([id[10:-3], *(f"{name}={value}" for name, value in options.items())]) for id, options in CASES
+            " ".join([id[10:-3], *(f"{name}={value}" for name, value in options.items())]) for id, options in cases
         ]
-        metafunc.parametrize("case", CASES, ids=names)
+        metafunc.parametrize("case", cases, ids=names)
 
 
 @pytest.fixture(autouse=True)

@@ -70,6 +70,7 @@ def test_a_seed_gives_the_same_episodes_also_while_another_environment_runs(case
     assert same(alone, seen)
 
 
+@pytest.mark.of_every_task
 def test_seeds_differ(case, task):
     actions = actions_of(task, min(40, 3 * task.horizon), batch=64)
     assert not same(play(BatchedEnv(task, 64), actions, 5), play(BatchedEnv(task, 64), actions, 1005))
@@ -154,6 +155,7 @@ def test_a_step_changes_the_picture(case, task):
     assert len(np.unique(before.astype(int) @ [65536, 256, 1])) > 2  # more colours than background and ink
 
 
+@pytest.mark.of_every_task
 def test_a_batch_lives_on_the_device_of_its_task(case, task, monkeypatch):
     monkeypatch.setattr(batched, "torch_device", lambda what, device: torch.device(device))
     env = BatchedEnv(copy.deepcopy(task).to("meta"), BATCH, device="meta")  # refuses to mix with another device
@@ -165,6 +167,7 @@ def test_a_batch_lives_on_the_device_of_its_task(case, task, monkeypatch):
     assert {tensor.device.type for tensor in seen} == {"meta"}
 
 
+@pytest.mark.of_every_task
 @pytest.mark.parametrize("mode", AutoresetMode)
 def test_a_saved_batch_continues_exactly(case, task, mode):
     def ended_again(env):

@@ -60,7 +60,7 @@ def test_a_captured_evaluation_is_the_eager_one_from_one_graph(name, monkeypatch
         env = make_env(name, seen, acted)
         agent = agents.make(name, env, seed=3, **settings(name, seen))
         agent.execution = execution
-        results.append(agents.evaluate(agent, env, 40, seed=5, greedy=False))
+        results.append(agents.evaluate(agent, env, 16, seed=5, greedy=False))
     eager, captured = results
     assert Tape.made == made + 1
     assert torch.equal(captured.lengths, eager.lengths)

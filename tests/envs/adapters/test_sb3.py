@@ -32,6 +32,7 @@ DIGITS, REPEAT, SYMBOL, ARMS, EVADE = (
 )
 
 
+@pytest.mark.of_every_task
 def test_stable_baselines_finds_no_fault(case):
     id, options = case
     with warnings.catch_warnings(record=True) as caught:

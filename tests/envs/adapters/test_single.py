@@ -171,6 +171,7 @@ def test_nothing_is_waited_for_without_a_window(monkeypatch):
     assert clock.now == 100.0
 
 
+@pytest.mark.of_every_task
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
 def test_a_copy_of_an_environment_that_was_drawn_goes_on_alike(case, again):
     id, options = case

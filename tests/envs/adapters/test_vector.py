@@ -60,6 +60,7 @@ def play_both(ours, theirs, mode, steps, seed=13):
     return terminations, truncations
 
 
+@pytest.mark.of_every_task
 @MODES
 def test_it_does_what_gymnasium_s_own_vector_does(case, mode):
     id, options = case
