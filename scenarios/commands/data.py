@@ -30,7 +30,7 @@ def dataset(
     They are played with the training's options and with seeds that no agent is scored with.
     """
     from .. import catalogue
-    from ..exporting import write_dataset
+    from ..datasets.writing import write_dataset
     from ..output.progress import working
     from ..output.terminal import say
 

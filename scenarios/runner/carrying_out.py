@@ -17,7 +17,7 @@ from ...neural_blocks.errors import InvalidInput
 from ..board import Leaderboard, Row
 from ..board.rows import as_json, read
 from ..catalogue import Scenario
-from ..datasets import Dataset, load_demonstrations
+from ..datasets.reading import Dataset, load_demonstrations
 from ..environments import make_environment
 from ..recording import Recording, check_for_training, demonstrate
 from ..seeds import SEED_SPAN

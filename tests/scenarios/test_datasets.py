@@ -9,9 +9,9 @@ import pytest
 from palaestra import agents
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios import catalogue, runner
-from palaestra.scenarios.datasets import Dataset, read_dataset
+from palaestra.scenarios.datasets.reading import Dataset, read_dataset
+from palaestra.scenarios.datasets.writing import write_dataset
 from palaestra.scenarios.environments import make_environment
-from palaestra.scenarios.exporting import write_dataset
 from palaestra.scenarios.main import main
 
 minari = pytest.importorskip("minari", reason="needs Minari, which the extra 'datasets' brings")

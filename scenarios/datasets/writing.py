@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import agents
-from ..agents.core.agent import Agent
-from ..envs.checks.options import MOST_EPISODES, integer
-from ..envs.core.tree import tree_map
-from ..neural_blocks.errors import InvalidInput, shown
-from .catalogue import Scenario
-from .datasets import MARK, minari_library
-from .environments import make_environment
-from .runner import load_agent
-from .seeds import PLAY_SEED, PLAY_SPAN
-from .session import Chooser
+from ... import agents
+from ...agents.core.agent import Agent
+from ...envs.checks.options import MOST_EPISODES, integer
+from ...envs.core.tree import tree_map
+from ...neural_blocks.errors import InvalidInput, shown
+from ..catalogue import Scenario
+from ..environments import make_environment
+from ..runner import load_agent
+from ..seeds import PLAY_SEED, PLAY_SPAN
+from ..session import Chooser
+from .reading import MARK, minari_library
 
 LONGEST = 100_000  # steps of an episode without an end
 OnPart = Callable[[int, int], None]

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..agents.core.agent import Agent
-from ..agents.core.whole_file import write_whole
-from ..agents.imitation.demonstrations import Demonstration
-from ..envs.core.task import Observation
-from ..envs.core.tree import leaves, tree_map
-from ..neural_blocks.errors import InvalidInput, shown
-from .catalogue import Scenario
-from .recording import Recording, check_for_training
+from ...agents.core.agent import Agent
+from ...agents.core.whole_file import write_whole
+from ...agents.imitation.demonstrations import Demonstration
+from ...envs.core.task import Observation
+from ...envs.core.tree import leaves, tree_map
+from ...neural_blocks.errors import InvalidInput, shown
+from ..catalogue import Scenario
+from ..recording import Recording, check_for_training
 
 PREFIX = "minari:"
 MARK = "palaestra"
