@@ -308,6 +308,7 @@ def test_a_shell_completes_commands_scenarios_and_agents(
     monkeypatch.setenv("COMP_WORDS", f"palaestra {words}")
     monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
     monkeypatch.setattr(sys, "argv", ["palaestra"])
+    monkeypatch.setattr(sys.modules["__main__"], "__package__", "")  # that is how the command's name is found out
     with pytest.raises(SystemExit):
         main()
     assert set(capsys.readouterr().out.split()) == found
