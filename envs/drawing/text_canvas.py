@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +54,15 @@ class TextCanvas(Canvas):
                 found += _side_by_side(blocks)
         return [line.rstrip() for line in found if line.strip()]
 
+    @contextmanager
+    def _untold(self) -> Iterator[None]:
+        """Within, a drawing is part of an outer one, which tells of it; also after one that was refused."""
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+
     def _tell(self, rect: Rect, *lines: str) -> None:
         if self._depth == 0:
             self._told.append((rect[1], rect[0], list(lines)))
@@ -74,9 +84,8 @@ class TextCanvas(Canvas):
 
     def image(self, pixels: Array, rect: Rect, border: Colour | None = None) -> Place:
         """An image, a character a pixel, or every other pixel's where it is large."""
-        self._depth += 1
-        place = super().image(pixels, rect, border)
-        self._depth -= 1
+        with self._untold():
+            place = super().image(pixels, rect, border)
         grey = _pixels(pixels).astype(float) @ np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
         every = max(1, -(-max(grey.shape) // WIDEST))
         levels = np.round(grey[::every, ::every]).astype(int) * len(SHADES) // 256
@@ -85,9 +94,8 @@ class TextCanvas(Canvas):
 
     def grid(self, cells: Array, rect: Rect, colours: Palette = None, labels: Array | None = None) -> Place:
         """Cells as their labels, or as their numbers; "." for an empty one."""
-        self._depth += 1
-        place = super().grid(cells, rect, colours, labels)
-        self._depth -= 1
+        with self._untold():
+            place = super().grid(cells, rect, colours, labels)
         numbers = _array("grid", cells, 2)
         told = [
             ["" if labels is None else str(np.asarray(labels)[row, column]).strip() for column in range(len(line))]
@@ -110,9 +118,8 @@ class TextCanvas(Canvas):
         maximum: float | None = None,
     ) -> None:
         """Each value with its label."""
-        self._depth += 1
-        super().bars(values, rect, labels, colours, highlight, maximum)
-        self._depth -= 1
+        with self._untold():
+            super().bars(values, rect, labels, colours, highlight, maximum)
         told = [number(float(value)) for value in _array("bars", values, 1)[:MOST]]
         if labels is not None:
             told = [f"{label}: {value}" for label, value in zip(labels, told, strict=False)]
@@ -132,9 +139,8 @@ class TextCanvas(Canvas):
         framed: bool = True,
     ) -> None:
         """The last values of the line, with its label."""
-        self._depth += 1
-        super().curve(values, rect, colour, minimum, maximum, label, width, framed)
-        self._depth -= 1
+        with self._untold():
+            super().curve(values, rect, colour, minimum, maximum, label, width, framed)
         known = [number(float(value)) for value in _array("curve", values, 1) if np.isfinite(value)]
         if known:
             before = "... " if len(known) > MOST else ""
@@ -150,9 +156,8 @@ class TextCanvas(Canvas):
         mark: str = "dot",
     ) -> None:
         """The points' coordinates."""
-        self._depth += 1
-        super().points(xy, rect, colours, radius, limits, mark)
-        self._depth -= 1
+        with self._untold():
+            super().points(xy, rect, colours, radius, limits, mark)
         known = [point for point in _array("points", xy, 2).astype(float) if np.isfinite(point).all()]
         if known:
             told = " ".join(f"({number(x)}, {number(y)})" for x, y in known[:MOST])
@@ -167,9 +172,8 @@ class TextCanvas(Canvas):
         ticks: tuple[int, int] = (5, 3),
     ) -> Place:
         """What the axes show, and from where to where."""
-        self._depth += 1
-        place = super().axes(rect, x, y, names, ticks)
-        self._depth -= 1
+        with self._untold():
+            place = super().axes(rect, x, y, names, ticks)
         spans = (
             f"{name} from {number(low)} to {number(high)}" for name, (low, high) in zip(names, (x, y), strict=True)
         )
@@ -185,9 +189,8 @@ class TextCanvas(Canvas):
         verdicts: Sequence[bool | None] | None = None,
     ) -> None:
         """The symbols in brackets, the framed one between arrows, each with its verdict."""
-        self._depth += 1
-        super().cards(symbols, rect, highlight, colours, verdicts)
-        self._depth -= 1
+        with self._untold():
+            super().cards(symbols, rect, highlight, colours, verdicts)
         told = []
         for place, symbol in enumerate(symbols):
             sign = "" if verdicts is None else {True: " right", False: " wrong"}.get(verdicts[place], "")  # type: ignore[arg-type]
@@ -197,9 +200,8 @@ class TextCanvas(Canvas):
 
     def verdict(self, correct: bool, rect: Rect) -> None:
         """The verdict in a word."""
-        self._depth += 1
-        super().verdict(correct, rect)
-        self._depth -= 1
+        with self._untold():
+            super().verdict(correct, rect)
         self._tell((rect[0] + rect[2], rect[1] + rect[3] / 2, 0, 0), "right" if correct else "wrong")
 
 

@@ -1,8 +1,10 @@
 """Drawing as text: words as they are, charts as numbers, images as characters, in reading order."""
 
 import numpy as np
+import pytest
 
 from palaestra.envs.drawing.text_canvas import TextCanvas
+from palaestra.neural_blocks.errors import InvalidInput
 
 
 def drawn(draw) -> list[str]:
@@ -58,3 +60,11 @@ def test_an_image_is_a_character_a_pixel_from_dark_to_bright_beside_what_stands_
     draw(canvas)
     canvas.clear()
     assert canvas.lines() == []
+
+
+def test_a_drawing_that_was_refused_leaves_the_next_ones_told():
+    canvas = TextCanvas()
+    with pytest.raises(InvalidInput, match=r"Canvas\.bars: labels must be 2 strings"):
+        canvas.bars(np.ones(2), (0, 0, 100, 50), labels=["one"])
+    canvas.text("still here", (10, 10))
+    assert canvas.lines() == ["still here"]
