@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..neural_blocks.errors import InvalidInput, unknown_name
-from .board import ALL, Row
+from .board import ALL, Leaderboard, Row
 from .board.standings import standings as ranked
 from .output.terminal import paragraph, say, table, width
 
@@ -112,14 +112,22 @@ def show(lines: Lines, as_json: bool) -> None:
     print(*table(lines, width(), spare=("environment", "actions", "observations")), sep="\n")
 
 
-def show_standings(rows: Sequence[Row], where: str, scenario: str | None, as_json: bool) -> None:
+def show_standings(
+    board: Leaderboard,
+    scenario: str | None,
+    as_json: bool,
+    *,
+    rows: Sequence[Row] | None = None,
+    where: str | None = None,
+) -> None:
     """Prints the standings of one scenario; or of all together.
 
     Args:
-        rows: finished runs.
-        where: they are kept, in words.
+        board: whose runs are ranked.
         scenario: None for all together.
         as_json: instead of a table.
+        rows: the finished runs, where they are not the board's alone.
+        where: they are kept, in words; None for the board's file.
 
     Raises:
         InvalidInput: a scenario that is neither in the catalogue nor on the leaderboard, with the nearest one that is.
@@ -127,6 +135,7 @@ def show_standings(rows: Sequence[Row], where: str, scenario: str | None, as_jso
     from . import catalogue
     from .output.tables import render
 
+    rows, where = board.rows() if rows is None else rows, where or str(board.path)
     if scenario is not None and scenario not in catalogue.names():
         known = sorted({row.scenario for row in rows})
         if scenario not in known:

@@ -26,7 +26,7 @@ def demo(root: Path | None = None) -> None:
         progress.train(scenario, name, range(SEEDS), root=root)
     rows = progress.train(scenario, AGENT, range(SEEDS), root=root)
     board = Leaderboard(root / "leaderboard.sqlite")
-    listing.show_standings(board.rows(), str(board.path), SCENARIO, as_json=False)
+    listing.show_standings(board, SCENARIO, as_json=False)
     video = root / "digits-ppo.mp4"
     with progress.working(f"filming {FILMED} episodes"):
         watch(scenario, rows[0].folder, video=video, episodes=FILMED)

@@ -40,7 +40,7 @@ def leaderboard(
         local, rows = len(rows), together(rows, pulled)
         say(f"{len(pulled)} runs of {wandb}, {local} of {where}: {len(rows)} in all", error=True)
         where = f"{wandb} and {where}"
-    listing.show_standings(rows, where, scenario, as_json)
+    listing.show_standings(board, scenario, as_json, rows=rows, where=where)
 
 
 @app.command()
