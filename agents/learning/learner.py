@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from ...envs.core.protocol import BatchedEnvironment
 from ..core.agent import Agent, Memory, Report
+from ..networks.layer_norms import LayerNorms
 from .averaging import Averaged
 from .execution import Interaction, Iterations, PerShape, compiled_by, program_by
 from .optimisers import set_rate, tensor_rates
@@ -26,12 +27,14 @@ class Learner(Agent):
         memory: what the agent remembers where the environments to learn in stand.
         statistics: of their episodes; None before learning.
         averaged: the average of its weights that it acts with; None to act with the last ones.
+        norms: of its layers, for the report; None if it is not asked for.
     """
 
     memory: Memory = ()
     statistics: EpisodeStatistics | None = None
     on_device: ClassVar[bool] = True
     averaged: Averaged | None = None
+    norms: LayerNorms | None = None
     _env: BatchedEnvironment | None = None
     _iterations: Iterations | None = None
     _updates: tuple[PerShape, ...] = ()
@@ -132,6 +135,16 @@ class Learner(Agent):
         if self.config.averaging is not None:
             self.averaged = Averaged(modules, self.config)
 
+    def watch(self, **modules: nn.Module) -> None:
+        """Reports the norms of these modules' layers, if the settings say so."""
+        if self.config.report_norms:
+            self.norms = LayerNorms(modules)
+
+    def measure(self, parameters: Iterable[Tensor]) -> None:
+        """To be called when the gradients that these parameters are about to follow are there."""
+        if self.norms is not None:
+            self.norms.measure(parameters)
+
     def acting(self) -> AbstractContextManager[None]:
         """Within, networks have the weights that the agent acts with where it does not learn."""
         return nullcontext() if self.averaged is None else self.averaged.acting()
@@ -147,6 +160,9 @@ class Learner(Agent):
     def report(self, numbers: Numbers) -> Report:
         """What `learn` yields of an iteration. Raises `Diverged` for a loss that is no number."""
         assert self.statistics is not None
+        if self.norms is not None:
+            sums, metrics, losses = numbers
+            numbers = sums, metrics, losses | self.norms.numbers()
         return self.statistics.report(self.steps, numbers)
 
     @property
@@ -161,9 +177,9 @@ class Learner(Agent):
         self.memory, self.statistics.running = tree
 
     def changing(self) -> list[Tensor]:
-        """Tensors that an iteration changes in place: the counters of the randomness, and averaged weights."""
+        """Tensors that an iteration changes in place: the randomness's counters, averaged weights, and norms."""
         averaged = () if self.averaged is None else (*self.averaged.parameters(), *self.averaged.buffers())
-        return [*self.randomness.counters, *averaged]
+        return [*self.randomness.counters, *averaged, *([] if self.norms is None else [self.norms.gradients])]
 
     def state_dict(self) -> dict[str, Any]:
         """Running and recent episodes, and averaged weights, beside the base's counters."""

@@ -41,6 +41,8 @@ class OptimisationConfig(AgentConfig):
             batch normalisation are the last ones. The average is as long as it has not begun the last weights.
         average_decay: of "ema", what each update leaves of it.
         average_from: share of the run after which the average begins.
+        report_norms: report the size of each layer's weights and of its last gradient, as `weight_norm/LAYER` and
+            `gradient_norm/LAYER`.
     """
 
     optimiser: Optimiser = "adam"
@@ -59,6 +61,7 @@ class OptimisationConfig(AgentConfig):
     averaging: Literal["ema", "swa"] | None = None
     average_decay: float = Field(0.999, ge=0, lt=1)
     average_from: float = Field(0.0, ge=0, lt=1)
+    report_norms: bool = False
 
     @model_validator(mode="after")
     def _one_schedule(self) -> Self:

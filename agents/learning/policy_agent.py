@@ -60,6 +60,7 @@ class PolicyAgent(Learner):
         both = [*self.network.parameters(), *self.policy.parameters()]
         self.parameters = [parameter for parameter in both if parameter.requires_grad]
         self.average(self.network, self.policy)
+        self.watch(network=self.network, policy=self.policy)
         self.chunk: int = self.config.chunk
         self.memory: Memory = ()
 
@@ -114,6 +115,7 @@ class PolicyAgent(Learner):
         loss.backward()
         self.processes.add([*(one.grad for one in self.parameters if one.grad is not None), *numbers])
         optimisers.prepare_gradients(self.parameters, self.config, self.policy.parameters())
+        self.measure(self.parameters)
         norm = optimisers.scale_down(self.parameters, self.config)
         if going is None:
             optimisers.step(self.optimiser)

@@ -279,4 +279,5 @@ def can_learn_side_by_side(agent: Agent) -> bool:
     normalised = any(getattr(config, name, False) for name in ("normalise_observation", "normalise_reward"))
     policy = getattr(agent, "policy", None)
     learned = policy is not None and any(True for _ in policy.parameters())
-    return type(agent).side_by_side and not normalised and not learned and agent.execution == "eager"
+    plain = not normalised and not learned and getattr(agent, "norms", None) is None
+    return type(agent).side_by_side and plain and agent.execution == "eager"

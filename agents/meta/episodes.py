@@ -56,6 +56,7 @@ class EpisodeLearner(Learner):
         self.parameters = [parameter for parameter in both if parameter.requires_grad]
         self.optimiser = optimisers.make_optimiser(self.parameters, self.config, self.beside)
         self.average(self.network, self.beside)
+        self.watch(network=self.network)
         self.run_loss = self.compiled(self.loss) if self.plain else self.loss
 
     @abstractmethod
@@ -107,6 +108,7 @@ class EpisodeLearner(Learner):
             parameter.grad = None
         loss.backward()
         optimisers.prepare_gradients(self.parameters, self.config, self.beside)
+        self.measure(self.parameters)
         norm = optimisers.scale_down(self.parameters, self.config)
         self.optimiser.step()
         if self.averaged is not None:

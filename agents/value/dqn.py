@@ -97,6 +97,7 @@ class DQN(OffPolicyAgent):
         self.target_pairs = [(self.target, self.network)]
         self.optimisers = {"network": make_optimiser(self.network.parameters(), config)}
         self.average(self.network)
+        self.watch(network=self.network)
         self.run_loss = self.loss_within(self.loss)
 
     def initial_memory(self, num_envs: int) -> Memory:

@@ -247,6 +247,7 @@ class OffPolicyAgent(Learner):
             parameter.grad = gradient
         self.processes.add([*(gradient for gradient in gradients if gradient is not None), *numbers])
         optimisers.prepare_gradients(parameters, self.config, parameters if name in self.free else ())
+        self.measure(parameters)
         norm = optimisers.scale_down(parameters, self.config)
         optimisers.step(optimiser)
         if self.averaged is not None and name == self.acts:

@@ -119,6 +119,7 @@ class SAC(OffPolicyAgent):
             name: make_optimiser(own, config, own if name in self.free else ()) for name, own in parts.items()
         }
         self.average(self.actor)
+        self.watch(actor=self.actor, critic=self.critic)
         self.networks.eval()
         self.run_critic_loss = self.loss_within(self.critic_loss)
         self.run_actor_loss = self.loss_within(self.actor_loss)
