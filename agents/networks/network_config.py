@@ -95,9 +95,10 @@ class MemoryConfig(NetworkConfig):
 
     Attributes:
         memory: None, or a block of `named_blocks.MEMORIES`: "gru", "lstm", "elman", "one_gate_gru", "fast_weights",
-            "transformer", "attention", "attentive_gru", "temporal_convolution", "snail", "hopfield",
-            "linear_recurrence" or "spiking", a name that was registered, or "module:Class"; or a `Memory` that reads
-            what the encoder gives, of which every network gets a copy.
+            "transformer", "rotary_transformer", "attention", "rotary_attention", "attentive_gru",
+            "temporal_convolution", "snail", "hopfield", "context_set", "linear_recurrence" or "spiking", a name that
+            was registered, or "module:Class"; or a `Memory` that reads what the encoder gives, of which every network
+            gets a copy.
         memory_size: the memory's features, where it is named.
         memory_layers: memory blocks on top of each other, where it is named.
         memory_span: steps that a named memory remembers from the start, see `recurrent.memory`; None for its own.

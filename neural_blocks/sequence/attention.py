@@ -14,6 +14,7 @@ from torch.nn import functional
 from ..errors import InvalidInput, unknown_name
 from ..noise import at_least_float32, categorical
 from .positions import positions as positions
+from .positions import rotated
 from .positions import sinusoidal as sinusoidal
 
 SCORES = ("dot", "general", "concat")
@@ -169,6 +170,7 @@ class MultiHeadAttention(nn.Module):
         *,
         cache: Cache | None = None,
         bias: Tensor | None = None,
+        places: Tensor | None = None,
     ) -> Tensor:
         """What each place of x finds in the context.
 
@@ -180,6 +182,8 @@ class MultiHeadAttention(nn.Module):
                 and are joined by &. A query that may look nowhere finds zeros.
             cache: places that were read before, which are looked at too, and to which this context's are added.
             bias: learned (h, T, S), added to the scores.
+            places: (S,) of the keys, the queries' own being the last of them, by which both are `rotated`; None for no
+                rotation.
 
         Returns:
             (B, T, C).
@@ -196,6 +200,8 @@ class MultiHeadAttention(nn.Module):
             wanted = f"({key.shape[0]}, T, {self.d_model})"
             raise InvalidInput(f"MultiHeadAttention: input must have shape {wanted}; got {tuple(x.shape)}")
         query = self.query(x).unflatten(-1, (self.n_head, -1)).transpose(1, 2)  # (B, h, T, d)
+        if places is not None:
+            query, key = rotated(query, places[len(places) - x.shape[1] :]), rotated(key, places)
         if mask is not None:
             mask = fitting_mask(mask, (x.shape[0], self.n_head, x.shape[1], key.shape[2]))
             if mask.is_floating_point():

@@ -1,4 +1,4 @@
-"""Places in a sequence as vectors: sinusoids and learned tables."""
+"""Places in a sequence: as vectors, sinusoids or learned tables, and as turns of queries and keys."""
 
 from __future__ import annotations
 
@@ -33,6 +33,28 @@ def sinusoidal(positions: Tensor, size: int) -> Tensor:
     exponent = torch.arange(0, size, 2, device=positions.device, dtype=place.dtype) / size
     angle = place * torch.exp(-math.log(10_000.0) * exponent)  # (..., size / 2)
     return torch.stack([angle.sin(), angle.cos()], -1).flatten(-2).to(dtype)
+
+
+def rotated(x: Tensor, places: Tensor) -> Tensor:
+    """Pairs of features turned by angles that grow with the place (Su et al., 2021): rotary positions.
+
+    The product of a query and a key that are both turned depends on how far apart they are, not on where they are. The
+    wavelengths are those of `sinusoidal`.
+
+    Args:
+        x: (..., T, d), d even; features 2 i and 2 i + 1 are a pair.
+        places: (T,) of any real dtype.
+
+    Returns:
+        (..., T, d).
+
+    Raises:
+        InvalidInput: an odd d.
+    """
+    angles = sinusoidal(places.to(at_least_float32(x).dtype), x.shape[-1])
+    sine, cosine = angles.unflatten(-1, (-1, 2)).unbind(-1)  # (T, d / 2) each
+    first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack([first * cosine - second * sine, first * sine + second * cosine], -1).flatten(-2).to(x.dtype)
 
 
 def positions(kind: str, length: int, size: int) -> nn.Embedding:

@@ -49,6 +49,7 @@ class TransformerLayer(nn.Module):
         *,
         cache: Cache | None = None,
         bias: Tensor | None = None,
+        places: Tensor | None = None,
     ) -> Tensor:
         """A sequence, or what follows the places in a cache.
 
@@ -59,6 +60,7 @@ class TransformerLayer(nn.Module):
             context_mask: of cross-attention.
             cache: places before x that self-attention looks at too, and to which x's are added.
             bias: of self-attention.
+            places: (t + T,) by which self-attention turns queries and keys; None for not at all.
 
         Returns:
             (B, T, C).
@@ -69,7 +71,7 @@ class TransformerLayer(nn.Module):
         if (self.cross is None) != (context is None):
             wanted = "no context" if self.cross is None else f"a context of {self.cross.d_context} features"
             raise InvalidInput(f"TransformerLayer: wants {wanted}; got {'none' if context is None else 'one'}")
-        x = self._after(0, x, self.attention(self._before(0, x), mask=mask, cache=cache, bias=bias))
+        x = self._after(0, x, self.attention(self._before(0, x), mask=mask, cache=cache, bias=bias, places=places))
         if self.cross is not None:
             x = self._after(1, x, self.cross(self._before(1, x), context, context_mask))
         return self._after(-1, x, self.perceptron(self._before(-1, x)))

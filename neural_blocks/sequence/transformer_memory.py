@@ -55,9 +55,17 @@ class TransformerMemory(WindowMemory):
         self.shapes = [kept] * (2 * layers) + [(window - 1,)]
         self.input = nn.Linear(input_size, hidden_size)
         self.layers: Any = nn.ModuleList(TransformerLayer(hidden_size, n_head, d_ff) for _ in range(layers))
-        slopes = -torch.outer(0.25 ** torch.arange(n_head), torch.arange(window))  # (h, W)
-        self.bias = nn.Parameter(slopes.repeat(layers, 1, 1))  # (N, h, W) of each distance back, 0 to W - 1
         self.norm = nn.LayerNorm(hidden_size)
+        self.make_places()
+
+    def make_places(self) -> None:
+        """What tells places apart."""
+        slopes = -torch.outer(0.25 ** torch.arange(self.n_head), torch.arange(self.window))  # (h, W)
+        self.bias = nn.Parameter(slopes.repeat(len(self.layers), 1, 1))  # (N, h, W) of each distance back, 0 to W - 1
+
+    def told_apart(self, distance: Tensor) -> list[dict[str, Tensor]]:
+        """How each layer tells places apart that are so far back, (T, S) from 0 to W - 1, the last the queries' own."""
+        return [{"bias": bias} for bias in self.bias[:, :, distance]]  # (h, T, S) each
 
     def initial_memory(self, batch: int) -> State:
         """Keys and values (B, h, W - 1, H / h) of each layer, of nothing yet, and which are known, (B, W - 1) bool."""
@@ -89,13 +97,35 @@ class TransformerMemory(WindowMemory):
             near = (distance >= 0) & (distance <= before)
             own, all_of = of[:, begin + before :][:, :length], of[:, begin:][:, : before + length]
             seen = (near & (own.unsqueeze(2) == all_of.unsqueeze(1))).unsqueeze(1)  # (B, 1, t, W - 1 + t)
-            bias = self.bias[:, :, distance.clamp(0, before)]  # (N, h, t, W - 1 + t)
+            apart = self.told_apart(distance.clamp(0, before))
             for index, layer in enumerate(self.layers):
                 cache = Cache(kept[2 * index], kept[2 * index + 1])  # (B, h, W - 1, H / h)
-                piece = layer(piece, seen, cache=cache, bias=bias[index])
+                piece = layer(piece, seen, cache=cache, **apart[index])
                 kept[2 * index], kept[2 * index + 1] = cache.key[:, :, length:], cache.value[:, :, length:]
             outputs.append(piece)
         output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
         known = of[:, steps:] == episode[:, -1:]  # (B, W - 1)
         unknown = ~known[:, None, :, None]  # what is of another episode is wiped, not only masked
         return self.norm(output).transpose(0, 1), (*(part.masked_fill(unknown, 0) for part in kept), known)
+
+
+class RotaryTransformerMemory(TransformerMemory):
+    """A `TransformerMemory` whose queries and keys are turned by their places instead (Su et al., 2021).
+
+    Nothing is learned about distances, and attention needs no bias, so PyTorch's fused kernel does all of it. Arguments
+    as of `TransformerMemory`.
+
+    Raises:
+        InvalidInput: as `TransformerMemory`, or heads of an odd number of features.
+    """
+
+    def make_places(self) -> None:
+        """Nothing to be learned."""
+        if self.hidden_size // self.n_head % 2:
+            sizes = f"{self.hidden_size} and {self.n_head}"
+            raise InvalidInput(f"RotaryTransformerMemory: hidden_size must be an even multiple of n_head; got {sizes}")
+
+    def told_apart(self, distance: Tensor) -> list[dict[str, Tensor]]:
+        """See `TransformerMemory.told_apart`."""
+        places = torch.arange(distance.shape[1], device=distance.device)
+        return [{"places": places}] * len(self.layers)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..errors import InvalidInput
 from .attention import ScaledDotProduct
 from .memory import State, WindowMemory
+from .positions import rotated
 from .recurrent import GRU
 
 
@@ -103,6 +104,27 @@ class WindowAttention(WindowMemory):
     def _heads(self, x: Tensor) -> Tensor:
         """(T, B, H) to (B, h, T, d)."""
         return x.unflatten(-1, (self.n_head, -1)).permute(1, 2, 0, 3)
+
+
+class RotaryAttention(WindowAttention):
+    """A `WindowAttention` whose queries and keys are turned by their places instead of a bias (Su et al., 2021).
+
+    Arguments and memory as of `WindowAttention`; keys are kept as they are before they are turned.
+
+    Raises:
+        InvalidInput: as `WindowAttention`, or heads of an odd number of features.
+    """
+
+    def make_places(self) -> None:
+        """Nothing to be learned."""
+        if self.output_size // self.n_head % 2:
+            sizes = f"{self.output_size} and {self.n_head}"
+            raise InvalidInput(f"RotaryAttention: hidden_size must be an even multiple of n_head; got {sizes}")
+
+    def find(self, query: Tensor, keys: Tensor, values: Tensor, seen: Tensor, distance: Tensor) -> Tensor:
+        """What queries find that are the last of the keys; see `WindowAttention.find`."""
+        places = torch.arange(keys.shape[2], device=keys.device)
+        return self.product(rotated(query, places[-query.shape[2] :]), rotated(keys, places), values, seen)
 
 
 class ModernHopfield(WindowAttention):

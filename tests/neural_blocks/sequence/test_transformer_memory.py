@@ -1,6 +1,7 @@
 """The transformer memory: the interface of the recurrent ones, a window, and walls between episodes."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -9,15 +10,15 @@ from torch.export import Dim
 
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.sequence.recurrent import memory
-from palaestra.neural_blocks.sequence.transformer_memory import TransformerMemory
+from palaestra.neural_blocks.sequence.transformer_memory import RotaryTransformerMemory, TransformerMemory
 
 T, B, D, H, W = 11, 4, 3, 8, 4
 
 
-def make(layers=2, window=W):
+def make(layers=2, window=W, cls=TransformerMemory):
     """A block whose biases and distances matter, too."""
     torch.manual_seed(0)
-    block = TransformerMemory(D, H, window, n_head=2, layers=layers)
+    block = cls(D, H, window, n_head=2, layers=layers)
     for parameter in block.parameters():
         nn.init.normal_(parameter, std=0.5)
     return block
@@ -26,6 +27,22 @@ def make(layers=2, window=W):
 def inputs(starts=0.25):
     generator = torch.Generator().manual_seed(1)
     return torch.randn(T, B, D, generator=generator), torch.rand(T, B, generator=generator) < starts
+
+
+def turned(vector, place):
+    """Four features as two pairs, turned by the place times an angle of 1 and of a hundredth."""
+    parts = []
+    for pair, angle in zip(vector.split(2), (1.0, 0.01), strict=True):
+        sine, cosine = math.sin(angle * place), math.cos(angle * place)
+        parts.append(torch.tensor([[cosine, -sine], [sine, cosine]]) @ pair)
+    return torch.cat(parts)
+
+
+def score(block, index, head, query, key, t, s):
+    """How much a query at place t looks at a key at place s."""
+    if isinstance(block, RotaryTransformerMemory):
+        return turned(query, t) @ turned(key, s) / len(query) ** 0.5
+    return query @ key / len(query) ** 0.5 + block.bias[index, head, t - s]
 
 
 def plain(block, x):
@@ -38,9 +55,7 @@ def plain(block, x):
         for head, part in enumerate(torch.arange(H).chunk(2)):
             for t in range(len(x)):
                 near = range(max(0, t - W + 1), t + 1)
-                scores = [
-                    query[t, part] @ key[s, part] / len(part) ** 0.5 + block.bias[index, head, t - s] for s in near
-                ]
+                scores = [score(block, index, head, query[t, part], key[s, part], t, s) for s in near]
                 weights = torch.stack(scores).softmax(0)
                 found[t, part] = sum(weight * value[s, part] for weight, s in zip(weights, near, strict=True))
         x = x + attention.output(found)
@@ -48,8 +63,9 @@ def plain(block, x):
     return block.norm(x)
 
 
-def test_the_sequence_form_is_the_attention_written_out_for_each_episode():
-    block = make()
+@pytest.mark.parametrize("cls", [TransformerMemory, RotaryTransformerMemory])
+def test_the_sequence_form_is_the_attention_written_out_for_each_episode(cls):
+    block = make(cls=cls)
     x, start = inputs()
     with torch.no_grad():
         output, _ = block(x, block.initial_memory(B), start)

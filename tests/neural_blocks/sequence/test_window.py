@@ -8,9 +8,16 @@ from torch import nn
 
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.neurons.spiking_memory import SpikingMemory
+from palaestra.neural_blocks.sequence.context_set import ContextSet
 from palaestra.neural_blocks.sequence.linear_recurrence import LinearRecurrence
 from palaestra.neural_blocks.sequence.recurrent import memory
-from palaestra.neural_blocks.sequence.window import ModernHopfield, TemporalConvolution, WindowAttention, steps_before
+from palaestra.neural_blocks.sequence.window import (
+    ModernHopfield,
+    RotaryAttention,
+    TemporalConvolution,
+    WindowAttention,
+    steps_before,
+)
 
 T, B, D, H, W = 11, 3, 5, 8, 4
 
@@ -114,7 +121,10 @@ def test_a_convolution_sees_its_window_and_no_more():
         assert torch.equal(one, other) == (back >= 8)
 
 
-@pytest.mark.parametrize("name", ["attention", "attentive_gru", "temporal_convolution", "snail", "hopfield"])
+WINDOWED = ["attention", "rotary_attention", "attentive_gru", "temporal_convolution", "snail", "hopfield"]
+
+
+@pytest.mark.parametrize("name", WINDOWED)
 def test_the_span_of_a_memory_of_the_last_steps_is_its_window(name):
     for layers in (1, 2):
         block = memory(name, D, H, layers, span=16)
@@ -150,6 +160,52 @@ def test_the_linear_recurrence_keeps_the_size_of_its_input_and_fades_within_its_
     after = [block(x[:t], block.initial_memory(1))[1] for t in range(400, 2000, 40)]
     sizes = torch.stack([real**2 + imaginary**2 for real, imaginary in after]).mean(0)
     assert sizes.mean().item() == pytest.approx(2.0, rel=0.4)  # a real and an imaginary part of variance 1
+
+
+def test_rotary_attention_multiplies_by_complex_numbers():
+    """A query a steps after a key meets it turned by a times each pair's angle."""
+    torch.manual_seed(0)
+    block, (x, start) = RotaryAttention(D, H, W, n_head=2), inputs()
+    begins = episode_begins(start)
+    turn = torch.polar(torch.ones(2), 10_000.0 ** -torch.tensor([0.0, 0.5]))  # of the two pairs of a head
+    output, _ = block(x, block.initial_memory(B), start)
+    for time in range(T):
+        for row in range(B):
+            first = max(int(begins[time, row]), time - W + 1)
+            seen = x[first : time + 1, row]
+            query, key, value = (
+                layer(part).unflatten(-1, (2, 4))
+                for layer, part in [(block.query, x[time, row]), (block.key, seen), (block.value, seen)]
+            )
+            ago = torch.arange(len(seen) - 1, -1, -1).view(-1, 1, 1)
+            pairs = [torch.view_as_complex(part.unflatten(-1, (2, 2)).contiguous()) for part in (query, key)]
+            scores = (pairs[0] * turn**ago * pairs[1].conj()).real.sum(-1) / 2  # (t, h)
+            found = (scores.softmax(0).unsqueeze(-1) * value).sum(0)
+            torch.testing.assert_close(output[time, row], block.output(found.flatten()), atol=1e-5, rtol=1e-5)
+    with pytest.raises(InvalidInput, match="even multiple of n_head; got 6 and 2"):
+        RotaryAttention(D, 6, n_head=2)
+
+
+def test_a_context_set_is_a_mean_over_the_episode_and_does_not_know_order():
+    torch.manual_seed(0)
+    block, (x, start) = ContextSet(D, H), inputs()
+    state = (torch.randn(B, H), torch.tensor([4, 2, 9]))
+    output, after = block(x, state, start)
+    total, count = state
+    for time in range(T):
+        total, count = (torch.where(start[time].view(-1, *[1] * (part.dim() - 1)), 0, part) for part in (total, count))
+        total, count = total + block.feature(x[time]), count + 1
+        mean = total / count.unsqueeze(1)
+        torch.testing.assert_close(output[time], block.output(torch.cat([x[time], mean], 1)), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(after, (total, count), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["context_set", "hopfield", "attention", "rotary_attention"])
+def test_without_places_the_order_of_earlier_steps_does_not_count(name):
+    torch.manual_seed(0)
+    block, (x, _) = memory(name, D, H), inputs()
+    one, other = (block(given, block.initial_memory(B))[0][-1] for given in (x, torch.cat([x[:-1].flip(0), x[-1:]])))
+    assert torch.allclose(one, other, atol=1e-5) == (name in ("context_set", "hopfield"))
 
 
 def test_a_spiking_memory_filters_the_spikes_of_its_neurons():
