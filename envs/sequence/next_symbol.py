@@ -19,6 +19,7 @@ from ..drawing.choices import Choice, lettered, numbered
 from .forecast import ANSWERS, chance, surprise
 from .sources import SOURCES, Array, Source
 
+BELOW_PRIMES = (2, 4, 6, 10, 12, 16)  # numbers of symbols of which each has an inverse
 SHOWN = 8  # symbols of the past kept for the drawing
 
 
@@ -53,7 +54,7 @@ class NextSymbol(Task[NextSymbolState]):
     """Predict the next symbol of a source of known entropy.
 
     Isolates sequence prediction against a known bound: a Markov chain needs no memory, a hidden Markov source a belief,
-    nested brackets a stack, counting modulo V the step between two symbols.
+    nested brackets a stack, counting modulo V the step between two symbols, multiplying their ratio.
 
     Observation: Discrete(symbols), the symbol that has just come.
     Action: for answer "symbol", Discrete(symbols), the symbol that will come; for "odds", Box(0, 1, (symbols,)),
@@ -68,8 +69,9 @@ class NextSymbol(Task[NextSymbolState]):
         the log score.
 
     Args:
-        source: "markov", "hidden-markov", "context-free" (nested brackets, at most 4 deep) or "arithmetic".
-        symbols: V; even for "context-free".
+        source: "markov", "hidden-markov", "context-free" (nested brackets, at most 4 deep), "arithmetic" (a step that
+            is added again and again, modulo V) or "geometric" (a factor, modulo V + 1).
+        symbols: V; even for "context-free", one less than a prime for "geometric".
         length: steps of an episode.
         answer: "symbol" or "odds".
 
@@ -82,6 +84,7 @@ class NextSymbol(Task[NextSymbolState]):
         {"source": "context-free"},
         {"source": "arithmetic"},
         {"source": "arithmetic", "symbols": 7, "length": 16},
+        {"source": "geometric", "symbols": 10},
         {"answer": "odds"},
         {"answer": "odds", "source": "hidden-markov"},
     )
@@ -102,6 +105,9 @@ class NextSymbol(Task[NextSymbolState]):
             raise InvalidInput(f"NextSymbol: symbols must be even for source 'context-free'; got {symbols}")
         if source == "context-free":
             integer("NextSymbol: symbols for source 'context-free'", symbols, 2, 8)
+        if source == "geometric" and symbols not in BELOW_PRIMES:
+            allowed = f"one of {', '.join(map(str, BELOW_PRIMES))}"
+            raise InvalidInput(f"NextSymbol: symbols must be {allowed} for source 'geometric'; got {symbols}")
         self.horizon = integer("NextSymbol: length", length, 1)
         self.by_odds = choice("NextSymbol: answer", answer, ANSWERS) == "odds"
         self.source: Source = SOURCES[source](symbols)

@@ -123,17 +123,31 @@ def context_free(symbols: int, depth: int = 4) -> Source:
 
 def arithmetic(symbols: int) -> Source:
     """Counting on modulo `symbols` by a step that each episode draws anew: two symbols tell the rest."""
-    states = 1 + symbols + symbols * symbols  # nothing seen; one symbol seen; (last symbol, step)
+    numbers = np.arange(symbols)
+    return _progression((numbers[:, None] + numbers) % symbols, [str(k) for k in numbers])
+
+
+def geometric(symbols: int) -> Source:
+    """Multiplying on modulo a prime, `symbols` + 1, by a factor that each episode draws anew; no number is 0."""
+    numbers = 1 + np.arange(symbols)
+    return _progression(numbers[:, None] * numbers % (symbols + 1) - 1, [str(k) for k in numbers])
+
+
+def _progression(after: NDArray[np.int64], names: list[str]) -> Source:
+    """Goes from a symbol to ``after[symbol, way]`` again and again, on a way that the first two symbols tell."""
+    symbols = len(after)
+    states = 1 + symbols + symbols * symbols  # nothing seen; one symbol seen; (last symbol, way)
     emission, successor = np.zeros((states, symbols)), np.zeros((states, symbols), np.int64)
     emission[: 1 + symbols] = 1 / symbols
     successor[0] = 1 + np.arange(symbols)
-    for last, symbol in product(range(symbols), repeat=2):
-        successor[1 + last, symbol] = 1 + symbols + symbol * symbols + (symbol - last) % symbols
-    for last, step in product(range(symbols), repeat=2):
-        state, symbol = 1 + symbols + last * symbols + step, (last + step) % symbols
+    for last, way in product(range(symbols), repeat=2):
+        symbol = after[last, way]
+        known = 1 + symbols + symbol * symbols + way
+        successor[1 + last, symbol] = known
+        state = 1 + symbols + last * symbols + way
         emission[state, symbol] = 1.0
-        successor[state] = 1 + symbols + symbol * symbols + step
-    return Source(_first(states), emission, successor, None, [str(k) for k in range(symbols)])
+        successor[state] = known
+    return Source(_first(states), emission, successor, None, names)
 
 
 def _first(states: int) -> Array:
@@ -145,4 +159,5 @@ SOURCES: dict[str, Any] = {
     "hidden-markov": hidden_markov,
     "context-free": context_free,
     "arithmetic": arithmetic,
+    "geometric": geometric,
 }

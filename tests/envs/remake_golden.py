@@ -51,6 +51,7 @@ GOLDEN = {
     "next_symbol": ("NextSymbol", {}, [0, 1, 2, 3, 0, 1, 2, 3, 0]),
     "next_symbol_hidden_markov": ("NextSymbol", {"source": "hidden-markov"}, [0, 1, 2, 3, 0]),
     "next_symbol_context_free": ("NextSymbol", {"source": "context-free"}, [0, 1, 2, 3, 0, 1, 2, 3, 0]),
+    "next_symbol_geometric": ("NextSymbol", {"source": "geometric", "symbols": 10}, [6, 5, 4, 3, 2, 1]),
     "next_symbol_arithmetic": ("NextSymbol", {"source": "arithmetic", "symbols": 7}, [6, 5, 4, 3, 2, 1]),
     "next_symbol_odds": ("NextSymbol", {"answer": "odds"}, [[0.1, 0.2, 0.0, 0.7], [0.25, 0.25, 0.4, 0.1]]),
     "text": ("Text", {}, [1, 70, 85, 74, 1]),

@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 
 from palaestra.envs import BatchedEnv, make_task
-from palaestra.envs.sequence.sources import arithmetic, context_free, hidden_markov, markov
+from palaestra.envs.sequence.sources import arithmetic, context_free, geometric, hidden_markov, markov
 from palaestra.neural_blocks.errors import InvalidInput
 
 ID = "palaestra/NextSymbol-v0"
@@ -61,11 +61,18 @@ def arithmetic_probability(sequence, symbols):
     return 0.0 if len(steps) > 1 else (1 / symbols) ** min(2, len(sequence))
 
 
+def geometric_probability(sequence, symbols):
+    """Symbol k stands for k + 1; the factor from a to b is b / a modulo the prime, whose inverse Python knows."""
+    factors = {(b + 1) * pow(a + 1, -1, symbols + 1) % (symbols + 1) for a, b in pairwise(sequence)}
+    return 0.0 if len(factors) > 1 else (1 / symbols) ** min(2, len(sequence))
+
+
 PROBABILITY = {
     "markov": markov_probability,
     "hidden-markov": hidden_markov_probability,
     "context-free": context_free_probability,
     "arithmetic": arithmetic_probability,
+    "geometric": geometric_probability,
 }
 
 
@@ -121,6 +128,20 @@ def test_the_entropy_rate_of_a_markov_chain_is_that_of_its_eigenvector(symbols):
 def test_the_entropy_rate_of_counting_is_zero():
     for symbols in (2, 5, 16):
         assert arithmetic(symbols).entropy_rate() == pytest.approx((0, 0), abs=1e-12)
+    for symbols in (2, 4, 16):
+        assert geometric(symbols).entropy_rate() == pytest.approx((0, 0), abs=1e-12)
+
+
+def test_doubling_goes_on():
+    """1, 2, 4, 8, and then 16, which is 5 modulo 11; names are the numbers themselves."""
+    task = make_task(ID, source="geometric", symbols=10)
+    state = task.reset(torch.zeros(1, 1))
+    seen = [int(task.observe(state))]
+    for _ in range(4):
+        state = task.step(state, task.expert(state), torch.full((1, 1), 0.15)).state
+        seen.append(int(task.observe(state)))
+    assert [task.source.symbols[symbol] for symbol in seen] == ["1", "2", "4", "8", "5"]
+    assert int(task.expert(state)) == 10 - 1  # twice 5
 
 
 def test_the_bounds_of_a_hidden_markov_source_nearly_meet_around_a_filtered_estimate():
@@ -223,7 +244,7 @@ def test_over_a_million_symbols_the_expert_is_surprised_by_the_entropy_rate(sour
     env.reset()
     told = sum(float(env.step(env.expert_action()).metrics["bits"].double().mean()) for _ in range(250)) / 250
     low, high = env.task.source.entropy_rate(horizon=8)
-    if source == "arithmetic":
+    if source in ("arithmetic", "geometric"):
         assert (low, high) == pytest.approx((0, 0), abs=1e-12)
         assert told == pytest.approx(2 / 250, rel=0.01)  # the second symbol tells the step, 2 bits
     else:
