@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from palaestra.neural_blocks.sequence.attention import MultiHeadAttention, causal_mask
+from palaestra.neural_blocks.sequence.positions import sinusoidal
 from palaestra.neural_blocks.sequence.text import perplexity, sentence_bleu, token_loss
 
 
@@ -36,6 +37,17 @@ def test_attention_is_torchs_and_its_formula():
     scores = (heads @ heads.transpose(-1, -2) / math.sqrt(3)).masked_fill(~causal_mask(4), -torch.inf)
     torch.testing.assert_close(scores.softmax(-1) @ heads, wanted)
     torch.testing.assert_close(block(x, mask=causal_mask(4)), wanted.transpose(1, 2).flatten(2))
+
+
+def test_near_places_are_alike():
+    # sum over pairs of sin a sin b + cos a cos b = cos(a - b): by distance alone, and the nearer the more
+    table = sinusoidal(torch.arange(50.0, dtype=torch.float64), 64)
+    products = table @ table.T
+    wanted = torch.cos(7 * 10_000.0 ** -(torch.arange(32, dtype=torch.float64) / 32)).sum().item()
+    assert products[0, 7].item() == pytest.approx(wanted)
+    assert products[40, 47].item() == pytest.approx(wanted)
+    assert products[0, 0].item() == pytest.approx(32)
+    assert (products[0, :6].diff() < 0).all()
 
 
 def test_label_smoothing_of_three_classes():
