@@ -1,0 +1,1 @@
+"""Networks that remember: content-addressable memories, memories over time, attention."""

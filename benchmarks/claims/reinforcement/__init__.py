@@ -1,0 +1,1 @@
+"""Estimators and ablations of reinforcement learning."""
