@@ -166,27 +166,42 @@ def make_task(id: str, **options: Any) -> Task[Any]:
     A task of problems (`BernoulliBandit`) comes as a `Trial` of several episodes on one problem; ``episodes=n`` sets
     how many, and ``episodes=1`` gives the bare task. A game (`GANGame`) comes as the task of one player, named by
     ``player=``, against ``opponent=``: the name of a scripted one, the folder of a run that plays the other side, or
-    an `Opponent`, or a function from what the other player observes (B, ...) to its action (B, ...).
+    an `Opponent`, or a function from what the other player observes (B, ...) to its action (B, ...). Any of them shows
+    its last n observations at once with ``frame_stack=n``, see `FrameStack`.
 
     Raises:
         InvalidInput: an unknown id or option (with the nearest right name), or an option's value that is not allowed.
     """
     from .checks.options import integer
+
+    cls = task_class(id)
+    if "frame_stack" not in options:
+        return _one_task(id, cls, options)
+    from .wrappers.frame_stack import FrameStack
+    from .wrappers.frames import MOST_FRAMES
+
+    frames = integer(f"{cls.__name__}: frame_stack", options.pop("frame_stack"), 1, MOST_FRAMES)
+    task = _one_task(id, cls, options)
+    return task if frames == 1 else FrameStack(task, frames)
+
+
+def _one_task(id: str, cls: Any, options: Options) -> Task[Any]:
+    """The task of an id without its stack of frames."""
+    from .checks.options import integer
     from .core.game import Game, against
     from .core.task import ProblemTask
     from .core.trial import Trial
 
-    cls = task_class(id)
     if issubclass(cls, Game):
         player, opponent = options.pop("player", cls.players[0]), options.pop("opponent", None)
-        game = _make(id, options, ("player", "opponent"))
+        game = _make(id, options, ("player", "opponent", "frame_stack"))
         if _SAVED and isinstance(opponent, str | PathLike) and (Path(opponent) / "run.yaml").is_file():
             opponent = import_path(_SAVED[-1], "saved opponents")(game, player, opponent)
         return against(game, player, opponent)
     if not issubclass(cls, ProblemTask):
-        return _make(id, options)
+        return _make(id, options, ("frame_stack",))
     episodes = integer(f"{cls.__name__}: episodes", options.pop("episodes", cls.trial_episodes), 1)
-    task = _make(id, options, ("episodes",))
+    task = _make(id, options, ("episodes", "frame_stack"))
     return task if episodes == 1 else Trial(task, episodes)
 
 

@@ -93,6 +93,7 @@ def key(id: str, options: Options) -> str:
         InvalidInput: an unknown id.
     """
     cls = task_class(id)
+    options = {name: value for name, value in options.items() if name != "frame_stack"}  # the same task, seen otherwise
     defaults = {name: one.default for name, one in inspect.signature(cls).parameters.items()}
     if issubclass(cls, ProblemTask):
         defaults["episodes"] = cls.trial_episodes

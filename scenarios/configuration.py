@@ -34,6 +34,7 @@ def configuration(
     *,
     demonstrations: str | None = None,
     budgets: list[int] | None = None,
+    early_stopping: Mapping[str, Any] | None = None,
 ) -> str:
     """The digest of all that decides a run's result beside its seed.
 
@@ -45,6 +46,7 @@ def configuration(
         version: of Palaestra; only the major one counts.
         demonstrations: digest of the recording that it imitates.
         budgets: earlier budgets of a run that was extended, whose schedules were those of a shorter one.
+        early_stopping: the rules by which training may end before; they look at the validation options.
     """
     content = {
         "scenario": {key: value for key, value in scenario.items() if key not in WORDS},
@@ -57,6 +59,8 @@ def configuration(
         content["demonstrations"] = demonstrations
     if budgets:
         content["budgets"] = budgets
+    if early_stopping:
+        content["early_stopping"] = {**early_stopping, "validation": scenario.get("validation")}
     return digest(content)
 
 

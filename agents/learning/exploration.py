@@ -60,3 +60,19 @@ def explore(values: Tensor, config: ExplorationConfig, progress: Tensor, noise: 
         return choose(values / config.temperature, noise[:, :1])
     anything = any_allowed(values, noise[:, 1]) if masked else (noise[:, 1] * values.shape[1]).long()
     return torch.where(noise[:, 0] < config.epsilon(progress), anything, values.argmax(-1))
+
+
+def explore_branches(values: Tensor, config: ExplorationConfig, progress: Tensor, noise: Tensor) -> Tensor:
+    """Actions of D choices (B, D) int64 from 0 on; epsilon-greedy, all choices of an action are random, or none.
+
+    Args:
+        values: (B, D, A) of each choice, minus infinity for what it has not or is not allowed.
+        config: how.
+        progress: () fraction of the run that is over.
+        noise: (B, D `NOISE`) uniforms.
+    """
+    first, second = noise.chunk(NOISE, 1)  # (B, D) each
+    if config.exploration == "epsilon_greedy":
+        first = first[:, :1].expand_as(second)
+    each = torch.stack([first.flatten(), second.flatten()], 1)
+    return explore(values.flatten(0, 1), config, progress, each, masked=True).view(values.shape[:2])

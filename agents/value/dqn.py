@@ -1,4 +1,4 @@
-"""Deep Q-learning (Mnih et al., 2015): double, dueling, n-step, feed-forward or recurrent."""
+"""Deep Q-learning (Mnih et al., 2015): double, dueling, n-step, branching, feed-forward or recurrent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...neural_blocks.errors import InvalidInput
 from ..core.agent import Memory
 from ..core.processes import mean
 from ..core.thought import Thought
-from ..learning.exploration import NOISE, ExplorationConfig, any_allowed, explore
+from ..learning.exploration import NOISE, ExplorationConfig, any_allowed, explore, explore_branches
 from ..learning.losses import ErrorKind, value_error
 from ..learning.optimisers import make_optimiser
 from ..learning.prioritised import PrioritisedReplay
@@ -70,13 +70,16 @@ class DQNConfig(OffPolicyConfig, MemoryConfig, ExplorationConfig):
 
 
 class DQN(OffPolicyAgent):
-    """Deep Q-learning: the value of each action, learned from replay towards a slowly moving target."""
+    """Deep Q-learning: the value of each action, learned from replay towards a slowly moving target.
+
+    Of an action of several choices each has values of its own, from shared features (Tavakoli et al., 2018): all of
+    them move towards one target, that of the mean over the choices of the best next value.
+    """
 
     name = "dqn"
     Config = DQNConfig
-    action_spaces: ClassVar = (spaces.Discrete,)
-    action_space: spaces.Discrete
-    noise = NOISE
+    action_spaces: ClassVar = (spaces.Discrete, spaces.MultiDiscrete)
+    action_space: spaces.Discrete | spaces.MultiDiscrete
     in_processes = True
 
     def build(self) -> None:
@@ -84,9 +87,15 @@ class DQN(OffPolicyAgent):
         super().build()
         config = self.config
         self.chunk, self.masked = config.chunk, is_masked(self.observation_space, self.action_space)
+        space = self.action_space
+        self.branches = isinstance(space, spaces.MultiDiscrete)
+        count = space.nvec if isinstance(space, spaces.MultiDiscrete) else space.n
+        self.sizes = torch.as_tensor(count, dtype=torch.int64, device=self.device).flatten()  # (D,)
+        self.starts = torch.as_tensor(space.start, dtype=torch.int64, device=self.device)
+        self.noise = NOISE * len(self.sizes)
         self.network = QNetwork(
             self.observation_space,
-            int(self.action_space.n),
+            self.sizes.tolist() if self.branches else int(self.sizes),
             dueling=config.dueling,
             masked=self.masked,
             **config.trunk(),
@@ -107,18 +116,21 @@ class DQN(OffPolicyAgent):
     def choose(
         self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor | None
     ) -> tuple[Tensor, Memory]:
-        """The best action, or one that explores: (B,) int64 from 0 on."""
+        """The best action, or one that explores: (B,) or, of D choices, (B, D) int64 from 0 on."""
         values, memory = self.network.act(observation, memory, start)
         if noise is None:
             return values.argmax(-1), memory
-        return explore(values, self.config, self.progress, noise, self.masked), memory
+        if not self.branches:
+            return explore(values, self.config, self.progress, noise, self.masked), memory
+        return explore_branches(values, self.config, self.progress, noise), memory
 
     def _warm_up(self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor) -> Any:
         """A random action that is allowed, and the memory as after the agent's own choice."""
         if not self.masked:
             return super()._warm_up(observation, memory, start, noise)
         values, after = self.network.act(observation, memory, start)
-        action = any_allowed(values, noise[:, 0])
+        count = len(self.sizes)
+        action = any_allowed(values.flatten(0, -2), noise[:, :count].flatten()).view(values.shape[:-1])
         return self.to_env(action), after, (observation, start, action, memory)
 
     @torch.no_grad()
@@ -127,15 +139,18 @@ class DQN(OffPolicyAgent):
         memory, start = self._going_on(observation, memory, start)
         with self.acting():
             values, _ = self.network.act(observation, memory, start)
+        if self.branches:
+            return Thought(None, None, values.max(-1).values.mean(-1))
         return Thought(None, values, values.max(-1).values)
 
     def random(self, noise: Tensor) -> Tensor:
-        """(B,) int64 from 0 on."""
-        return (noise[:, 0] * int(self.action_space.n)).long()
+        """(B,) or (B, D) int64 from 0 on."""
+        drawn = (noise[:, : len(self.sizes)] * self.sizes).long()
+        return drawn if self.branches else drawn.squeeze(1)
 
     def to_env(self, action: Tensor) -> Tensor:
         """The space's own values."""
-        return action + int(self.action_space.start)
+        return action.view(-1, *self.starts.shape) + self.starts if self.branches else action + self.starts
 
     def make_replay(self, num_envs: int) -> Replay:
         """By priorities, if the settings say so."""
@@ -169,20 +184,26 @@ class DQN(OffPolicyAgent):
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Mean loss of the temporal-difference errors; for the report the mean value; and the errors (N,), detached."""
-        values, _ = self.network(batch.observation, batch.memory, batch.start)  # (T, N, A)
-        value = values.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)  # (T, N)
+        values, _ = self.network(batch.observation, batch.memory, batch.start)  # (T, N, A) or (T, N, D, A)
+        value = values.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)  # (T, N) or (T, N, D)
         with torch.no_grad():
             following = self._following(self.target, batch)
             chooser = self._following(self.network, batch) if self.config.double else following
-            best = following.gather(-1, chooser.argmax(-1, keepdim=True)).squeeze(-1)  # (T, N)
+            best = following.gather(-1, chooser.argmax(-1, keepdim=True)).squeeze(-1)  # as value
+            best = best.mean(-1) if self.branches else best  # (T, N)
             target = batch.reward + batch.discount * best.gather(0, batch.last)
-        errors = value_error(self.config.value_error, value, target)
+        if self.branches:
+            errors = value_error(self.config.value_error, value, target.unsqueeze(-1).expand_as(value)).mean(-1)
+            off = (target.unsqueeze(-1) - value.detach()).abs().mean(-1)
+            value = value.mean(-1)
+        else:
+            errors, off = value_error(self.config.value_error, value, target), target - value.detach()
         if batch.importance is not None:
             errors = errors * batch.importance
-        return mean(errors, batch.weight), mean(value.detach(), batch.weight), (target - value.detach())[0]
+        return mean(errors, batch.weight), mean(value.detach(), batch.weight), off[0]
 
     def _following(self, network: QNetwork, batch: Batch) -> Tensor:
-        """(T, N, A) the values of what each step led to; a memory has seen the sequence up to that step."""
+        """(T, N, ..., A) the values of what each step led to; a memory has seen the sequence up to that step."""
         never = torch.zeros_like(batch.start)
         if network.memory is None:
             return network(batch.next_observation, (), never)[0]
@@ -193,4 +214,4 @@ class DQN(OffPolicyAgent):
             memories.append(memory)
         after = tree_map(lambda *parts: torch.cat(parts), *memories)  # each part (T N, ...)
         flat = tree_map(lambda part: part.flatten(0, 1), batch.next_observation)
-        return network.act(flat, after, never.flatten())[0].view(*never.shape, -1)
+        return network.act(flat, after, never.flatten())[0].unflatten(0, never.shape)

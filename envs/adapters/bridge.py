@@ -13,6 +13,7 @@ from ..checks.options import LARGEST_SEED, fresh_seed, integer, torch_device
 from ..core.protocol import TimeStep
 from ..core.task import NoExpert, Observation
 from ..core.tree import put, tree_map
+from ..wrappers.frames import MOST_FRAMES, Frames
 from .foreign import Source, copies
 from .foreign_spaces import Actions, reader
 
@@ -38,6 +39,7 @@ class GymnasiumBridge:
         num_envs: B.
         device: where the tensors live.
         seed: of environment 0; None for a fresh one, which the attribute `seed` tells.
+        frame_stack: n, the last n observations are seen at once, see `Frames`.
         options: keyword arguments of ``gymnasium.make``, or of the function.
 
     Raises:
@@ -58,6 +60,7 @@ class GymnasiumBridge:
         *,
         device: torch.device | str = "cpu",
         seed: int | None = None,
+        frame_stack: int = 1,
         **options: Any,
     ) -> None:
         what = env if isinstance(env, str) else "environment"
@@ -71,7 +74,9 @@ class GymnasiumBridge:
             self._reader = reader(self.envs[0].observation_space)
         except InvalidInput as error:
             raise InvalidInput(f"{self.name}: {error}") from None
-        self.observation_space = self._reader.space
+        count = integer(f"{self.name}: frame_stack", frame_stack, 1, MOST_FRAMES)
+        self._frames = Frames(self._reader.space, count, self.name) if count > 1 else None
+        self.observation_space = self._reader.space if self._frames is None else self._frames.space
         self.action_space = self.envs[0].action_space
         self._actions = Actions(self.action_space, num_envs, self.name)
         self._observation: Observation | None = None
@@ -118,8 +123,18 @@ class GymnasiumBridge:
             self._start_from(seed)
         for one in self._copies:
             one.episode = 0 if seed is not None or not self.started else one.episode + 1
-        self._observation = self._tensors([self._begin(row) for row in range(self.num_envs)])
+        self._observation = self._first([self._begin(row) for row in range(self.num_envs)])
         return self._observation
+
+    def _first(self, observations: list[Any], rows: list[int] | None = None) -> Observation:
+        """What the environments of those rows, or all, show where an episode begins."""
+        seen = self._tensors(observations, rows)
+        return seen if self._frames is None else self._frames.begun(seen)
+
+    def _next(self, before: Observation, observations: list[Any]) -> Observation:
+        """What all environments show after a step."""
+        seen = self._tensors(observations)
+        return seen if self._frames is None else self._frames.followed(before, seen)
 
     def step(self, action: Any) -> TimeStep:
         """One step of every environment, one after the other; those that end restart in the same step."""
@@ -132,7 +147,7 @@ class GymnasiumBridge:
             own = actions[row]
             observation, rewards[row], terminated[row], truncated[row] = one.step(own, self._actions.one(own))
             seen.append(observation)
-        final = self._tensors(seen)
+        final = self._next(self.observation, seen)
         self._observation = self._restarted(final, (terminated | truncated).nonzero()[0].tolist())
         to_device = lambda array: torch.from_numpy(array).to(self.device)  # noqa: E731
         return TimeStep(
@@ -148,7 +163,7 @@ class GymnasiumBridge:
             return final
         for row in rows:
             self._copies[row].episode += 1
-        first = self._tensors([self._begin(row) for row in rows], rows)
+        first = self._first([self._begin(row) for row in rows], rows)
         return put(final, torch.tensor(rows, device=self.device), first)
 
     def expert_action(self) -> Tensor:
@@ -171,14 +186,18 @@ class GymnasiumBridge:
             )
         self._seeds = state["seeds"].tolist()
         self.seed = self._seeds[0]
-        seen = []
+        count = 1 if self._frames is None else self._frames.count
+        seen: list[list[Any]] = []  # of each row, the last observations that are seen at once
         for row, one in enumerate(self._copies):
             one.episode = int(state["episode"][row])
-            observation = self._begin(row)
+            shown = [self._begin(row)] * count
             for own in state["history"][row].numpy():
-                observation = one.step(own, self._actions.one(own))[0]
-            seen.append(observation)
-        self._observation = self._tensors(seen)
+                shown = [*shown[1:], one.step(own, self._actions.one(own))[0]]
+            seen.append(shown)
+        first, *later = ([shown[time] for shown in seen] for time in range(count))
+        self._observation = self._first(first)
+        for observations in later:
+            self._observation = self._next(self._observation, observations)
 
     def frames(self) -> list[Any]:
         """One picture of each environment, (H, W, 3) uint8; they must be made with ``render_mode="rgb_array"``."""

@@ -19,6 +19,7 @@ MOST = 1_000_000
 """The highest whole number that an option takes where nothing smaller is said."""
 MOST_ENVIRONMENTS = 2**24
 MOST_EPISODES = 10_000_000
+MOST_CHECKS = 1000
 MOST_STEPS = 10**15
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...envs.checks.options import MOST_EPISODES, MOST_STEPS
+from ...envs.checks.options import MOST_CHECKS, MOST_EPISODES, MOST_STEPS
 from ..output.terminal import say
 from .options import (
     LARGEST_SEED,
@@ -81,6 +81,24 @@ def train(
         Path | None, typer.Option(help="A recording (.json) or minari:NAME to imitate, for behaviour_cloning or gail.")
     ] = None,
     gpus: Gpus = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole(1, MOST_CHECKS),
+            metavar="N",
+            help="Stop early: after N checks on the validation options, none better than the best before them.",
+        ),
+    ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(metavar="RETURN", help="Stop early: at a check whose mean return is at least that."),
+    ] = None,
+    checks: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole(1, MOST_CHECKS), metavar="N", help="With --patience or --target: checks over all the steps."
+        ),
+    ] = None,
     together: Annotated[
         bool, typer.Option("--together", help="Train the seeds as one batch of networks: ppo, rl2 and a2c, on the CPU.")
     ] = False,
@@ -100,6 +118,9 @@ def train(
     """
     if together and (gpus is not None or demonstrations is not None):
         raise typer.BadParameter("--together goes with neither --gpus nor --demonstrations")
+    stopping = {"patience": patience, "target": target, "checks": checks}
+    if together and any(value is not None for value in stopping.values()):
+        raise typer.BadParameter("--together goes without --patience, --target and --checks")
     if gpus is not None:
         _in_processes(gpus)
     from .. import catalogue
@@ -127,6 +148,7 @@ def train(
             processes,
             together,
             [name.strip() for name in upload.split(",") if name.strip()],
+            stopping,
         )
     except progress.Left as error:
         _stopped(f"{error}{_rest(error.seeds)}")

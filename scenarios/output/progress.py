@@ -44,6 +44,7 @@ def train(
     processes: Processes = ALONE,
     together: bool = False,
     upload: Sequence[str] = (),
+    early_stopping: dict[str, Any] | None = None,
 ) -> list[Row]:
     """Runs one seed after the other, each with its progress and its line of result; or as one batch, where it can be.
 
@@ -57,7 +58,9 @@ def train(
     }  # fmt: skip
 
     def one(seed: int) -> Work:
-        alone: dict[str, Any] = {"demonstrations": demonstrations, "processes": processes}
+        alone: dict[str, Any] = {
+            "demonstrations": demonstrations, "processes": processes, "early_stopping": early_stopping,
+        }  # fmt: skip
         return lambda on_report: [start_run(scenario, agent, seed, on_report=on_report, **given, **alone)]
 
     title, rows = f"{scenario.name} · {agent or scenario.agent}", list[Row]()
@@ -162,11 +165,32 @@ def _shown(title: str, work: Work, leads: bool = True) -> list[Row]:
     torch.set_num_threads(1)  # small networks: a second thread costs more than it brings
     if not leads:
         return work(lambda *_: None)
-    started = time.monotonic()
-    rows = _with_bar(printable(title), work) if sys.stderr.isatty() else _with_lines(title, work)
+    started, notes = time.monotonic(), list[str]()
+    noted = _noting(work, notes)
+    rows = _with_bar(printable(title), noted) if sys.stderr.isatty() else _with_lines(title, noted)
+    for note in notes:
+        say(f"{title}: {note}", error=True)
     for row in rows:
         say(f"{result(row)} in {duration(time.monotonic() - started)} → {row.folder}", error=True)
     return rows
+
+
+def _noting(work: Work, notes: list[str]) -> Work:
+    """The same work; that training ended early is noted, for when it is over."""
+    why = {
+        "stopped_by_patience": "no check on the validation options was better for as long as its patience",
+        "stopped_by_target": "a check on the validation options reached the target",
+    }
+
+    def noted(on_report: OnReport) -> list[Row]:
+        def told(steps: int, total: int, report: dict[str, float]) -> None:
+            early = f"stopped early, after {steps:,} of {total:,} steps"
+            notes.extend(f"{early}: {reason}" for rule, reason in why.items() if rule in report)
+            on_report(steps, total, report)
+
+        return work(told)
+
+    return noted
 
 
 def result(row: Row) -> str:

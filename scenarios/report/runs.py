@@ -79,6 +79,8 @@ def command(plan: Plan, sheet: str | None, folder: Path) -> str:
         words += ["--set", f"{name}={_typed(value)}"]
     for name, value in plan.changed_options().items() if sheet is None else ():
         words += ["--env-set", f"{name}={_typed(value)}"]
+    for name, value in plan.early_stopping.changes().items() if plan.early_stopping else ():
+        words += [f"--{name}", _typed(value)]
     words += ["--execution", plan.execution] if plan.execution != "eager" else []
     words += ["--demonstrations", str(folder / DEMONSTRATIONS)] if plan.demonstrations else []
     words += ["--label", plan.label] if plan.named else []

@@ -27,7 +27,7 @@ from .adapting import keep_adaptation
 from .folder import CHECKPOINT, DATASET, DEMONSTRATIONS, RECORDING, Beside, RunFolder, resolved
 from .hardware import hardware
 from .interruption import Asked, Stopped
-from .plan import Plan, device_here, execution_on, make_plan, read_plan
+from .plan import Plan, device_here, execution_on, make_plan, read_plan, wanted_checks
 from .scoring import evaluation_environment, keep_recording, load_agent, score_agent, shown_of
 from .training import Learn, OnReport, Training
 
@@ -70,6 +70,7 @@ def run(
     on_report: OnReport | None = None,
     checkpoint_seconds: float = 10.0,
     processes: Processes = ALONE,
+    early_stopping: dict[str, Any] | None = None,
 ) -> Row:
     """Trains an agent on a scenario, scores it, and adds the run to the leaderboard in `root`.
 
@@ -90,6 +91,8 @@ def run(
         on_report: called after every iteration with the steps taken, the steps in all, and the agent's report.
         checkpoint_seconds: time between two checkpoints, at most; 0 for one after every iteration.
         processes: those that train it together, see `agents.core.processes.join`; each of them makes this call.
+        early_stopping: when training ends before its steps are taken: `patience`, `target` and `checks`, see
+            `early.EarlyStopping`; None for never.
 
     Returns:
         The run's row of the leaderboard.
@@ -105,7 +108,7 @@ def run(
         scenario, agent, seed, steps=steps, settings=settings, device=device, track=track, label=label,
         demonstrations=None if recording is None else _content(recording),
         execution="eager" if execution == "auto" and processes.size > 1 else execution,
-        upload=upload,
+        upload=upload, stopping=early_stopping,
     )  # fmt: skip
     plan = plan.model_copy(update={"run_id": processes.same(plan.run_id)})
     Leaderboard(Path(root) / "leaderboard.sqlite").check()
@@ -226,7 +229,7 @@ def prepare(plan: Plan, recording: Recording | Dataset | None, processes: Proces
         parallel = min(scenario.evaluation.num_envs, checks.MOST_EPISODES)
         check_env = make_environment(scenario, parallel, device=device, options=scenario.validation_options)
         agent.attach(check_env)
-        planned = checks.planned_checks(plan.steps, check_env).episodes
+        planned = checks.planned_checks(plan.steps, check_env, wanted_checks(plan)).episodes
         if planned < parallel:
             check_env = make_environment(scenario, planned, device=device, options=scenario.validation_options)
     return Prepared(agent, env, check_env, evaluation_env, shown)

@@ -32,13 +32,14 @@ class Checks:
         return min(self.times, self.times * steps // max(total, 1))
 
 
-def planned_checks(steps: int, env: BatchedEnvironment) -> Checks:
+def planned_checks(steps: int, env: BatchedEnvironment, wanted: int | None = None) -> Checks:
     """Checks that cost no more than a quarter of a training of that many steps, by the longest episode there can be.
 
     At most ten of 128 episodes; a short training is looked at less often, over fewer episodes, and always at its end.
+    So many as are wanted there always are, then each of four episodes at the least.
     """
     length, budget = time_limit(env) or ASSUMED, SHARE * steps
-    times = int(min(MOST, max(1, budget // (LEAST_EPISODES * length))))
+    times = wanted or int(min(MOST, max(1, budget // (LEAST_EPISODES * length))))
     return Checks(times, int(min(MOST_EPISODES, max(LEAST_EPISODES, budget // (times * length)))))
 
 

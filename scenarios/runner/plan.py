@@ -24,6 +24,7 @@ from ..environments import with_validation
 from ..files import strict_yaml
 from ..files.trust import check_names
 from ..tracking import check_tracker
+from .early import EarlyStopping, early_stopping
 from .hardware import hardware
 
 PLAN = "run.yaml"
@@ -50,6 +51,7 @@ class Plan(BaseModel):
         named: whether a person chose the label.
         demonstrations: digest of the recording that it imitates.
         budgets: the earlier values of `steps`, of a run that was extended.
+        early_stopping: when training ends before; None for never.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -70,6 +72,7 @@ class Plan(BaseModel):
     execution: Literal["eager", "compiled", "captured"] = "eager"
     hardware: str = ""
     upload: list[str] = []
+    early_stopping: EarlyStopping | None = None
 
     @property
     def configuration(self) -> str:
@@ -82,6 +85,7 @@ class Plan(BaseModel):
             self.version,
             demonstrations=self.demonstrations,
             budgets=self.budgets,
+            early_stopping=None if self.early_stopping is None else self.early_stopping.changes(),
         )
 
     def folder(self, root: Path) -> Path:
@@ -97,6 +101,8 @@ class Plan(BaseModel):
         if self.learns and self.steps != self.scenario.steps:
             changes["steps"] = self.steps
         changes |= self.changed_settings()
+        if self.early_stopping is not None:
+            changes |= self.early_stopping.changes()
         if self.demonstrations is not None:
             changes["demonstrations"] = self.demonstrations[:6]
         return self.model_copy(update={"label": derived_label(self.agent, changes), "named": False})
@@ -148,6 +154,7 @@ def make_plan(
     demonstrations: Any,
     execution: str = "auto",
     upload: Sequence[str] = (),
+    stopping: dict[str, Any] | None = None,
 ) -> Plan:
     """The plan of a new run, with every default made explicit; see `run`.
 
@@ -167,6 +174,8 @@ def make_plan(
             )
     cls = agents.agent_class(agent)
     config = cls.Config(**{**scenario.agents.get(agent, {}), **(settings or {})})
+    if early_stopping(stopping) is not None and cls.learn is Agent.learn:
+        raise InvalidInput(f"early stopping: {agent!r} does not learn, so there is nothing to stop")
     budget = integer("steps", scenario.steps if steps is None else steps, 0, MOST_STEPS)
     device = choose_device(device)
     plan = Plan(
@@ -183,6 +192,7 @@ def make_plan(
         version=__version__,
         demonstrations=None if demonstrations is None else digest(demonstrations),
         upload=list(upload),
+        early_stopping=early_stopping(stopping),
     )
     return plan.with_label(label)
 
@@ -243,3 +253,8 @@ def device_here(plan: Plan, device: str | None) -> str:
         return choose_device(plan.device)
     except InvalidInput:
         return choose_device("auto")
+
+
+def wanted_checks(plan: Plan) -> int | None:
+    """How often a run's training is looked at, where its early stopping says so."""
+    return None if plan.early_stopping is None else plan.early_stopping.checks

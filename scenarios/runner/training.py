@@ -21,7 +21,7 @@ from ..tracking import Tracker
 from . import checks
 from .folder import BEST, CHECKPOINT, RunFolder, strict
 from .interruption import Asked, Stopped, carry_on, stopping_between_iterations
-from .plan import Plan
+from .plan import Plan, wanted_checks
 
 DEAR = 20  # times longer than saving takes, before it is done again
 Learn = Callable[[BatchedEnvironment, int], Iterator[Report]]
@@ -37,6 +37,9 @@ class Progress(BaseModel):
         logged: bytes of the metrics.
         best: return of the best check so far.
         iterations: of learning so far.
+        waited: checks since the best one.
+        ended: the rule that has ended training before all its steps, or "".
+        budget: steps that it was to take in all when it was so ended.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -46,6 +49,9 @@ class Progress(BaseModel):
     logged: int = Field(default=0, ge=0)
     best: float = -math.inf
     iterations: int = Field(default=0, ge=0)
+    waited: int = Field(default=0, ge=0)
+    ended: str = ""
+    budget: int = Field(default=0, ge=0)
 
 
 class Training:
@@ -83,7 +89,7 @@ class Training:
         self.plan, self.folder, self.agent, self.env, self.check_env = plan, folder, agent, env, check_env
         self.tracker, self.on_report, self.pause = tracker, on_report, checkpoint_seconds
         self.processes, self.learn, self.asked = processes, learn or agent.learn, asked
-        self.checks = checks.planned_checks(plan.steps, check_env)
+        self.checks = checks.planned_checks(plan.steps, check_env, wanted_checks(plan))
         self.at, self.checked, self.kept = Progress(), 0, 0
 
     def run(self) -> Generator[bool, None, float]:
@@ -107,11 +113,13 @@ class Training:
             self.saved, self.took, self.wait = self.began, 0.0, 0.0
             try:
                 yield True  # of several side by side, all begin before the first learns
-                for report in self.learn(self.env, self.plan.steps):
+                for report in () if self.at.ended else self.learn(self.env, self.plan.steps):
                     self.iteration(report, log)
                     stop, due = self.processes.agree(asked.stop, time.monotonic() - self.saved >= self.wait)
                     if due:
                         self.save(log)
+                    if self.at.ended:
+                        break
                     if stop and self.agent.steps < self.plan.steps:
                         self.save(log)
                         raise Stopped(self.folder.told, self.agent.steps, self.plan.steps)
@@ -154,8 +162,14 @@ class Training:
             raise Diverged(self.at.iterations, "evaluation_return", found)
         if found > self.at.best:
             self.require_finite_weights()
-            self.at.best = found
+            self.at.best, self.at.waited = found, 0
             self.agent.save(self.folder.path / BEST)
+        else:
+            self.at.waited += 1
+        rules = self.plan.early_stopping
+        if rules is not None and self.agent.steps < self.plan.steps and (rule := rules.reason(found, self.at.waited)):
+            self.at.ended, self.at.budget = rule, self.plan.steps
+            report[f"stopped_by_{rule}"] = 1.0
 
     def save(self, log: BinaryIO) -> None:
         """Writes a checkpoint: the first after the first iteration, then less often, as time and cost allow."""
@@ -218,6 +232,8 @@ def restore(
             raise InvalidInput(f"{path}: does not fit the environments: {error!r:.160}") from None
     for name in Progress.model_fields:
         setattr(at, name, getattr(found, name))
+    if at.budget != plan.steps:  # with more steps the rules begin anew
+        at.waited, at.ended = (0, "") if at.ended else (at.waited, "")
     at.environment = None  # it is in the environments now
 
 

@@ -85,6 +85,13 @@ def test_a_traced_environment_plays_the_same_episodes(id):
     play(BatchedEnv(task, BATCH), traced(task), min(12, task.horizon + 2))
 
 
+@pytest.mark.parametrize("id", ["palaestra/RepeatPrevious-v0", "palaestra/Glimpse-v0"])
+def test_stacked_frames_are_the_same_traced_and_captured(id):
+    for other in (traced, captured):
+        task = make_task(id, frame_stack=3)
+        play(BatchedEnv(task, BATCH), other(task), min(12, task.horizon + 2))
+
+
 @each_id
 def test_a_larger_compiled_function_traces_through_a_step(id):
     task = make_task(id)
