@@ -118,7 +118,7 @@ def test_learning_goes_on_in_another_number_of_environments(uneven):
 def test_spaces_that_an_agent_does_not_serve_are_refused():
     box, number = spaces.Box(0, 1, (2,), np.float32), spaces.Discrete(3)
     for name, observation, action, message in (
-        ("dqn", box, box, "dqn: action space must be Discrete; got Box"),
+        ("dqn", box, box, "dqn: action space must be Discrete or MultiDiscrete; got Box"),
         ("sac", box, number, "sac: action space must be Box; got Discrete"),
         ("q_table", box, number, "q_table: observation space must be Discrete; got Box"),
         ("sac", box, spaces.Box(-np.inf, np.inf, (2,)), "sac: action space must be a bounded Box; got Box"),
