@@ -17,7 +17,6 @@ UNUSED = {  # for one's own code alone, and why; a file that something uses leav
     "generation/autoencoder": "no environment learns codes by a network; Code is a game of two learners",
     "generation/flow": "the shipped density of digits is a PixelCNN",
     "neurons/energy": "PatternCompletion's expert computes the Hopfield recall of a whole batch by itself",
-    "representation/inspection": "no command draws what a network looks at",
     "representation/ranking": "environments rank what counts and what does not, by envs.perception.measures",
     "robustness/calibration": "Calibrate pays each forecast by itself; errors of bins need many",
     "robustness/shift": "no agent learns from several groups or domains at once",

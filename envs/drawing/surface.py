@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Sequence
@@ -160,8 +161,13 @@ class Surface:
 
     def save_png(self, path: str | Path) -> None:
         """Write the picture to a PNG file."""
-        with open(path, "wb") as file:
-            self._pygame.image.save(self._surface, file, "picture.png")
+        Path(path).write_bytes(self.png())
+
+    def png(self) -> bytes:
+        """The picture as the content of a PNG file."""
+        file = io.BytesIO()
+        self._pygame.image.save(self._surface, file, "picture.png")
+        return file.getvalue()
 
     def show(self) -> bool:
         """Bring the picture to the window, scaled to its size; False once the user has closed the window."""

@@ -69,6 +69,35 @@ def deep_dream_step(features: Model, images: Tensor, step_size: float = 0.01) ->
     return images + step_size * gradient / scale.clamp(min=torch.finfo(scale.dtype).tiny)
 
 
+def activation_image(
+    score: Model,
+    images: Tensor,
+    steps: int = 60,
+    *,
+    learning_rate: float = 0.05,
+    decay: float = 0.01,
+) -> Tensor:
+    """Images that a score answers to most: ascent on the score less a penalty on bright pixels (Simonyan et al., 2014).
+
+    Args:
+        score: (B, C, H, W) to (B,), such as the logarithm of a class's probability.
+        images: (B, C, H, W) in [0, 1], where the ascent starts.
+        steps: of Adam.
+        learning_rate: Adam's.
+        decay: the weight of the squared pixels' sum.
+
+    Returns:
+        (B, C, H, W) in [0, 1].
+    """
+    image = images.clone()
+    optimiser = torch.optim.Adam([image], learning_rate)
+    for _ in range(steps):
+        image.grad = _gradient(lambda x: decay * x.square().sum() - score(x).sum(), image)
+        optimiser.step()
+        image.clamp_(0, 1)
+    return image
+
+
 def gram_matrix(features: Tensor) -> Tensor:
     """Mean product of each two channels over the image, which says what is in it but not where (Gatys et al., 2016).
 

@@ -105,27 +105,35 @@ class ScaledDotProduct(nn.Module):
 
 @contextmanager
 def recorded_attention(module: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
-    """Inside it, the attention weights of every `MultiHeadAttention` in the module are kept.
+    """Inside it, the attention weights of every block with a `ScaledDotProduct` in the module are kept, and Luong's.
 
     Yields:
-        By the block's name in the module, one tensor (B, h, T, S) for each of its calls.
+        By the block's name in the module, one tensor (B, h, T, S) for each of its calls; Luong's has one head.
     """
     weights: dict[str, list[Tensor]] = {}
     hooks = []
     for name, block in module.named_modules():
-        if isinstance(block, MultiHeadAttention):
+        if isinstance(block, LuongAttention):
             calls = weights.setdefault(name, [])
+            hooks.append(block.register_forward_hook(lambda _, __, out, calls=calls: calls.append(_luong(out))))
+        if isinstance(block, ScaledDotProduct):
+            calls = weights.setdefault(name.rpartition(".")[0], [])
 
             def keep(_: Any, given: tuple[Any, ...], __: Any, calls: list[Tensor] = calls) -> None:
                 query, key, _value, *rest = given
                 calls.append(attention_weights(query, key, *rest).detach())
 
-            hooks.append(block.product.register_forward_hook(keep))
+            hooks.append(block.register_forward_hook(keep))
     try:
         yield weights
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _luong(output: tuple[Tensor, Tensor]) -> Tensor:
+    """The weights (B, T, S) among what `LuongAttention` gives, as those of one head."""
+    return output[1].detach().unsqueeze(1)
 
 
 class Cache:

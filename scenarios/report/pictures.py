@@ -129,11 +129,4 @@ def draw(title: str, found: Sequence[Drawn], path: Path, axis: str) -> None:
         score = "" if one.score is None else f", score {fixed(one.score, 3)}"
         canvas.text(f"{place + 1}  {one.name}{score}", (78, y), 20, INK, max_width=WIDTH - 100)
     canvas.text("bold: mean, thin: lowest and highest", (WIDTH - 20, 22), 16, MUTED, "topright")
-    write_whole(path, lambda file: file.write(_png(canvas)))
-
-
-def _png(canvas: Canvas) -> bytes:
-    import imageio.v3 as imageio
-
-    picture: bytes = imageio.imwrite("<bytes>", canvas.frame(), extension=".png")
-    return picture
+    write_whole(path, lambda file: file.write(canvas.png()))

@@ -15,6 +15,7 @@ from ..board.rows import as_json
 from ..board.standings import grouped
 from ..catalogue import Scenario
 from ..files import strict_yaml
+from ..inspecting.inspecting import kept
 from ..playback import watch
 from ..recording import Recording
 from ..runner import Plan, read_plan
@@ -44,6 +45,7 @@ def scenario_of(name: str, plans: Sequence[Plan | None]) -> Scenario | None:
 def details(row: Row, plan: Plan | None, root: Path) -> dict[str, Any]:
     """A run as plain values."""
     told = as_json(row) | {"key": key(row), "folder": str(folder_of(row, root)), "film": None, "unfilmed": None}
+    told |= {"inspection": [{"title": one.title, "file": one.file} for one in kept(folder_of(row, root))]}
     if plan is None:
         return told | {"config": None, "options": None, "device": "", "hardware": "", "command": None, "sheet": None}
     own = plan.scenario.name not in catalogue.names()

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
-from ...agents.core.whole_file import write_text
+from ...agents.core.whole_file import write_text, write_whole
 from ...envs.registry import family
 from ...neural_blocks.errors import InvalidInput
 from ..board import Leaderboard, Row
 from ..files import strict_yaml
 from ..runner import Plan
 from .boards import PERCENTILES, THRESHOLDS, boards
-from .curves import adaptations, curves
+from .curves import adaptations, curves, folder_of
 from .runs import details, film, filmed, plan_of, scenario_of
 
 PAGE = Path(__file__).parent / "page"
@@ -59,6 +59,7 @@ def write_report(
         plan = plans[run["run_id"]]
         if plan is not None and run["sheet"] is not None:
             write_text(out / run["sheet"], strict_yaml.dump(plan.scenario.model_dump(mode="json")))
+    _show_inside(rows, told["runs"], root, out)
     _film(rows, plans, told["runs"], root, out, films, tell, on_film)
     write_text(page, page_with(told))
     return page
@@ -108,6 +109,21 @@ def page_with(told: dict[str, Any]) -> str:
         assert mark, name
         page = before + part + after
     return page
+
+
+def _show_inside(rows: list[Row], runs: list[dict[str, Any]], root: Path, out: Path) -> None:
+    """Copies what `palaestra inspect` has drawn of runs; the page names the copies."""
+    folders = {row.run_id: folder_of(row, root) for row in rows}
+    for run in runs:
+        shown = []
+        for one in run["inspection"]:
+            source, name = folders[run["run_id"]] / one["file"], f"inspection/{run['run_id']}/{Path(one['file']).name}"
+            if source.is_file():
+                picture = source.read_bytes()
+                (out / name).parent.mkdir(parents=True, exist_ok=True)
+                write_whole(out / name, lambda file, picture=picture: file.write(picture))  # type: ignore[misc]
+                shown.append({"title": one["title"], "file": name})
+        run["inspection"] = shown
 
 
 def _film(

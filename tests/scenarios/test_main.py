@@ -38,8 +38,8 @@ def palaestra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 def test_every_command_explains_itself(palaestra) -> None:
     code, told, _ = palaestra("--help")
     assert code == 0
-    names = "list describe train resume evaluate verify play leaderboard assess report compare curves sweep runs demo"
-    commands = names.split(" ")
+    names = "list describe train resume evaluate verify play leaderboard assess report inspect compare curves sweep"
+    commands = [*names.split(" "), "runs", "demo"]
     for command in commands:
         assert command in told
         code, own, _ = palaestra(command, "--help")

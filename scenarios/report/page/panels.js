@@ -162,6 +162,13 @@ function drawRun() {
   if (run.film) {
     put(panel, "video", { src: run.film, controls: true, preload: "metadata", muted: true, "aria-label": `Film of episodes that run ${run.run_id} was scored with` });
   } else if (run.unfilmed) put(panel, "p", { class: "quiet" }, `Not filmed: ${run.unfilmed}`);
+  if (run.inspection.length) {
+    put(panel, "h4", {}, "Seeing inside");
+    for (const one of run.inspection) {
+      const shown = put(put(panel, "details"), "summary", {}, one.title).parentNode;
+      put(shown, "img", { src: one.file, alt: `Of run ${run.run_id}: ${one.title}`, loading: "lazy", style: "max-width: 100%" });
+    }
+  }
   const told = put(panel, "dl");
   const tell = (name, value) => value && (put(told, "dt", {}, name), put(told, "dd", {}, value));
   tell("Score", fixed(run.score));

@@ -8,6 +8,7 @@ from torch import nn
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.perception.convolution import SmallCNN
 from palaestra.neural_blocks.representation.inspection import (
+    activation_image,
     deep_dream_step,
     gram_matrix,
     guided_backprop,
@@ -150,3 +151,9 @@ def test_bad_input_is_named(model, batch, call, named):
     with pytest.raises(InvalidInput) as refusal:
         call(model, *batch)
     assert all(part in str(refusal.value) for part in named)
+
+
+def test_the_image_that_a_linear_score_answers_to_most_is_its_weights_over_twice_the_decay():
+    weight = torch.tensor([0.4, -0.3, 0.1, 3.0]).view(1, 1, 2, 2)
+    found = activation_image(lambda x: (x * weight).sum((1, 2, 3)), torch.full((1, 1, 2, 2), 0.5), 400, decay=0.5)
+    torch.testing.assert_close(found, weight.clamp(0, 1), rtol=0, atol=2e-3)
