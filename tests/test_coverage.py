@@ -13,10 +13,15 @@ ROOT = Path(__file__).parents[1]
 BLOCKS = ROOT / "neural_blocks"
 IMPORT = re.compile(r"^ *from (\.*)([\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 NAMED = re.compile(r'"(\w+\.\w+):\w+"')
+READ = "is there to be read; agents use what PyTorch has"
 UNUSED = {  # for one's own code alone, and why; a file that something uses leaves this list, and none should come
     "generation/autoencoder": "no environment learns codes by a network; Code is a game of two learners",
     "generation/flow": "the shipped density of digits is a PixelCNN",
     "neurons/energy": "PatternCompletion's expert computes the Hopfield recall of a whole batch by itself",
+    "primer/dense": READ,
+    "primer/gradient_check": READ,
+    "primer/graph": READ,
+    "primer/step_network": READ,
     "representation/ranking": "environments rank what counts and what does not, by envs.perception.measures",
     "robustness/calibration": "Calibrate pays each forecast by itself; errors of bins need many",
     "robustness/shift": "no agent learns from several groups or domains at once",

@@ -23,8 +23,10 @@ GUIDES = (
     "playing",
     "leaderboards",
     "sweeps",
+    "learning",
     "execution",
     "stable-baselines3",
+    "primer",
     "course",
 )
 """The hand-written pages of `docs/guides`, in the order in which they are read."""
