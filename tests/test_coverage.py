@@ -23,8 +23,6 @@ UNUSED = {  # for one's own code alone, and why; a file that something uses leav
     "primer/graph": READ,
     "primer/step_network": READ,
     "representation/ranking": "environments rank what counts and what does not, by envs.perception.measures",
-    "robustness/calibration": "Calibrate pays each forecast by itself; errors of bins need many",
-    "robustness/shift": "no agent learns from several groups or domains at once",
     "sequence/language_model": "agents read texts by a memory, a step at a time",
 }
 

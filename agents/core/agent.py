@@ -19,6 +19,7 @@ from ...envs.core.task import Observation
 from ...envs.core.tree import leaves, tree_map
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.registry import refuse_imports
+from .aside import Aside
 from .checkpoint import fingerprint, not_finite, read_checkpoint, require_dtypes, write_checkpoint
 from .config import AgentConfig
 from .described_spaces import describe, tensors_of
@@ -157,6 +158,13 @@ class Agent(ABC):
     def think(self, observation: Observation, memory: Memory = (), start: Tensor | None = None) -> Thought:
         """What lies behind the action that `act` would give, which takes the same; it changes nothing."""
         return Thought()
+
+    def aside(self) -> Aside | None:
+        """What evaluations are to note of it; None for nothing."""
+        return None
+
+    def settle(self, env: BatchedEnvironment, seed: int = 0) -> None:  # noqa: B027
+        """Fits what is fitted on held-out episodes while the weights stay as they are, such as a temperature."""
 
     def predict(
         self, observation: Any, memory: Memory = (), start: bool = False, *, greedy: bool = True

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -16,7 +16,9 @@ from torch import Tensor
 from ...envs.checks.options import LARGEST_SEED, MOST_EPISODES, integer
 from ...envs.core.execution import Captured
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
+from ...neural_blocks.errors import InvalidInput
 from .agent import Agent, Memory
+from .aside import Aside
 
 OnEpisodes = Callable[[int, int], None]
 
@@ -62,6 +64,7 @@ def evaluate(
     seed: int | None = None,
     greedy: bool = True,
     on_episodes: OnEpisodes | None = None,
+    aside: Aside | Literal[False] | None = None,
 ) -> Evaluation:
     """Plays the same number of episodes in every environment, at least `episodes` in all.
 
@@ -71,31 +74,28 @@ def evaluate(
     In environments without a time limit an episode that lasts longer than `CAP` steps counts with what it has returned
     by then, and that environment plays no further one; a warning says so.
 
-    `on_episodes` is told now and then how many episodes have ended, and of how many.
+    `on_episodes` is told now and then how many episodes have ended, and of how many. `aside` notes further things of
+    the agent; None for what it asks for itself (`Agent.aside`), False for nothing.
 
     An agent whose execution is "captured" plays all steps but the first, in environments of this suite, as one graph.
 
     Raises:
-        InvalidInput: fewer episodes than 1, or environments that the agent is not for.
+        InvalidInput: fewer episodes than 1, environments that the agent is not for, or a note of episodes that have no
+            time limit.
     """
     episodes = integer("evaluate: episodes", episodes, 1, MOST_EPISODES)
     if seed is not None:
         seed = integer("evaluate: seed", seed, -LARGEST_SEED, LARGEST_SEED)
     agent.attach(env)
     with agent.apart(seed):
-        return _play(agent, env, episodes, seed, greedy, on_episodes)
+        noted = agent.aside() if aside is None else aside or None
+        play = Play(agent, env, math.ceil(episodes / env.num_envs), greedy, noted)
+        return _played(play, seed, on_episodes)
 
 
-def _play(
-    agent: Agent,
-    env: BatchedEnvironment,
-    episodes: int,
-    seed: int | None,
-    greedy: bool,
-    on_episodes: OnEpisodes | None,
-) -> Evaluation:
+def _played(play: Play, seed: int | None, on_episodes: OnEpisodes | None) -> Evaluation:
+    agent, env = play.agent, play.env
     env.reset(seed)
-    play = Play(agent, env, math.ceil(episodes / env.num_envs), greedy)
     memory = play.step(agent.initial_memory(env.num_envs), env.step)  # which names the metrics
     due = time.monotonic()
     steps, pause = 1, 1 if env.device.type == "cpu" else PAUSE
@@ -118,9 +118,12 @@ class Play:
         env: environments that were just reset.
         each: episodes in every environment.
         greedy: whether the agent takes its most probable actions.
+        aside: what is noted beside; None for nothing.
     """
 
-    def __init__(self, agent: Agent, env: BatchedEnvironment, each: int, greedy: bool) -> None:
+    def __init__(
+        self, agent: Agent, env: BatchedEnvironment, each: int, greedy: bool, aside: Aside | None = None
+    ) -> None:
         self.agent, self.env, self.each, self.greedy = agent, env, each, greedy
         device, shape = env.device, (env.num_envs, each + 1)  # the last column is overflow
         self.rows = torch.arange(env.num_envs, device=device)
@@ -128,7 +131,12 @@ class Play:
         self.lengths = torch.zeros(shape, dtype=torch.int64, device=device)
         self.episode = torch.zeros(env.num_envs, dtype=torch.int64, device=device)
         self.endless = torch.zeros(env.num_envs, dtype=torch.bool, device=device)
-        self.limited = time_limit(env) is not None
+        limit = time_limit(env)
+        self.limited, self.longest = limit is not None, limit or 0
+        if aside is not None and limit is None:
+            raise InvalidInput(f"{env.name}: what is noted at every step needs episodes with a time limit")
+        self.aside = aside
+        self.noted: Tensor | None = None  # (environments, each + 1, steps, W), no number where nothing was
         self.metrics: dict[str, tuple[Sums, Tensor]] = {}  # of each one's values, and how many there are
         self.task = getattr(env, "task", None)  # environments of other kinds have none
         self.made: Tensor | None = None  # (environments, each + 1, ...) what the episodes left behind, if they do
@@ -136,6 +144,7 @@ class Play:
     def step(self, memory: Memory, advance: Callable[[Tensor], TimeStep]) -> Memory:
         """One step of every environment; returns the memory after it, and counts in place what it gave."""
         env, at = self.env, (self.rows, self.episode)
+        self._note(memory, at)
         action, memory = self.agent.act(env.observation, memory, env.episode_start, greedy=self.greedy)
         step = advance(action)
         self.returns.add(step.reward, at)
@@ -156,6 +165,15 @@ class Play:
             self.episode.masked_fill_(cut, self.each)
         self.episode.add_(done).clamp_(max=self.each)
         return memory
+
+    def _note(self, memory: Memory, at: tuple[Tensor, Tensor]) -> None:
+        """Keeps what is noted of the step that comes."""
+        if self.aside is None:
+            return
+        row = self.aside.row(self.env, memory)
+        if self.noted is None:
+            self.noted = row.new_full((len(row), self.each + 1, self.longest, *row.shape[1:]), torch.nan)
+        self.noted[(*at, self.lengths[at].clamp(max=self.longest - 1))] = row
 
     def _gather(self, action: Tensor, step: TimeStep, at: tuple[Tensor, Tensor]) -> None:
         """Keeps what episodes have made; what the last step writes stays."""
@@ -196,7 +214,7 @@ class Play:
         sums = [self.returns, *(total for total, _ in self.metrics.values())]
         counts = [count for _, count in self.metrics.values()]
         own = [part for one in sums for part in (one.total, one.excess)]
-        kept = [] if self.made is None else [self.made]
+        kept = [one for one in (self.made, self.noted) if one is not None]
         return [*own, *counts, *kept, self.lengths, self.episode, self.endless, *self.agent.acting_randomness.counters]
 
     def result(self) -> Evaluation:
@@ -216,6 +234,9 @@ class Play:
         if self.made is not None:
             assert self.task is not None
             metrics |= self.task.measured(self.made[:, : self.each].flatten(0, 1).cpu()[played])
+        if self.aside is not None and self.noted is not None:
+            rows = self.noted[:, : self.each].flatten(0, 2).cpu()
+            metrics |= self.aside.metrics(rows[~rows[:, 0].isnan()])
         if self.task is not None:
             metrics = self.task.summarise(metrics)
         return Evaluation(returns[played], lengths[played], metrics)

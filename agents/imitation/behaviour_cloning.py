@@ -9,7 +9,7 @@ import torch
 
 from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.tree import tree_map
-from ...neural_blocks.errors import Diverged
+from ...neural_blocks.errors import Diverged, InvalidInput
 from ..core.agent import Report
 from ..core.randomness import ORDER
 from ..learning.learner import training
@@ -58,6 +58,10 @@ class BehaviourCloning(ImitationAgent):
             demonstration: what was seen and done, on the agent's device.
             epochs: passes.
         """
+        if self.invariance is not None:
+            raise InvalidInput(
+                f"{self.name}: invariance and importance need environments; demonstrations have no metrics"
+            )
         steps = len(demonstration.start)
         raw = (demonstration.observation, demonstration.start, self.policy.from_env(demonstration.label))
         whole = steps - steps % self.chunk
@@ -71,7 +75,7 @@ class BehaviourCloning(ImitationAgent):
             for batch in batches:
                 length, count = batch.start.shape[1], len(batch.start)
                 (order,) = self.randomness.permutations(ORDER, 1, count)
-                with training(self.network):
+                with training(*self._learning):
                     for rows in order.split(max(1, self.config.minibatch_size // length)):
                         losses.append(self.update(tree_map(lambda part, rows=rows: part[rows], batch)))
             means = dict(zip(LOSSES, torch.stack(losses).mean(0).tolist(), strict=True))

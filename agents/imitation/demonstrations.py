@@ -14,7 +14,7 @@ from ..core.randomness import REPLAY, Randomness
 from ..learning.rollout import sequences
 from ..networks.network import Memory
 
-Labelled = tuple[Observation, Tensor, Tensor]
+Labelled = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,16 @@ class Sequences:
         start: (N, L) bool, the first observation of an episode.
         label: (N, L, ...) raw actions, as the policy's distribution has them.
         memory: each part (N, ...).
+        group: (N, L) int64 of each step, and
+        importance: (N, L), see `robustness.shift`; None where steps are not told apart.
     """
 
     observation: Observation
     start: Tensor
     label: Tensor
     memory: Memory
+    group: Tensor | None = None
+    importance: Tensor | None = None
 
 
 class Aggregate:
@@ -107,5 +111,5 @@ class Aggregate:
 
 
 def side_by_side(steps: Labelled, length: int) -> Labelled:
-    """Observations, starts and labels (T, B, ...), T a multiple of `length`, cut into sequences (N, length, ...)."""
+    """Observations, starts, labels and so on (T, B, ...), T a multiple of `length`, as sequences (N, length, ...)."""
     return tree_map(lambda part: part.transpose(0, 1), sequences(steps, length))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field
-from torch import Tensor
+from pydantic import Field, model_validator
+from torch import Tensor, nn
 
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
@@ -26,13 +26,17 @@ from ..learning.rollout import stacked, without_observations
 from ..learning.statistics import Numbers
 from ..networks.network import Actor
 from ..networks.network_config import PolicyConfig
+from ..robustness.adversarial import AdversarialConfig
+from ..robustness.answers import AnswersConfig
+from ..robustness.ensemble import EnsembleConfig
+from ..robustness.shift import Invariance, ShiftConfig, slope_of_scale
 from .demonstrations import Aggregate, Sequences, side_by_side
 from .mixing import mixed_images, require_images
 
 LOSSES = ("policy_loss", "entropy", "gradient_norm")
 
 
-class ImitationConfig(OptimisationConfig, PolicyConfig):
+class ImitationConfig(AdversarialConfig, AnswersConfig, EnsembleConfig, ShiftConfig, OptimisationConfig, PolicyConfig):
     """Settings of learning from labels beside the network's.
 
     Attributes:
@@ -56,6 +60,13 @@ class ImitationConfig(OptimisationConfig, PolicyConfig):
     focal_gamma: float = Field(2.0, ge=0, le=16)
     mix: Literal["mixup", "cutmix"] | None = None
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _mixtures_are_for_one_network(self) -> Self:
+        for name, alone in {"adversarial_epsilon": 0, "ensemble": 1, "told_apart": False}.items():
+            if self.mix is not None and getattr(self, name) != alone:
+                raise ValueError(f"mix must be null with {name}; got {self.mix!r}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -93,11 +104,15 @@ class ImitationAgent(PolicyAgent):
 
     Config: ClassVar[type[AgentConfig]] = ImitationConfig
     expert: Agent | Callable[[BatchedEnvironment], Tensor]
-    for_learning = ("aggregate",)
+    for_learning = ("aggregate", "invariance")
+    invariance: Invariance | None = None
 
     def build(self) -> None:
         """Network, distribution, optimiser and an empty data set."""
         self.make_network(Actor)
+        if self.config.told_apart:
+            self.invariance = Invariance(self).to(self.device).eval()
+            self.parameters += list(self.invariance.parameters())
         if self.config.loss == "focal" and not hasattr(self.policy, "focal"):
             raise InvalidInput(
                 f"{self.name}: loss 'focal' needs a Discrete or MultiDiscrete action; got {self.action_space}"
@@ -173,7 +188,7 @@ class ImitationAgent(PolicyAgent):
         rollout = self._collect(self._env, led)
         self.aggregate.add(self._sequences(rollout))
         count = max(1, self.config.minibatch_size // self.chunk)
-        with training(self.network):
+        with training(*self._learning):
             losses = [self.update(self.aggregate.sample(count, self.randomness)) for _ in range(self.config.updates)]
         means = torch.stack(losses).mean(0)
         return self.statistics.gather(rollout, dict(zip(LOSSES, means, strict=True)))
@@ -227,9 +242,10 @@ class ImitationAgent(PolicyAgent):
         return tree_map(lambda *each: torch.cat(each), *befores) if befores else (), memory
 
     def _sequences(self, rollout: LabelledRollout) -> Sequences:
-        labelled = (rollout.observation, rollout.start, rollout.label)
-        observation, start, label = side_by_side(labelled, self.chunk)
-        return Sequences(observation, start, label, rollout.memory)
+        apart = (None, None) if self.invariance is None else self.invariance.of_steps(rollout.metrics)
+        labelled = (rollout.observation, rollout.start, rollout.label, *apart)
+        observation, start, label, group, importance = side_by_side(labelled, self.chunk)
+        return Sequences(observation, start, label, rollout.memory, group, importance)
 
     def _label(self, env: BatchedEnvironment) -> Tensor:
         if not isinstance(self.expert, Agent):
@@ -238,27 +254,59 @@ class ImitationAgent(PolicyAgent):
         action, self.expert_memory = self.expert.act(env.observation, memory, env.episode_start, greedy=True)
         return action
 
+    @property
+    def _learning(self) -> list[nn.Module]:
+        """What is in training mode during an update."""
+        return [self.network] if self.invariance is None else [self.network, self.invariance]
+
     def update(self, batch: Sequences) -> Tensor:
         """One gradient step; returns the loss, the entropy and the gradient's norm, (3,)."""
-        observation, start, label = tree_map(
-            lambda part: part.transpose(0, 1), (batch.observation, batch.start, batch.label)
+        observation, start, label, *apart = tree_map(
+            lambda part: part.transpose(0, 1),
+            (batch.observation, batch.start, batch.label, batch.group, batch.importance),
         )
         mixing = None if self.config.mix is None else self.randomness.uniform(UPDATE, len(batch.start), 3)
-        return self.minibatch(observation, start, label, batch.memory, mixing)
+        return self.minibatch(observation, start, label, batch.memory, mixing, *apart)
 
-    def _minibatch(self, *batch: Any) -> Tensor:
-        loss, numbers = self.run_loss(*batch)
+    def _minibatch(
+        self,
+        observation: Observation,
+        start: Tensor,
+        label: Tensor,
+        memory: Memory,
+        mixing: Tensor | None,
+        group: Tensor | None,
+        importance: Tensor | None,
+    ) -> Tensor:
+        rows, attacked = self.rows(observation, start, label), None
+        if self.adversary is not None:
+            observation, attacked = self.adversary.learned_from(observation, start, label)
+        observation, start, label, *further = self.spread(
+            rows, (observation, start, label, attacked, group, importance)
+        )
+        loss, numbers = self.run_loss(observation, start, label, memory, mixing, *further)
         return torch.cat([numbers, self.minimise(loss).reshape(1)])
 
     def loss(
-        self, observation: Observation, start: Tensor, label: Tensor, memory: Memory, mixing: Tensor | None = None
+        self,
+        observation: Observation,
+        start: Tensor,
+        label: Tensor,
+        memory: Memory,
+        mixing: Tensor | None = None,
+        attacked: Observation | None = None,
+        group: Tensor | None = None,
+        importance: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Minus the policy's mean agreement with the labels of sequences (L, N, ...), and it with the entropy, (2,).
 
         Smoothed labels stand for (1 - s) of the label and s of the mean over all actions. `mixing` (N, 3) are uniforms
-        that mix each sequence with the next one.
+        that mix each sequence with the next one; `attacked` (L, N, ...) is to be answered as the observations are;
+        of `group` and `importance` (L, N) see `robustness.shift`.
         """
-        if mixing is None:
+        if self.invariance is not None:
+            parameters, loss = self._told_apart(observation, start, label, group, importance)
+        elif mixing is None:
             parameters, _ = self.network(observation, memory, start)
             loss = -self._agreement(parameters, label).mean()
         else:
@@ -266,10 +314,34 @@ class ImitationAgent(PolicyAgent):
             parameters, _ = self.network(observation, memory, start)
             both = [self._agreement(parameters, one) for one in (label, label.roll(-1, 1))]  # (L, N) each
             loss = -(share * both[0] + (1 - share) * both[1]).mean()
-        if smoothing := self.config.label_smoothing:
+        if (smoothing := self.config.label_smoothing) and self.invariance is None:
             loss = (1 - smoothing) * loss - smoothing * self.policy.mean_log_prob(parameters).mean()
+        if attacked is not None:
+            assert self.adversary is not None
+            loss = loss + self.adversary.beta * self.adversary.divergence(parameters, attacked, start).mean()
         with torch.no_grad():
             return loss, torch.stack([loss, self.policy.entropy(parameters).mean()])
+
+    def _told_apart(
+        self, observation: Observation, start: Tensor, label: Tensor, group: Tensor | None, importance: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The policy's parameters (1, N, P) and the loss of rows of several groups."""
+        assert self.invariance is not None
+        assert group is not None
+        assert importance is not None
+        features = slope = None
+        if self.invariance.looks_at_features:
+            features, _ = self.network.features(observation, (), start)
+            parameters = self.network.parameters_of(features, observation)
+        else:
+            parameters, _ = self.network(observation, (), start)
+        losses = -self._agreement(parameters, label)
+        if smoothing := self.config.label_smoothing:
+            losses = (1 - smoothing) * losses - smoothing * self.policy.mean_log_prob(parameters)
+        if self.invariance.kind == "irm":
+            slope = slope_of_scale(parameters, label)[0]
+        features = None if features is None else features[0]
+        return parameters, self.invariance(losses[0], group[0], importance[0], slope, features)
 
     def _agreement(self, parameters: Tensor, label: Tensor) -> Tensor:
         """(L, N) what is made as large as it can be."""
@@ -289,20 +361,28 @@ class ImitationAgent(PolicyAgent):
 
     def changing(self) -> list[Tensor]:
         """The data set beside the policy's tensors."""
-        return [*super().changing(), *self.aggregate.tensors]
+        apart = [] if self.invariance is None else [*self.invariance.parameters(), *self.invariance.buffers()]
+        return [*super().changing(), *self.aggregate.tensors, *apart]
 
     def state_dict(self) -> dict[str, Any]:
         """Data set, labels asked for and the expert's memory beside the policy's state."""
-        return super().state_dict() | {
-            "aggregate": self.aggregate.state_dict(),
-            "queries": self.queries,
-            "iterations": self.iterations,
-            "expert_memory": list(self.expert_memory),
-        }
+        apart = {} if self.invariance is None else {"invariance": self.invariance.state_dict()}
+        return (
+            super().state_dict()
+            | apart
+            | {
+                "aggregate": self.aggregate.state_dict(),
+                "queries": self.queries,
+                "iterations": self.iterations,
+                "expert_memory": list(self.expert_memory),
+            }
+        )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues exactly where a saved agent stood; an expert other than the task's own is set anew before."""
         super().load_state_dict(state)
+        if self.invariance is not None and "invariance" in state:
+            self.invariance.load_state_dict(state["invariance"])
         if "aggregate" in state:
             self.aggregate.load_state_dict(state["aggregate"])
         self.queries, self.iterations = state["queries"], state["iterations"]

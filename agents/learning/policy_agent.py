@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import gymnasium.spaces as spaces
 import torch
 from torch import Tensor
 
+from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.task import Observation
+from ...envs.core.tree import tree_map
 from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.robustness.calibration import TemperatureScaling
 from ..core.agent import Memory
+from ..core.processes import Processes
 from ..core.randomness import ACT
 from ..core.thought import Thought
 from ..networks.beam import next_word, require_writing
@@ -19,8 +23,13 @@ from ..networks.heads import distribution
 from ..networks.masking import is_masked
 from ..networks.network import Actor, ActorCritic
 from ..networks.per_pixel import PixelActor, PixelActorCritic
+from ..robustness.adversarial import AdversarialTraining
+from ..robustness.answers import Answers, require_classes
+from ..robustness.ensemble import Committee, committee, cyclic_rate
+from ..robustness.temperature import fit_temperature
 from . import optimisers
 from .learner import Learner
+from .optimisers import set_rate
 
 
 class PolicyAgent(Learner):
@@ -34,10 +43,16 @@ class PolicyAgent(Learner):
         optimiser: of the parameters; subclasses make it.
         chunk: L, steps of the sequences that are learned from; 1 without a memory.
         memory: the network's, where the environments to learn in stand.
+        adversary: makes the images that it learns from; None where they are learned from as they are.
+        answers: what evaluations note of it; None for nothing.
+        scaling: what its logits are divided by when it acts; None for nothing.
     """
 
     network: Any
     optimiser: torch.optim.Optimizer
+    adversary: AdversarialTraining | None = None
+    answers: Answers | None = None
+    scaling: TemperatureScaling | None = None
 
     def make_network(self, kind: type[Actor] | type[ActorCritic]) -> None:
         """Network and distribution, and what stands beside them before learning."""
@@ -54,7 +69,10 @@ class PolicyAgent(Learner):
             if masked and self.config.head != "gaussian":
                 head = self.config.head
                 raise InvalidInput(f"{self.name}: head must be 'gaussian' where actions are masked; got {head!r}")
-            network = kind(self.observation_space, policy.size, masked=masked, **self.config.trunk())
+            count = getattr(self.config, "ensemble", 1)
+            trunk = self.config.trunk()
+            each = [kind(self.observation_space, policy.size, masked=masked, **trunk) for _ in range(count)]
+            network = each[0] if count == 1 else committee(self, each)
         self.network = network.to(self.device).eval()
         self.policy = policy.to(self.device)
         both = [*self.network.parameters(), *self.policy.parameters()]
@@ -62,7 +80,29 @@ class PolicyAgent(Learner):
         self.average(self.network, self.policy)
         self.watch(network=self.network, policy=self.policy)
         self.chunk: int = self.config.chunk
+        if getattr(self.config, "adversarial_epsilon", 0):
+            self.adversary = AdversarialTraining(self)
+        if getattr(self.config, "robust_attack", None) is not None or getattr(self.config, "reliability_bins", 0):
+            self.answers = Answers(self)
+        if getattr(self.config, "temperature_scaling", False):
+            require_classes(self)
+            self.scaling = TemperatureScaling().to(self.device).requires_grad_(False)
         self.memory: Memory = ()
+
+    def join(self, processes: Processes) -> None:
+        """Learns together with the same agent in other processes; see `Agent.join`."""
+        for name, alone in {"adversarial_epsilon": 0, "ensemble": 1}.items():
+            if processes.size > 1 and getattr(self.config, name, alone) != alone:
+                raise InvalidInput(f"{self.name}: {name} must be {alone} in several processes")
+        super().join(processes)
+
+    def on_schedule(self, optimisers: Sequence[torch.optim.Optimizer], progress: float) -> None:
+        """Beside the base's, takes snapshots of an ensemble of such."""
+        super().on_schedule(optimisers, progress)
+        if isinstance(self.network, Committee) and self.network.kind == "snapshot":
+            self.network.snap(progress)
+            for optimiser in optimisers:
+                set_rate(optimiser, cyclic_rate(self.config, progress))
 
     def make_optimiser(self) -> torch.optim.Optimizer:
         """The optimiser of the parameters; a policy's own, such as its deviation, are not held small."""
@@ -86,6 +126,7 @@ class PolicyAgent(Learner):
             logits = lambda seen: self.network.act(seen, (), torch.zeros_like(seen["written"][:, 0]).bool())[0]  # noqa: E731
             return next_word(logits, cast("dict[str, Tensor]", observation), self.config.beam), memory
         parameters, *_, memory = self.network.act(observation, memory, start)
+        parameters = parameters if self.scaling is None else self.scaling(parameters)
         raw = self.policy.mode(parameters) if greedy else self.policy.sample(parameters, self.noise(len(parameters)))
         return self.policy.to_env(raw), memory
 
@@ -95,10 +136,33 @@ class PolicyAgent(Learner):
         memory, start = self._going_on(observation, memory, start)
         with self.acting():
             parameters, *value, _ = self.network.act(observation, memory, start)
+        parameters = parameters if self.scaling is None else self.scaling(parameters)
         shares = {spaces.Discrete: torch.softmax, spaces.MultiBinary: lambda logits, _: torch.sigmoid(logits)}
         share = shares.get(type(self.action_space))
         few = share is not None and parameters.ndim == 2
         return Thought(share(parameters, -1) if share and few else None, None, value[0] if value else None)
+
+    def logits(self, observation: Observation, memory: Memory, start: Tensor) -> Tensor:
+        """(B, K) what the probabilities of a Discrete action are the softmax of, with the temperature it acts with."""
+        logits: Tensor = self.network.act(observation, memory, start)[0]
+        return logits if self.scaling is None else self.scaling(logits)
+
+    def aside(self) -> Answers | None:
+        """How robust and how sure its answers are, as far as the settings say so."""
+        return self.answers
+
+    def settle(self, env: BatchedEnvironment, seed: int = 0) -> None:
+        """Fits the temperature, if the settings say so, to at least 1,024 answers in environments with an expert."""
+        if self.scaling is not None:
+            fit_temperature(self, env, seed)
+
+    def spread(self, rows: Tensor | None, tree: Any) -> Any:
+        """Trees of (L, N, ...) with the rows that each member of an ensemble learns from; without rows as they are."""
+        return tree if rows is None else tree_map(lambda part: part.index_select(1, rows), tree)
+
+    def rows(self, observation: Observation, start: Tensor, label: Tensor | None = None) -> Tensor | None:
+        """Which rows of (1, N, ...) an ensemble learns from, see `Committee.rows`; None without one."""
+        return self.network.rows(observation, start, label) if isinstance(self.network, Committee) else None
 
     def noise(self, num_envs: int) -> Tensor:
         """Uniforms for one action of each environment, (B, noise)."""
@@ -133,17 +197,24 @@ class PolicyAgent(Learner):
 
     def state_dict(self) -> dict[str, Any]:
         """Network, optimiser and memory beside the base's state."""
-        return super().state_dict() | {
-            "network": self.network.state_dict(),
-            "policy": self.policy.state_dict(),
-            "optimiser": optimisers.saved(self.optimiser),
-            "memory": [self.processes.gather(part) for part in self.memory],
-        }
+        scaling = {} if self.scaling is None else {"scaling": self.scaling.state_dict()}
+        return (
+            super().state_dict()
+            | scaling
+            | {
+                "network": self.network.state_dict(),
+                "policy": self.policy.state_dict(),
+                "optimiser": optimisers.saved(self.optimiser),
+                "memory": [self.processes.gather(part) for part in self.memory],
+            }
+        )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues exactly where a saved agent stood."""
         super().load_state_dict(state)
         self.network.load_state_dict(state["network"])
         self.policy.load_state_dict(state["policy"])
+        if self.scaling is not None:
+            self.scaling.load_state_dict(state["scaling"])
         optimisers.restore(self.optimiser, state["optimiser"])
         self.memory = tuple(self.processes.own(part.to(self.device)) for part in state["memory"])

@@ -276,6 +276,8 @@ def can_learn_side_by_side(agent: Agent) -> bool:
         return False
     if getattr(config, "normalisation", None) == "batch" or getattr(config, "augment", ()):
         return False
+    if getattr(config, "adversarial_epsilon", 0) or getattr(config, "ensemble", 1) > 1:
+        return False
     normalised = any(getattr(config, name, False) for name in ("normalise_observation", "normalise_reward"))
     policy = getattr(agent, "policy", None)
     learned = policy is not None and any(True for _ in policy.parameters())

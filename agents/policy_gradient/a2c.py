@@ -43,7 +43,12 @@ class A2C(ActorCriticAgent):
         steps = (rollout.observation, rollout.start, rollout.action, advantage, target)
         memory = tuple(part.flatten(0, 1) for part in rollout.memory)
         batch: tuple[Any, ...] = sequences(steps, self.chunk)  # each (L, N, ...)
-        loss, losses = self.run_loss(*batch, memory, self.processes.alike(batch[1].shape[1], self.device))
+        observation, start, action, advantage, _ = batch
+        rows = self.rows(observation, start)
+        observation, attacked = self.learned_from(observation, start, action, advantage)
+        observation, *batch, attacked = self.spread(rows, (observation, *batch[1:], attacked))
+        alike = self.processes.alike(batch[0].shape[1], self.device)
+        loss, losses = self.run_loss(observation, *batch, memory, alike, attacked)
         return losses | {"gradient_norm": self.minimise(loss, *losses.values())}
 
     def loss(
@@ -55,6 +60,7 @@ class A2C(ActorCriticAgent):
         target: Tensor,
         memory: Memory,
         weight: Tensor | None = None,
+        attacked: Observation | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of sequences (L, N, ...) that weigh (N,) in its means, and its parts for the report."""
         config = self.config
@@ -63,5 +69,7 @@ class A2C(ActorCriticAgent):
         value_loss = mean(value_error(config.value_error, value, target), weight)
         entropy = mean(self.policy.entropy(parameters), weight)
         loss = policy_loss + config.value_coefficient * value_loss - self.entropy_weight * entropy
+        if (unlike := self.unlike(parameters, attacked, start)) is not None:
+            loss = loss + mean(unlike, weight)
         parts = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
         return loss, {name: part.detach() for name, part in parts.items()}

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ...envs.core.protocol import BatchedEnvironment
+from ...envs.core.task import Observation
 from ..core.agent import Report
 from ..core.config import AgentConfig
 from ..core.randomness import ACT
@@ -24,9 +25,12 @@ from ..learning.statistics import Numbers
 from ..networks.network import ActorCritic
 from ..networks.network_config import PolicyConfig
 from ..networks.normalisation import RewardNormaliser
+from ..robustness.adversarial import AdversarialConfig
+from ..robustness.answers import AnswersConfig
+from ..robustness.ensemble import EnsembleConfig
 
 
-class ActorCriticConfig(OptimisationConfig, PolicyConfig):
+class ActorCriticConfig(AdversarialConfig, AnswersConfig, EnsembleConfig, OptimisationConfig, PolicyConfig):
     """Settings that every actor-critic has beside its network's.
 
     Attributes:
@@ -88,6 +92,23 @@ class ActorCriticAgent(PolicyAgent):
     def entropy_weight(self) -> float | Tensor:
         """The entropy's weight now."""
         return self.between(self.config.entropy_coefficient, self.config.entropy_end)
+
+    def learned_from(
+        self, observation: Observation, start: Tensor, action: Tensor, advantage: Tensor
+    ) -> tuple[Observation, Observation | None]:
+        """Observations (L, N, ...), attacked so that the policy's loss grows, see `AdversarialTraining`.
+
+        An action whose advantage (L, N) is above 0 is made less likely by the attack, one that has less more likely.
+        """
+        if self.adversary is None:
+            return observation, None
+        return self.adversary.learned_from(observation, start, action, advantage < 0)
+
+    def unlike(self, parameters: Tensor, attacked: Observation | None, start: Tensor) -> Tensor | None:
+        """(L, N) what the answers to attacked observations being others than these costs; None without any."""
+        if self.adversary is None or attacked is None:
+            return None
+        return self.adversary.beta * self.adversary.divergence(parameters, attacked, start)
 
     @abstractmethod
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ..core.agent import Memory
 from ..core.config import AgentConfig
@@ -89,9 +90,22 @@ class PPO(ActorCriticAgent):
     ) -> Tensor:
         """A step on the loss of the sequences at those places (M,) of a batch (L, N, ...); its numbers (6,)."""
         part = tree_map(lambda tensor: tensor.index_select(1, own), batch)
-        loss, numbers = self.run_loss(*part, tuple(piece[own] for piece in memory), weight, among)
+        observation, start, action, _, advantage, _ = part
+        rows, attacked = self.rows(observation, start), None
+        if self.adversary is not None:
+            observation, attacked = self.learned_from(observation, start, action, self._normalised(advantage, among))
+        observation, *part, attacked = self.spread(rows, (observation, *part[1:], attacked))
+        remembered = tuple(piece[own] for piece in memory)
+        loss, numbers = self.run_loss(observation, *part, remembered, weight, among, attacked)
         norm = self.minimise(loss, numbers, going=self._still_near(numbers))
         return torch.cat([numbers, norm.unsqueeze(0)])
+
+    def _normalised(self, advantage: Tensor, among: Tensor | None) -> Tensor:
+        """Advantages (L, N) by the mean and deviation of all of the minibatch (L, M), if the settings say so."""
+        among = advantage if among is None else among
+        if self.config.normalise_advantage and among.numel() > 1:
+            return (advantage - among.mean()) / (among.std() + 1e-8)
+        return advantage
 
     def _still_near(self, numbers: Tensor) -> Callable[[], Tensor] | None:
         """Whether () the policy has stayed near that of the rollout, up to the minibatch that these numbers are of."""
@@ -109,20 +123,19 @@ class PPO(ActorCriticAgent):
         memory: tuple[Tensor, ...],
         weight: Tensor | None = None,
         among: Tensor | None = None,
+        attacked: Observation | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The clipped objective of sequences (L, N, ...): the loss, and its parts for the report.
 
         Where they are a process's share of a minibatch, `weight` (N,) is theirs in its means, and `among` (L, M) are
-        its advantages.
+        its advantages; `attacked` (L, N, ...) is to be answered as the observations are.
         """
         config = self.config
         parameters, value, _ = self.network(observation, memory, start)
         log_ratio = self.policy.log_prob(parameters, action) - old_log_prob  # (L, N)
         ratio = log_ratio.exp()
         before = target - advantage  # the value in the rollout
-        among = advantage if among is None else among
-        if config.normalise_advantage and among.numel() > 1:
-            advantage = (advantage - among.mean()) / (among.std() + 1e-8)
+        advantage = self._normalised(advantage, among)
         clip = self.between(config.clip, config.clip_end)
         clipped = ratio.clamp(1 - clip, 1 + clip)
         policy_loss = -mean(torch.min(ratio * advantage, clipped * advantage), weight)
@@ -136,6 +149,8 @@ class PPO(ActorCriticAgent):
         entropy = self.policy.entropy(parameters if weighs else parameters.detach())
         entropy = mean(entropy, weight)
         loss = policy_loss + config.value_coefficient * value_loss - self.entropy_weight * entropy
+        if (unlike := self.unlike(parameters, attacked, start)) is not None:
+            loss = loss + mean(unlike, weight)
         with torch.no_grad():
             approx_kl = mean(ratio - 1 - log_ratio, weight)
             clip_fraction = mean(((ratio - 1).abs() > clip).float(), weight)

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ...envs.core.protocol import BatchedEnvironment
+from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ..core.agent import Report
 from ..learning.losses import value_error
@@ -73,7 +74,12 @@ class REINFORCE(ActorCriticAgent):
         total = torch.stack([counted.sum(dtype=credit.dtype), (credit * counted).sum()])
         self.processes.add([total])
         count, credits = total.unbind()
-        loss, numbers = self.run_loss(rollout, credit, weight, counted, count)
+        rows, attacked = self.rows(*sequences((rollout.observation, rollout.start), self.chunk)), None
+        if self.adversary is not None:
+            advantage = self._advantage(rollout, credit, weight)
+            observation, attacked = self.learned_from(rollout.observation, rollout.start, rollout.action, advantage)
+            rollout = replace(rollout, observation=observation)
+        loss, numbers = self.run_loss(rollout, credit, weight, counted, count, attacked, rows)
         norm = self.minimise(loss, *numbers.values())
         self.mean_credit.copy_(torch.where(count > 0, credits / count.clamp(min=1), self.mean_credit))
         share = count / (advantage.numel() * self.processes.size)
@@ -120,8 +126,20 @@ class REINFORCE(ActorCriticAgent):
             return to_go.gather(0, first), torch.ones_like(to_go), begun & ends
         return to_go, self.config.gamma ** (time - first).to(to_go.dtype), begun & ends
 
+    def _advantage(self, rollout: Rollout, credit: Tensor, weight: Tensor) -> Tensor:
+        """(T, B) what each action is praised for, less the baseline."""
+        baselines = {None: torch.zeros_like(credit), "constant": self.mean_credit, "state": rollout.value[:-1]}
+        return weight * (credit - baselines[self.config.baseline])
+
     def loss(
-        self, rollout: Rollout, credit: Tensor, weight: Tensor, counted: Tensor, count: Tensor
+        self,
+        rollout: Rollout,
+        credit: Tensor,
+        weight: Tensor,
+        counted: Tensor,
+        count: Tensor,
+        attacked: Observation | None = None,
+        rows: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss whose gradient is minus the policy's, with the value's and the entropy; and its parts.
 
@@ -131,25 +149,30 @@ class REINFORCE(ActorCriticAgent):
             weight: (T, B) of each advantage.
             counted: (T, B) bool, the steps that the means are taken over.
             count: () how many they are, in all processes.
+            attacked: (T, B, ...) to be answered as the observations are; None for nothing.
+            rows: of the sequences, those that the members of an ensemble learn from; None for all.
         """
         config = self.config
-        baselines = {None: torch.zeros_like(credit), "constant": self.mean_credit, "state": rollout.value[:-1]}
-        share = counted.to(credit.dtype) / count.clamp(min=1)  # (T, B), sums to 1
+        times = 1 if rows is None else len(rows) / credit.numel()  # that each is learned from
+        share = counted.to(credit.dtype) / (times * count.clamp(min=1))  # (T, B), sums to 1
         steps = (
             rollout.observation,
             rollout.start,
             rollout.action,
-            weight * (credit - baselines[config.baseline]),
+            self._advantage(rollout, credit, weight),
             credit,
             share,
+            attacked,
         )
-        batch: tuple[Any, Any, Any, Any, Any, Any] = sequences(steps, self.chunk)  # each (L, N, ...)
-        observation, start, action, advantage, target, share = batch
+        batch: tuple[Any, ...] = self.spread(rows, sequences(steps, self.chunk))  # each (L, N, ...)
+        observation, start, action, advantage, target, share, attacked = batch
         memory = tuple(part.flatten(0, 1) for part in rollout.memory)
         parameters, value, _ = self.network(observation, memory, start)
         policy_loss = -(share * self.policy.log_prob(parameters, action) * advantage).sum()
         entropy = (share * self.policy.entropy(parameters)).sum()
         loss = policy_loss - self.entropy_weight * entropy
+        if (unlike := self.unlike(parameters, attacked, start)) is not None:
+            loss = loss + (share * unlike).sum()
         numbers = {"policy_loss": policy_loss.detach(), "entropy": entropy.detach()}
         if config.baseline == "state":
             value_loss = (share * value_error(config.value_error, value, target)).sum()

@@ -113,7 +113,7 @@ def pgd(
     step_size: float,
     steps: int = 40,
     norm: str = "linf",
-    targeted: bool = False,
+    targeted: bool | Tensor = False,
     bounds: tuple[float, float] = (0.0, 1.0),
     start: Tensor | None = None,
 ) -> Tensor:
@@ -127,7 +127,7 @@ def pgd(
         step_size: length of one step.
         steps: how many.
         norm: "linf", "l2" or "l1".
-        targeted: lower the loss of `labels` instead of raising it.
+        targeted: lower the loss of `labels` instead of raising it; a (B,) bool says so of each row.
         bounds: range of a valid input.
         start: (B, ...), such as `random_in_ball`; None starts at x.
 
@@ -138,9 +138,9 @@ def pgd(
         InvalidInput: labels or a start of the wrong shape, an unknown norm or a negative epsilon.
     """
     _check_labels("pgd", x, labels)
-    sign = -1.0 if targeted else 1.0
+    sign = 1 - 2 * targeted.to(x.dtype) if isinstance(targeted, Tensor) else -1.0 if targeted else 1.0
     return _ascend(
-        lambda inputs: sign * _cross_entropy(model(inputs), labels).sum(),
+        lambda inputs: (sign * _cross_entropy(model(inputs), labels)).sum(),
         x,
         x if start is None else start,
         epsilon=epsilon,

@@ -42,6 +42,24 @@ class Ensemble(nn.Module):
         return torch.logsumexp(self.predictions(x), 0) - math.log(len(self.members))
 
 
+TIES = 0.01  # what the mean probability has of a vote
+
+
+def mean_probability(predictions: Tensor, share: Tensor) -> Tensor:
+    """The logarithm of the mean probability: log-probabilities (E, ..., K) and shares (E,), which sum to 1."""
+    return torch.logsumexp(predictions + share.log().view(-1, *[1] * (predictions.ndim - 1)), 0)
+
+
+def vote(predictions: Tensor, share: Tensor) -> Tensor:
+    """The logarithm of the share of votes, one for each model's likeliest class; arguments as of `mean_probability`.
+
+    One hundredth of it is the mean probability, which breaks ties and leaves no class that is possible without any.
+    """
+    mean = mean_probability(predictions, share).exp()
+    chosen = F.one_hot(predictions.argmax(-1), predictions.shape[-1]).to(share.dtype)  # (E, ..., K)
+    return ((1 - TIES) * torch.tensordot(share, chosen, 1) + TIES * mean).log()
+
+
 def snapshot(model: nn.Module) -> nn.Module:
     """A frozen copy in evaluation mode, a member for an `Ensemble`.
 

@@ -10,12 +10,17 @@ from ..errors import InvalidInput
 from ..perception.mlp import MLP
 
 
-def coral(source: Tensor, target: Tensor) -> Tensor:
+def coral(
+    source: Tensor, target: Tensor, source_weight: Tensor | None = None, target_weight: Tensor | None = None
+) -> Tensor:
     """Deep CORAL: squared Frobenius distance of the domains' feature covariances over 4 D^2 (Sun and Saenko, 2016).
 
     Args:
         source: (B, D) features of the labelled domain.
         target: (C, D) features of the other; at least two rows each.
+        source_weight: (B,) how often each row counts, such as 0 for those of another domain; None for once. Rows that
+            count less than twice in all have no covariance.
+        target_weight: (C,) likewise.
 
     Raises:
         InvalidInput: features that are not (B, D) of one D with at least two rows.
@@ -30,7 +35,7 @@ def coral(source: Tensor, target: Tensor) -> Tensor:
             "coral: source and target must have shapes (B, D) and (C, D) with at least two rows; "
             f"got {tuple(source.shape)} and {tuple(target.shape)}"
         )
-    difference = _covariance(source) - _covariance(target)  # (D, D)
+    difference = _covariance(source, source_weight) - _covariance(target, target_weight)  # (D, D)
     return difference.square().sum() / (4 * source.shape[1] ** 2)
 
 
@@ -152,6 +157,10 @@ def mixup(x: Tensor, targets: Tensor, share: Tensor, order: Tensor) -> tuple[Ten
     return blended, torch.lerp(targets[order], targets, share.unsqueeze(1))
 
 
-def _covariance(features: Tensor) -> Tensor:
-    centred = features - features.mean(0)
-    return centred.T @ centred / (features.shape[0] - 1)
+def _covariance(features: Tensor, weight: Tensor | None = None) -> Tensor:
+    if weight is None:
+        centred = features - features.mean(0)
+        return centred.T @ centred / (features.shape[0] - 1)
+    count = weight.sum()
+    centred = features - weight @ features / count.clamp(min=1)
+    return (centred.T * weight) @ centred / (count - 1).clamp(min=1)

@@ -44,6 +44,10 @@ def planned_checks(steps: int, env: BatchedEnvironment, wanted: int | None = Non
 
 
 def check(agent: Agent, env: BatchedEnvironment, episodes: int, seed: int) -> float:
-    """The agent's mean return over the episodes of that seed; the same whenever it is asked for."""
-    returns = evaluate(agent, env, episodes, seed=CHECK_SEED + seed).returns
+    """The agent's mean return over the episodes of that seed; the same whenever it is asked for.
+
+    Before, it is given the chance to fit what it fits on such episodes, see `Agent.settle`.
+    """
+    agent.settle(env, CHECK_SEED + seed)
+    returns = evaluate(agent, env, episodes, seed=CHECK_SEED + seed, aside=False).returns
     return float(returns.mean()) if len(returns) else -math.inf
