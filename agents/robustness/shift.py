@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -119,7 +118,8 @@ class Invariance(nn.Module):
             features: (N, D); only "coral" and "dann" ask.
         """
         losses = losses * importance
-        member = F.one_hot(group, max(1, len(self.names))).to(losses.dtype)  # (N, G)
+        own = torch.arange(max(1, len(self.names)), device=group.device)
+        member = (group.unsqueeze(1) == own).to(losses.dtype)  # (N, G)
         count = member.sum(0)
         learned = member.index_select(1, self.labelled).sum(1)
         if self.robust is not None:
@@ -127,11 +127,11 @@ class Invariance(nn.Module):
         mean = (losses * learned).sum() / learned.sum().clamp(min=1)
         if self.kind == "balanced":
             there = (count > 0).to(losses.dtype).index_select(0, self.labelled)
-            means = (losses @ member / count.clamp(min=1)).index_select(0, self.labelled)
+            means = ((losses.unsqueeze(1) * member).sum(0) / count.clamp(min=1)).index_select(0, self.labelled)
             return (means * there).sum() / there.sum().clamp(min=1)
         if self.kind == "irm":
             assert slope is not None
-            each = (slope * importance) @ member / count.clamp(min=1)
+            each = ((slope * importance).unsqueeze(1) * member).sum(0) / count.clamp(min=1)
             return mean + self.weight * each.index_select(0, self.labelled).square().mean()
         if self.kind == "coral":
             assert features is not None

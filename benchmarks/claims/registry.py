@@ -10,6 +10,7 @@ CLAIMS = {
     "optimisers": "learning.optimisers:CLAIM",
     "hopfield-capacity": "memory.hopfield:CAPACITY",
     "hopfield-letters": "memory.hopfield:WORDS",
+    "robust-training": "robustness.training:CLAIM",
 }
 
 

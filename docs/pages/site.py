@@ -24,6 +24,7 @@ GUIDES = (
     "leaderboards",
     "sweeps",
     "learning",
+    "robustness",
     "execution",
     "stable-baselines3",
     "primer",

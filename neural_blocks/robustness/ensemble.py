@@ -56,7 +56,8 @@ def vote(predictions: Tensor, share: Tensor) -> Tensor:
     One hundredth of it is the mean probability, which breaks ties and leaves no class that is possible without any.
     """
     mean = mean_probability(predictions, share).exp()
-    chosen = F.one_hot(predictions.argmax(-1), predictions.shape[-1]).to(share.dtype)  # (E, ..., K)
+    classes = torch.arange(predictions.shape[-1], device=share.device)
+    chosen = (predictions.argmax(-1, keepdim=True) == classes).to(share.dtype)  # (E, ..., K)
     return ((1 - TIES) * torch.tensordot(share, chosen, 1) + TIES * mean).log()
 
 

@@ -122,8 +122,9 @@ class GroupDRO(nn.Module):
                 "GroupDRO: losses and group must have one shape (B,); "
                 f"got {tuple(losses.shape)} and {tuple(group.shape)}"
             )
-        members = F.one_hot(group, self.groups).to(losses.dtype)  # (B, G)
-        means = losses @ members / members.sum(0).clamp(min=1)  # (G,)
+        own = torch.arange(self.groups, device=group.device)
+        members = (group.unsqueeze(1) == own).to(losses.dtype)  # (B, G); one_hot would ask the device
+        means = (losses.unsqueeze(1) * members).sum(0) / members.sum(0).clamp(min=1)  # (G,)
         if self.training:
             with torch.no_grad():
                 weights = torch.softmax(self.weights.log() + self.step_size * means, 0)
@@ -162,5 +163,5 @@ def _covariance(features: Tensor, weight: Tensor | None = None) -> Tensor:
         centred = features - features.mean(0)
         return centred.T @ centred / (features.shape[0] - 1)
     count = weight.sum()
-    centred = features - weight @ features / count.clamp(min=1)
+    centred = features - (weight.unsqueeze(1) * features).sum(0) / count.clamp(min=1)
     return (centred.T * weight) @ centred / (count - 1).clamp(min=1)

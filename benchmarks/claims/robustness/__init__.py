@@ -1,0 +1,1 @@
+"""How answers hold when what is seen is changed."""
