@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from ..core.randomness import REPLAY, Randomness
 from ..learning.rollout import sequences
 from ..networks.network import Memory
 
-Labelled = tuple[Any, ...]
+Steps = TypeVar("Steps")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,29 @@ class Demonstration:
     observation: Observation
     start: Tensor
     label: Tensor
+
+
+@dataclass(frozen=True)
+class LabelledRollout:
+    """What T steps of B environments gave, with the expert's action beside each observation.
+
+    Attributes:
+        observation: (T, B, ...) what was acted on.
+        start: (T, B) bool, the first observation of an episode.
+        label: (T, B, ...) the expert's raw actions, as the policy's distribution has them.
+        reward: (T, B).
+        done: (T, B) bool: an episode ended with this step.
+        memory: the learner's memory before each sequence, each part (N, ...).
+        metrics: named (T, B) values of the environment, NaN where there is none.
+    """
+
+    observation: Observation
+    start: Tensor
+    label: Tensor
+    reward: Tensor
+    done: Tensor
+    memory: Memory
+    metrics: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -110,6 +133,6 @@ class Aggregate:
         return tree_map(lambda tensor: tensor.new_zeros(self.capacity, *tensor.shape[1:]), like)
 
 
-def side_by_side(steps: Labelled, length: int) -> Labelled:
+def side_by_side(steps: Steps, length: int) -> Steps:
     """Observations, starts, labels and so on (T, B, ...), T a multiple of `length`, as sequences (N, length, ...)."""
     return tree_map(lambda part: part.transpose(0, 1), sequences(steps, length))

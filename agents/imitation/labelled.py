@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -28,15 +27,18 @@ from ..networks.network import Actor
 from ..networks.network_config import PolicyConfig
 from ..robustness.adversarial import AdversarialConfig
 from ..robustness.answers import AnswersConfig
+from ..robustness.detectors import Detector, DetectorConfig, Strangeness, fit_detector
 from ..robustness.ensemble import EnsembleConfig
 from ..robustness.shift import Invariance, ShiftConfig, slope_of_scale
-from .demonstrations import Aggregate, Sequences, side_by_side
+from .demonstrations import Aggregate, LabelledRollout, Sequences, side_by_side
 from .mixing import mixed_images, require_images
 
 LOSSES = ("policy_loss", "entropy", "gradient_norm")
 
 
-class ImitationConfig(AdversarialConfig, AnswersConfig, EnsembleConfig, ShiftConfig, OptimisationConfig, PolicyConfig):
+class ImitationConfig(
+    AdversarialConfig, AnswersConfig, DetectorConfig, EnsembleConfig, ShiftConfig, OptimisationConfig, PolicyConfig
+):
     """Settings of learning from labels beside the network's.
 
     Attributes:
@@ -69,29 +71,6 @@ class ImitationConfig(AdversarialConfig, AnswersConfig, EnsembleConfig, ShiftCon
         return self
 
 
-@dataclass(frozen=True)
-class LabelledRollout:
-    """What T steps of B environments gave, with the expert's action beside each observation.
-
-    Attributes:
-        observation: (T, B, ...) what was acted on.
-        start: (T, B) bool, the first observation of an episode.
-        label: (T, B, ...) the expert's raw actions, as the policy's distribution has them.
-        reward: (T, B).
-        done: (T, B) bool: an episode ended with this step.
-        memory: the learner's memory before each sequence, each part (N, ...).
-        metrics: named (T, B) values of the environment, NaN where there is none.
-    """
-
-    observation: Observation
-    start: Tensor
-    label: Tensor
-    reward: Tensor
-    done: Tensor
-    memory: Memory
-    metrics: dict[str, Tensor]
-
-
 class ImitationAgent(PolicyAgent):
     """An agent that learns to do what an expert would. Subclasses say who acts while labels are collected.
 
@@ -106,6 +85,7 @@ class ImitationAgent(PolicyAgent):
     expert: Agent | Callable[[BatchedEnvironment], Tensor]
     for_learning = ("aggregate", "invariance")
     invariance: Invariance | None = None
+    detector: Detector | None = None
 
     def build(self) -> None:
         """Network, distribution, optimiser and an empty data set."""
@@ -113,6 +93,8 @@ class ImitationAgent(PolicyAgent):
         if self.config.told_apart:
             self.invariance = Invariance(self).to(self.device).eval()
             self.parameters += list(self.invariance.parameters())
+        if self.config.detector is not None:
+            self.detector = Detector(self).to(self.device)
         if self.config.loss == "focal" and not hasattr(self.policy, "focal"):
             raise InvalidInput(
                 f"{self.name}: loss 'focal' needs a Discrete or MultiDiscrete action; got {self.action_space}"
@@ -304,7 +286,12 @@ class ImitationAgent(PolicyAgent):
         that mix each sequence with the next one; `attacked` (L, N, ...) is to be answered as the observations are;
         of `group` and `importance` (L, N) see `robustness.shift`.
         """
-        if self.invariance is not None:
+        if self.detector is not None:
+            parameters = self.detector.named(self.network(observation, memory, start)[0])
+            known = label < self.detector.classes
+            losses = -self._agreement(parameters, label.clamp(max=self.detector.classes - 1))
+            loss = (losses * known).sum() / known.sum().clamp(min=1)
+        elif self.invariance is not None:
             parameters, loss = self._told_apart(observation, start, label, group, importance)
         elif mixing is None:
             parameters, _ = self.network(observation, memory, start)
@@ -321,6 +308,22 @@ class ImitationAgent(PolicyAgent):
             loss = loss + self.adversary.beta * self.adversary.divergence(parameters, attacked, start).mean()
         with torch.no_grad():
             return loss, torch.stack([loss, self.policy.entropy(parameters).mean()])
+
+    def parameters_of(self, observation: Observation, memory: Memory, start: Tensor) -> Any:
+        """As of the base; a detector may make it pass."""
+        if self.detector is None:
+            return super().parameters_of(observation, memory, start)
+        return self.detector.answers(self.network, observation, start), memory
+
+    def aside(self) -> Any:
+        """How strange it calls what it sees, or as of the base."""
+        return super().aside() if self.detector is None else Strangeness(self)
+
+    def settle(self, env: BatchedEnvironment, seed: int = 0) -> None:
+        """Fits the detector, if there is one, or as of the base."""
+        super().settle(env, seed)
+        if self.detector is not None:
+            fit_detector(self, env, seed)
 
     def _told_apart(
         self, observation: Observation, start: Tensor, label: Tensor, group: Tensor | None, importance: Tensor | None
@@ -367,6 +370,7 @@ class ImitationAgent(PolicyAgent):
     def state_dict(self) -> dict[str, Any]:
         """Data set, labels asked for and the expert's memory beside the policy's state."""
         apart = {} if self.invariance is None else {"invariance": self.invariance.state_dict()}
+        apart |= {} if self.detector is None else {"detector": self.detector.state_dict()}
         return (
             super().state_dict()
             | apart
@@ -383,6 +387,8 @@ class ImitationAgent(PolicyAgent):
         super().load_state_dict(state)
         if self.invariance is not None and "invariance" in state:
             self.invariance.load_state_dict(state["invariance"])
+        if self.detector is not None:
+            self.detector.load_state_dict(state["detector"])
         if "aggregate" in state:
             self.aggregate.load_state_dict(state["aggregate"])
         self.queries, self.iterations = state["queries"], state["iterations"]

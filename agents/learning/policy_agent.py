@@ -82,7 +82,7 @@ class PolicyAgent(Learner):
         self.chunk: int = self.config.chunk
         if getattr(self.config, "adversarial_epsilon", 0):
             self.adversary = AdversarialTraining(self)
-        if getattr(self.config, "robust_attack", None) is not None or getattr(self.config, "reliability_bins", 0):
+        if any(getattr(self.config, name, None) for name in ("robust_attack", "reliability_bins")):
             self.answers = Answers(self)
         if getattr(self.config, "temperature_scaling", False):
             require_classes(self)
@@ -91,7 +91,8 @@ class PolicyAgent(Learner):
 
     def join(self, processes: Processes) -> None:
         """Learns together with the same agent in other processes; see `Agent.join`."""
-        for name, alone in {"adversarial_epsilon": 0, "ensemble": 1}.items():
+        alone_only: dict[str, Any] = {"adversarial_epsilon": 0, "ensemble": 1}
+        for name, alone in alone_only.items():
             if processes.size > 1 and getattr(self.config, name, alone) != alone:
                 raise InvalidInput(f"{self.name}: {name} must be {alone} in several processes")
         super().join(processes)
@@ -125,8 +126,7 @@ class PolicyAgent(Learner):
         if greedy and self.config.beam > 1:
             logits = lambda seen: self.network.act(seen, (), torch.zeros_like(seen["written"][:, 0]).bool())[0]  # noqa: E731
             return next_word(logits, cast("dict[str, Tensor]", observation), self.config.beam), memory
-        parameters, *_, memory = self.network.act(observation, memory, start)
-        parameters = parameters if self.scaling is None else self.scaling(parameters)
+        parameters, *_, memory = self.parameters_of(observation, memory, start)
         raw = self.policy.mode(parameters) if greedy else self.policy.sample(parameters, self.noise(len(parameters)))
         return self.policy.to_env(raw), memory
 
@@ -135,17 +135,16 @@ class PolicyAgent(Learner):
         """The probabilities of the actions where they are few, and the value where the network has one."""
         memory, start = self._going_on(observation, memory, start)
         with self.acting():
-            parameters, *value, _ = self.network.act(observation, memory, start)
-        parameters = parameters if self.scaling is None else self.scaling(parameters)
+            parameters, *value, _ = self.parameters_of(observation, memory, start)
         shares = {spaces.Discrete: torch.softmax, spaces.MultiBinary: lambda logits, _: torch.sigmoid(logits)}
         share = shares.get(type(self.action_space))
         few = share is not None and parameters.ndim == 2
         return Thought(share(parameters, -1) if share and few else None, None, value[0] if value else None)
 
-    def logits(self, observation: Observation, memory: Memory, start: Tensor) -> Tensor:
-        """(B, K) what the probabilities of a Discrete action are the softmax of, with the temperature it acts with."""
-        logits: Tensor = self.network.act(observation, memory, start)[0]
-        return logits if self.scaling is None else self.scaling(logits)
+    def parameters_of(self, observation: Observation, memory: Memory, start: Tensor) -> Any:
+        """What `network.act` gives, with the parameters (B, P) that it acts with where it does not learn."""
+        parameters, *further = self.network.act(observation, memory, start)
+        return (parameters if self.scaling is None else self.scaling(parameters), *further)
 
     def aside(self) -> Answers | None:
         """How robust and how sure its answers are, as far as the settings say so."""

@@ -72,7 +72,7 @@ class Answers:
         """(B, 1 + K + 1): the right class, the K logits, and the class under attack, -1 without one."""
         label = right_classes(self.agent, env)
         with self.agent.acting():
-            logits = self.agent.logits(env.observation, memory, env.episode_start)
+            logits = self.agent.parameters_of(env.observation, memory, env.episode_start)[0]
             attacked = torch.full_like(label, -1) if self.images is None else self._attacked(env, label)
         return torch.cat([label.unsqueeze(1), logits, attacked.unsqueeze(1)], 1)
 

@@ -69,4 +69,5 @@ def boosted(right: Tensor, hits: Tensor, misses: Tensor) -> tuple[Tensor, Tensor
         both = hit + miss
         weight = torch.where(own, weight * both / (2 * hit.clamp(min=1e-6)), weight * both / (2 * miss.clamp(min=1e-6)))
         weight = weight / weight.mean()
-    return torch.stack(weights), *torch.stack(new).unbind(1)
+    shares = torch.stack(new)  # (E, 2)
+    return torch.stack(weights), shares[:, 0], shares[:, 1]

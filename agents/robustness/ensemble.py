@@ -95,7 +95,7 @@ class Committee(nn.Module):
         if self.training and self.kind == "snapshot":
             return self.members[0](observation, (), start)
         if not self.training:
-            each = self._each(*(([one] * len(self.members)) for one in (observation, start)))
+            each = self._each([observation] * len(self.members), [start] * len(self.members))
             predictions = torch.stack([outputs[0] for outputs in each]).log_softmax(-1)  # (E, T, B, K)
             together = (vote if self.answer == "vote" else mean_probability)(predictions, self.share)
             if len(each[0]) == 1:
@@ -108,7 +108,8 @@ class Committee(nn.Module):
 
     def _each(self, observations: Sequence[Any], starts: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
         """Parameters, and values where there are, of each member for its own observations (T, B, ...)."""
-        outputs, seen = [], None
+        outputs: list[tuple[Tensor, ...]] = []
+        seen = None
         for member, observation, start in zip(self.members, observations, starts, strict=True):
             if self.kind != "heads" or self.training or seen is None:
                 seen, _ = member.features(observation, (), start)  # type: ignore[operator]
@@ -145,7 +146,7 @@ class Committee(nn.Module):
     def _boosted(self, observation: Observation, start: Tensor, label: Tensor) -> Tensor:
         """(E, N) weights of the rows, and what each member counts from now on."""
         self.eval()
-        each = self._each(*(([one] * len(self.members)) for one in (observation, start)))
+        each = self._each([observation] * len(self.members), [start] * len(self.members))
         self.train()
         right = torch.stack([outputs[0].argmax(-1) == label for outputs in each])[:, 0]  # (E, N)
         weights, hits, misses = boosted(right, self.right, self.wrong)

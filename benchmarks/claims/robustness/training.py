@@ -38,8 +38,9 @@ def trained(seed: int, settings: dict[str, Any]) -> Any:
 
 def accuracy(agent: Any, radius: float, seed: int) -> float:
     """The share of all test images that are answered rightly, plain and under projected gradient of that radius."""
-    task = envs.make_task("palaestra/DigitBandit-v0", split="test")
-    x, labels = task.inputs.float() / 255, task.labels
+    task: Any = envs.make_task("palaestra/DigitBandit-v0", split="test")
+    x: Tensor = task.inputs.float() / 255
+    labels: Tensor = task.labels
     start = torch.zeros(len(x), dtype=torch.bool)
 
     def model(images: Tensor) -> Tensor:
@@ -64,10 +65,10 @@ def measure(seed: int) -> Lines:
 CLAIM = Claim(
     title="Adversarial training by form and reach of the attack",
     says="Learning from projected-gradient examples makes a classifier hold where plain learning does not (Madry et "
-    "al., 2018); one step from a random place does nearly as well (Wong et al., 2020); so does holding answers together "
-    "(TRADES, Zhang et al., 2019); it costs accuracy on images as they are (Tsipras et al., 2019).",
-    how=f"8 x 8 digits, 1,257 to learn from and 360 to be tested on; {STEPS:,} labels are cloned, on images moved by up "
-    f"to {REACH:g} of their range in 1 (FGSM) or 7 steps (PGD), TRADES with a weight of 6; attacked by projected "
+    "al., 2018); one step from a random place does nearly as well (Wong et al., 2020); so does holding answers "
+    "together (TRADES, Zhang et al., 2019); it costs accuracy on images as they are (Tsipras et al., 2019).",
+    how=f"8 x 8 digits, 1,257 to learn from and 360 to be tested on; {STEPS:,} labels are cloned, on images moved by "
+    f"up to {REACH:g} of their range in 1 (FGSM) or 7 steps (PGD), TRADES with a weight of 6; attacked by projected "
     f"gradient of {ATTACK_STEPS} steps from a random place in the maximum norm.",
     measure=measure,
     statements=(
