@@ -117,9 +117,12 @@ CLAIMS = (
     Claim("policy-attack", "kept", ">=", 0.8, agent="random", steps=1),  # uniform shifts of the same size
     Claim("code", "exact", ">=", 0.999),  # a given partner's code; two learners of their own: self_play.py
     Claim("pixel-canvas", "score", ">=", 0.65),  # an empty canvas scores 0
+    Claim("pixel-canvas-fit", "score", ">=", 0.9),
+    Claim("pixel-canvas-fit", "bits_per_dimension", "<=", 0.36),  # independent pixels, given the class, need 0.417
     Claim("latent-search", "score", ">=", 0.7),
     Claim("restore", "return", ">=", 0.84),  # a linear regression for each place of the hole returns 0.81
     Claim("compose", "score", ">=", 0.8),  # the likeliest sentences by heart score about 0.5
+    Claim("denoise-fit", "return", ">=", 0.8),  # guidance by the judge's own gradient returns 0.95
     Claim("denoise", "return", ">=", 0.105),  # what plain sampling, without corrections, returns
 )
 

@@ -16,8 +16,6 @@ NAMED = re.compile(r'"(\w+\.\w+):\w+"')
 READ = "is there to be read; agents use what PyTorch has"
 UNUSED = {  # for one's own code alone, and why; a file that something uses leaves this list, and none should come
     "generation/autoencoder": "no environment learns codes by a network; Code is a game of two learners",
-    "generation/flow": "the shipped density of digits is a PixelCNN",
-    "neurons/energy": "PatternCompletion's expert computes the Hopfield recall of a whole batch by itself",
     "primer/dense": READ,
     "primer/gradient_check": READ,
     "primer/graph": READ,

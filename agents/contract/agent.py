@@ -38,6 +38,8 @@ HOMES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("palaestra/PointGoal-v0", {}),
     ("palaestra/FewShot-v0", {}),
     ("palaestra/GANGame-v0", {}),
+    ("palaestra/DigitBandit-v0", {}),
+    ("palaestra/PatternCompletion-v0", {}),
 )
 """Where an agent is tried unless somebody says where: the first of these whose spaces it serves."""
 

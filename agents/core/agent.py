@@ -218,6 +218,10 @@ class Agent(ABC):
                 f"{self.name}: device must be {self.device.type!r}; {env.name} is on {env.device.type!r}"
             )
 
+    def measured(self, env: BatchedEnvironment) -> dict[str, float]:
+        """Further metrics of an evaluation in these environments: what the agent itself can tell of how good it is."""
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what the agent does next: tensors and plain values."""
         return {"steps": self.steps, "randomness": self.randomness.state_dict()}

@@ -237,6 +237,7 @@ class Play:
         if self.aside is not None and self.noted is not None:
             rows = self.noted[:, : self.each].flatten(0, 2).cpu()
             metrics |= self.aside.metrics(rows[~rows[:, 0].isnan()])
+        metrics |= self.agent.measured(env)
         if self.task is not None:
             metrics = self.task.summarise(metrics)
         return Evaluation(returns[played], lengths[played], metrics)

@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from palaestra.neural_blocks.generation.autoencoder import DenoisingAutoencoder, MaskedAutoencoder
-from palaestra.neural_blocks.generation.autoregressive import PixelCNN, PixelRNN
+from palaestra.neural_blocks.generation.autoregressive import PixelCNN
 from palaestra.neural_blocks.generation.diffusion import Diffusion
 from palaestra.neural_blocks.generation.flow import PixelFlow
 from palaestra.neural_blocks.generation.gan import GAN, DCDiscriminator, DCGenerator
 from palaestra.neural_blocks.generation.gan_losses import spectrally_normalised
+from palaestra.neural_blocks.generation.pixel_rnn import PixelRNN
 from palaestra.neural_blocks.generation.pixels import bits_per_dimension, quantise
 from palaestra.neural_blocks.generation.vae import VAE
 from palaestra.neural_blocks.perception.mlp import MLP

@@ -25,6 +25,7 @@ GUIDES = (
     "sweeps",
     "learning",
     "robustness",
+    "generators",
     "execution",
     "stable-baselines3",
     "primer",

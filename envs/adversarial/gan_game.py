@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...neural_blocks.generation.gan_losses import GAN_LOSSES
 from ..checks.options import choice, flag, integer, number
+from ..classification.sources.images import load_images
 from ..core.game import Game, Opponent
 from ..core.splits import SPLITS
 from ..core.task import Step
@@ -147,7 +148,7 @@ class GANGame(Game[GANGameState]):
         integer("GANGame: modes", modes, 1, 12)
         number("GANGame: spread", spread, 0.01, 0.2)
         self.points = integer("GANGame: points", points, 1, 1000)
-        choice("GANGame: split", split, SPLITS)
+        self.split = choice("GANGame: split", split, SPLITS)
         self.source: Source = Mixture(modes, spread) if dataset == "mixture" else Digits(split)
         self.payoff = choice("GANGame: payoff", payoff, GAN_LOSSES)
         measured = flag("GANGame: distances", distances)
@@ -247,6 +248,13 @@ class GANGame(Game[GANGameState]):
         if player != "generator" or not isinstance(self.source, Digits):
             return None
         return self.source.make(action, action)
+
+    def examples(self, split: str | None = None) -> tuple[Tensor, Tensor] | None:
+        """Real digits; None of points."""
+        if not isinstance(self.source, Digits):
+            return None
+        images, labels, _ = load_images("digits", split or self.split)
+        return torch.from_numpy(images), torch.from_numpy(labels)
 
     def measured(self, made: Tensor) -> dict[str, float]:
         """Its likeness to the split's digits."""

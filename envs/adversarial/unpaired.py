@@ -101,7 +101,7 @@ class Unpaired(Task[UnpairedState]):
     def __init__(self, *, by: str = "map", split: str = "train") -> None:
         super().__init__()
         self.by = choice("Unpaired: by", by, ("map", "pixels"))
-        choice("Unpaired: split", split, SPLITS)
+        self.split = choice("Unpaired: split", split, SPLITS)
         images = torch.from_numpy(load_images("digits", split)[0])[:, 0].long()
         self.register_buffer("sources", images[::2] if split == "train" else images, persistent=False)  # (N, 8, 8)
         plain = torch.from_numpy(load_images("digits", "train")[0])[1::2, 0].long()
@@ -116,6 +116,13 @@ class Unpaired(Task[UnpairedState]):
         self.observation_space = spaces.Dict({"picture": image, "example": image, "stage": spaces.Discrete(3)})
         low, size = (-1, 3) if by == "map" else (0, SIDE * SIDE)
         self.action_space = spaces.Box(low, 1, (size,), np.float32)
+
+    def examples(self, split: str | None = None) -> tuple[Tensor, Tensor]:
+        """Plain digits, of class 0, and after them others in the style, of class 1: no digit in both ways."""
+        images = torch.from_numpy(load_images("digits", split or self.split)[0])
+        plain = images[::2] if (split or self.split) == "train" else images
+        styled = self.known[0].to(torch.uint8).cpu().unsqueeze(1)
+        return torch.cat([plain, styled]), torch.tensor([0] * len(plain) + [1] * len(styled))
 
     def reset(self, noise: Tensor) -> UnpairedState:
         """A digit, and examples of both ways to write."""

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium.spaces as spaces
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..checks.options import choice
@@ -16,6 +17,7 @@ from ..core.splits import SPLITS
 from ..core.task import Observation, Step
 from ..core.tree import select
 from ..drawing.canvas import MUTED, Canvas
+from ..frozen.likeness import likeness
 from .bandit import BanditState, ClassificationBandit
 from .sources.domains import DOMAINS, TARGETS, by_ink, in_target
 from .sources.images import IMAGE_SETS, load_images
@@ -91,13 +93,13 @@ class DigitBandit(ClassificationBandit):
         told = true_or_false("DigitBandit: flag", flag)
         images, labels, class_names = load_images(dataset, split, cache)
         count, inked = len(images), target == "inked"
-        shown = [images] if domain != "target" else []
-        shown += [in_target(images, target)] if domain != "source" else []
+        shown = _shown(images, domain, target)
         image = spaces.Box(0, 255, shown[-1].shape[1:], np.uint8)
         space = spaces.Dict({"image": image, "domain": spaces.Discrete(2)}) if told else image
         inputs, classes = np.concatenate(shown), np.concatenate([labels] * len(shown))
         super().__init__(torch.from_numpy(inputs), torch.from_numpy(classes), class_names, space)
         self.domain, self.told, self.inked, self.count = domain, told, inked, count
+        self.dataset, self.split, self.cache, self.target = dataset, split, cache, target
         self.reset_noise = 2 if domain == "mixed" else 1
         order = by_ink(images) if inked else np.arange(0)
         weights = np.zeros(len(order), np.float32)
@@ -137,6 +139,16 @@ class DigitBandit(ClassificationBandit):
         first = {"source": len(self.labels), "target": 0, "mixed": self.count}[self.domain]  # row of the target domain
         return {"image": image, "domain": (state.index >= first).long()}
 
+    def examples(self, split: str | None = None) -> tuple[Tensor, Tensor]:
+        """The images as they are shown, and their classes."""
+        images, labels, _ = load_images(self.dataset, split or self.split, self.cache)
+        shown = _shown(images, self.domain, self.target)
+        return torch.from_numpy(np.concatenate(shown)), torch.from_numpy(np.concatenate([labels] * len(shown)))
+
+    def measured(self, made: Tensor) -> dict[str, float]:
+        """The likeness of made digits to the split's, for agents that make such; nothing for other data sets."""
+        return likeness(made, self.examples()[0]) if self.dataset == "digits" else {}
+
     def draw_seen(self, observation: Any, canvas: Canvas) -> None:
         """The image, its domain if that is seen, and the classes to choose from."""
         if not self.told:
@@ -148,3 +160,9 @@ class DigitBandit(ClassificationBandit):
     def draw_input(self, example: Tensor, area: tuple[int, int, int, int], canvas: Canvas) -> None:
         """The image, each pixel a square."""
         canvas.image(example, area)
+
+
+def _shown(images: NDArray[np.uint8], domain: str, target: str) -> list[NDArray[np.uint8]]:
+    """Images (N, C, H, W) as each domain that there is shows them."""
+    shown = [images] if domain != "target" else []
+    return shown + ([in_target(images, target)] if domain != "source" else [])

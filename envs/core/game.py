@@ -162,6 +162,10 @@ class Versus(Task[State], Generic[State]):
         """What that is worth."""
         return self.game.measured(made)
 
+    def examples(self, split: str | None = None) -> tuple[Tensor, Tensor] | None:
+        """The game's."""
+        return self.game.examples(split)
+
     def draw(self, state: State, canvas: Canvas) -> None:
         """The game's own drawing; for who plays, what the player sees of it."""
         if not canvas.spectator:

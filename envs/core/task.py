@@ -115,6 +115,17 @@ class Task(nn.Module, ABC, Generic[State]):
         """Further metrics of an evaluation: what all that its episodes left behind, (N, ...) on the CPU, is worth."""
         return {}
 
+    def examples(self, split: str | None = None) -> tuple[Tensor, Tensor] | None:
+        """Real pictures of the kind that the task is about, for who learns to make such ones; None in most tasks.
+
+        Args:
+            split: "train", "validation" or "test"; None for the task's own, and for "test" where it has none.
+
+        Returns:
+            Pictures (N, C, H, W) uint8 and their classes (N,) int64.
+        """
+        return None
+
     @abstractmethod
     def draw(self, state: State, canvas: Canvas) -> None:
         """Draws one environment's state (tensors without the environment axis) for people.

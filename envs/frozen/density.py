@@ -24,6 +24,7 @@ class DigitDensity(PixelCNN):
         order: in which pixels follow each other, "raster" or "diagonal".
     """
 
+    label: nn.Embedding
     route: Tensor
     offset: Tensor
     reads: Tensor
@@ -31,9 +32,7 @@ class DigitDensity(PixelCNN):
 
     def __init__(self, channels: int = 32, blocks: int = 2, order: str = "raster") -> None:
         kernel = 2 * SIDE - 1
-        super().__init__((SIDE, SIDE), LEVELS, channels, blocks, kernel, order)
-        self.label = nn.Embedding(CLASSES + 1, channels)
-        nn.init.zeros_(self.label.weight)
+        super().__init__((SIDE, SIDE), LEVELS, channels, blocks, kernel, order, CLASSES)
         route = torch.tensor(visits((SIDE, SIDE), order))
         self.register_buffer("route", route, persistent=False)  # (64,) which pixel is the first, the second, ...
         pixel, turn = torch.arange(SIDE * SIDE), route.argsort()
@@ -58,15 +57,6 @@ class DigitDensity(PixelCNN):
         reads = torch.cat([inside, torch.ones_like(inside[:, :1])], 1)  # (64, 5): the neighbours and the pixel itself
         self.register_buffer("reads", reads[..., None], persistent=False)
 
-    def forward(self, pixels: Tensor, label: Tensor | None = None) -> Tensor:
-        """All logits at once, each pixel's from the pixels before it only; without classes those of p(x)."""
-        if label is None:
-            label = torch.full_like(pixels[:, 0, 0, 0], CLASSES)
-        x = self.first(self.one_hot(pixels)) + self.position + self.label(label)[:, :, None, None]
-        for block in self.blocks:
-            x = x + block(x)
-        return self.last(x)
-
     def initial_memory(self, batch: int) -> Tensor:
         """Nothing read yet: zeros (B, blocks, reach, channels / 2); the reach is 9 pixels by rows, 15 by diagonals."""
         return self.position.new_zeros(batch, len(self.blocks), self.reach, len(self.position) // 2)
@@ -89,7 +79,7 @@ class DigitDensity(PixelCNN):
         filters = (first.weight * first.mask).flatten(2)[:, :, : self.used].permute(2, 1, 0)  # (used, 2, channels)
         table = torch.cat([filters.flatten(0, 1), filters.new_zeros(LEVELS, filters.shape[2])])
         x = nn.functional.embedding_bag(self.offset[position] + pixels, table, mode="sum")  # (B, channels)
-        x = x + first.bias + self.position.flatten(1).t()[self.route[position]] + self.label(label)
+        x = x + first.bias + self.position.flatten(1).t()[self.route[position]] + self.label.weight[label]
         reads, kept = self.reads[position], []
         places = self.places[position].expand(-1, -1, memory.shape[3])  # (B, 4, channels / 2)
         for block, before in zip(self.blocks, memory.unbind(1), strict=True):

@@ -28,7 +28,7 @@ class DigitDiffusion(Diffusion):
     def __init__(self) -> None:
         super().__init__((1, 8, 8), levels=5, steps=DENOISING_STEPS, width=64, blocks=2)
 
-    def clean(self, x: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+    def clean(self, x: Tensor, step: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and variance of the clean image behind x (B, 1, 8, 8) at steps (B,), as `Diffusion.clean` has them.
 
         The square in the pixel's own likelihood is multiplied out, which leaves less to compute for each grey.
@@ -37,7 +37,7 @@ class DigitDiffusion(Diffusion):
         own = (x.flatten(1) * (precision / self.signal[step])[:, None])[:, None]  # (B, 1, 64)
         last: Any = self.denoiser.last[1]  # gives pixel after pixel; here its rows are put grey after grey
         weight, bias = (part.unflatten(0, (own.shape[2], -1)).transpose(0, 1) for part in (last.weight, last.bias))
-        logits = F.linear(self.denoiser.features(x, step), weight.flatten(0, 1), bias.flatten()).unflatten(
+        logits = F.linear(self.denoiser.features(x, step, labels), weight.flatten(0, 1), bias.flatten()).unflatten(
             1, bias.shape
         )
         logits.addcmul_(own, self.greys[:, None])  # (B, levels, 64)

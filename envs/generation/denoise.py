@@ -91,12 +91,7 @@ class Denoise(Task[DenoiseState]):
         super().__init__()
         self.strength = number("Denoise: strength", strength, 0, 10)
         self.diffusion, self.classifier = diffusion(), classifier("robust").double()
-        angle = math.pi / SIDE * (torch.arange(SIDE, dtype=torch.float64) + 0.5)
-        wave = torch.cos(torch.arange(WAVES)[:, None] * angle)  # (WAVES, 8), the discrete cosine transform's rows
-        wave = wave / wave.norm(dim=1, keepdim=True)
-        self.register_buffer(
-            "waves", torch.einsum("ay,bx->abyx", wave, wave).reshape(-1, SIDE * SIDE), persistent=False
-        )
+        self.register_buffer("waves", waves(), persistent=False)
         self.observation_space = spaces.Dict(
             {
                 "noisy": spaces.Box(-np.inf, np.inf, (SIDE * SIDE,), np.float32),
@@ -165,6 +160,11 @@ class Denoise(Task[DenoiseState]):
         """The image behind the noise."""
         return observation["estimate"]
 
+    def examples(self, split: str | None = None) -> tuple[Tensor, Tensor]:
+        """Digits and their classes."""
+        images, labels, _ = load_images("digits", split or "test")
+        return torch.from_numpy(images), torch.from_numpy(labels)
+
     def measured(self, made: Tensor) -> dict[str, float]:
         """Its likeness to the digits that the model learned from."""
         return likeness(made, torch.from_numpy(load_images("digits", OUTSIDE_TEST)[0]))
@@ -222,6 +222,14 @@ class Denoise(Task[DenoiseState]):
     def entries(self) -> list[str]:
         """Each wave by its halves down and across the image; 00 is brightness."""
         return [f"{down}{across}" for down in range(WAVES) for across in range(WAVES)]
+
+
+def waves() -> Tensor:
+    """(16, 64) float64 the cosines that a correction is a sum of, each of norm 1."""
+    angle = math.pi / SIDE * (torch.arange(SIDE, dtype=torch.float64) + 0.5)
+    wave = torch.cos(torch.arange(WAVES)[:, None] * angle)  # (WAVES, 8), the discrete cosine transform's rows
+    wave = wave / wave.norm(dim=1, keepdim=True)
+    return torch.einsum("ay,bx->abyx", wave, wave).reshape(-1, SIDE * SIDE)
 
 
 def _picture(image: Tensor) -> Tensor:

@@ -188,10 +188,15 @@ class PixelCanvas(Task[PixelCanvasState]):
         """The canvas."""
         return observation["canvas"]
 
+    def examples(self, split: str | None = None) -> tuple[Tensor, Tensor]:
+        """Digits in black and white, and their classes."""
+        images, labels, _ = load_images("digits", split or self.split)
+        pixels = quantise(torch.from_numpy(images) / 255, LEVELS)
+        return (pixels * 255).to(torch.uint8), torch.from_numpy(labels)
+
     def measured(self, made: Tensor) -> dict[str, float]:
         """Its likeness to the split's digits in black and white."""
-        real = quantise(torch.from_numpy(load_images("digits", self.split)[0]) / 255, LEVELS)
-        return likeness(made, (real * 255).to(torch.uint8))
+        return likeness(made, self.examples()[0])
 
     def expert(self, state: PixelCanvasState) -> Tensor:
         """Ink where it is the likelier."""

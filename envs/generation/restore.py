@@ -204,6 +204,11 @@ class Restore(Task[RestoreState]):
         """The picture."""
         return observation["canvas"]
 
+    def examples(self, split: str | None = None) -> tuple[Tensor, Tensor]:
+        """Whole digits, and their classes."""
+        images, labels, _ = load_images("digits", split or self.split)
+        return torch.from_numpy(images), torch.from_numpy(labels)
+
     def measured(self, made: Tensor) -> dict[str, float]:
         """Its likeness to the split's digits."""
         return likeness(made, self.images.to(torch.uint8).view(-1, 1, SIDE, SIDE))

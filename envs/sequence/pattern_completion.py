@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.neurons.energy import mean_product_recall
 from ..checks.options import choice, integer, number
 from ..core.task import Step, Task
 from ..drawing.canvas import ACCENT, BACKGROUND, INK, MUTED, Canvas, Rect
@@ -179,7 +180,7 @@ class PatternCompletion(Task[PatternCompletionState]):
 
     def expert(self, state: PatternCompletionState) -> Tensor:
         """What Hopfield recall makes of the cue, or the next bit to turn; the pattern itself while it is shown."""
-        asked, recalled = state.time >= self.stored, recall(state.patterns, state.cue)
+        asked, recalled = state.time >= self.stored, mean_product_recall(state.patterns, state.cue, SWEEPS)
         if self.mode == "set":
             return (torch.where(asked[:, None], recalled, self._shown(state)) > 0).to(torch.int8)
         apart = torch.cat([recalled != state.bits, torch.ones_like(asked)[:, None]], 1)  # (B, N + 1)
@@ -234,34 +235,6 @@ class PatternCompletion(Task[PatternCompletionState]):
         if self.mode == "flip":
             return []
         return [f"{row + 1},{column + 1}" for row in range(self.side) for column in range(self.side)]
-
-
-def field(patterns: Tensor, state: Tensor, self_connections: bool = False) -> Tensor:
-    """W s under the mean-product rule W = X^T X / M of the stored patterns X, with or without W's diagonal of ones.
-
-    Args:
-        patterns: (B, M, N) of -1 and 1.
-        state: (B, N).
-
-    Returns:
-        (B, N), exact up to the division by M where the state holds whole numbers.
-    """
-    products = torch.einsum("bmn,bm->bn", patterns, torch.einsum("bmn,bn->bm", patterns, state)) / patterns.shape[1]
-    return products if self_connections else products - state
-
-
-def recall(patterns: Tensor, cue: Tensor) -> Tensor:
-    """The cue after ten updates of all bits at once to the sign of their field; a bit without a field stays.
-
-    Args:
-        patterns: (B, M, N) of -1 and 1.
-        cue: (B, N) of -1, 0 and 1.
-    """
-    whole = patterns.shape[1]
-    for _ in range(SWEEPS):
-        force = (field(patterns, cue) * whole).round()  # whole numbers again, so that a field of 0 is one
-        cue = torch.where(force == 0, cue, force.sign())
-    return cue
 
 
 def _errors(bits: Tensor, target: Tensor) -> Tensor:

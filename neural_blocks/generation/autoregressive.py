@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput
 from ..noise import Draws, Seed, at_least_float32, categorical
-from .pixels import bits_per_dimension, check_shape
+from .pixels import bits_per_dimension, check_shape, logistic_mixture
 
 ORDERS = ("raster", "diagonal")
 
@@ -68,46 +68,112 @@ class MaskedConv2d(nn.Conv2d):
         return self._conv_forward(input, self.weight * self.mask, self.bias)
 
 
+class LogisticMixture(nn.Module):
+    """A mixture of discretised logistics for each pixel, which knows that greys have an order (Salimans et al., 2017).
+
+    Features (B, channels, H, W) to the log probability of every grey, (B, levels, H, W): the few numbers of a mixture
+    take the place of one logit for each grey.
+
+    Args:
+        channels: features in.
+        levels: number of greys.
+        components: logistics that are mixed.
+    """
+
+    def __init__(self, channels: int, levels: int, components: int) -> None:
+        super().__init__()
+        self.levels, self.components = levels, components
+        self.layer = nn.Conv2d(channels, 3 * components, 1)
+        assert self.layer.bias is not None
+        with torch.no_grad():  # the means start apart, so that components do not learn the same
+            self.layer.bias[components : 2 * components] += torch.linspace(0, 1, components + 2)[1:-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (B, channels, H, W) to log probabilities (B, levels, H, W)."""
+        logits, mean, log_scale = self.layer(x).unflatten(1, (3, 1, self.components)).unbind(1)  # (B, 1, M, H, W)
+        greys = torch.arange(self.levels, device=x.device).view(1, -1, 1, 1, 1)
+        return logistic_mixture(greys, logits, mean, log_scale - 2, self.levels, dim=2)
+
+
 class PixelModel(nn.Module):
-    """What PixelCNN and PixelRNN share: p(x) = prod_i p(x_i | x_1 .. x_{i-1}), each factor a softmax over the greys.
+    """What autoregressive models share: p(x) = prod_i p(x_i | x_1 .. x_{i-1}), each factor a distribution over greys.
 
     Args:
         size: (H, W) of a picture.
         levels: number of greys a pixel can have.
         channels: features of the hidden layers.
         order: in which pixels follow each other, "raster" or "diagonal".
+        classes: number of classes it can be asked for; 0 for none. A class moves the features of all pixels.
+        mixture: logistics that a pixel's distribution is mixed of (Salimans et al., 2017); 0 for a softmax over greys.
     """
 
-    def __init__(self, size: tuple[int, int], levels: int, channels: int, order: str = "raster") -> None:
+    def __init__(
+        self,
+        size: tuple[int, int],
+        levels: int,
+        channels: int,
+        order: str = "raster",
+        classes: int = 0,
+        mixture: int = 0,
+    ) -> None:
         super().__init__()
         if min(*size, levels - 1, channels) < 1:
             raise InvalidInput(
                 f"{type(self).__name__}: size and channels must be at least 1 and levels at least 2; "
                 f"got {size}, {channels} and {levels}"
             )
-        self.size, self.levels, self.order = size, levels, order
+        if min(classes, mixture) < 0:
+            raise InvalidInput(
+                f"{type(self).__name__}: classes and mixture must be at least 0; got {classes} and {mixture}"
+            )
+        self.size, self.levels, self.order, self.classes = size, levels, order, classes
         self.position = nn.Parameter(torch.zeros(channels, *size))
+        self.label = nn.Embedding(classes + 1, channels) if classes else None
+        if self.label is not None:
+            nn.init.zeros_(self.label.weight)
+        output: nn.Module = LogisticMixture(channels, levels, mixture) if mixture else nn.Conv2d(channels, levels, 1)
+        self.last = nn.Sequential(nn.ReLU(), output)
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, 1, H, W) int64 to logits (B, levels, H, W), each pixel's from the pixels before it only."""
+    def forward(self, pixels: Tensor, labels: Tensor | None = None) -> Tensor:
+        """All factors at once, each pixel's from the pixels before it only.
+
+        Args:
+            pixels: (B, 1, H, W) int64.
+            labels: (B,) int64, the classes asked for; the number of classes, or None for all, asks for none.
+
+        Returns:
+            Logits (B, levels, H, W).
+
+        Raises:
+            InvalidInput: pixels of another shape, or labels for a model without classes.
+        """
         raise NotImplementedError
 
-    def log_prob(self, pixels: Tensor) -> Tensor:
-        """Log probability of pictures (B, 1, H, W) int64, nats (B,)."""
-        return -F.cross_entropy(self(pixels), pixels[:, 0], reduction="none").sum((1, 2))
+    def bias(self, labels: Tensor | None) -> Tensor:
+        """What every position, and the class, adds to the features, (B or 1, channels, H, W)."""
+        if self.label is None:
+            if labels is not None:
+                raise InvalidInput(f"{type(self).__name__}: labels are for a model with classes; got some for 0")
+            return self.position.unsqueeze(0)
+        asked = self.label.weight[-1:] if labels is None else self.label(labels)
+        return self.position + asked[:, :, None, None]
 
-    def loss(self, pixels: Tensor) -> Tensor:
+    def log_prob(self, pixels: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Log probability of pictures (B, 1, H, W) int64, given their classes (B,) if those are, nats (B,)."""
+        return -F.cross_entropy(self(pixels, labels), pixels[:, 0], reduction="none").sum((1, 2))
+
+    def loss(self, pixels: Tensor, labels: Tensor | None = None) -> Tensor:
         """Mean negative log probability of pictures (B, 1, H, W) int64, bits per pixel."""
-        return bits_per_dimension(self.log_prob(pixels), self.size[0] * self.size[1]).mean()
+        return bits_per_dimension(self.log_prob(pixels, labels), self.size[0] * self.size[1]).mean()
 
     @torch.no_grad()
-    def sample(self, n: int, seed: Seed = None) -> Tensor:
-        """Draws n pictures, pixel after pixel: (n, 1, H, W) int64; see `noise` for the seed."""
+    def sample(self, n: int, seed: Seed = None, labels: Tensor | None = None) -> Tensor:
+        """Draws n pictures, of the classes (n,) if any, pixel after pixel: (n, 1, H, W) int64; see `noise`."""
         height, width = self.size
         draws = Draws(seed, self.position.device)
         pixels = torch.zeros(n, 1, height, width, dtype=torch.long, device=self.position.device)
         for row, column in (divmod(pixel, width) for pixel in visits(self.size, self.order)):
-            probabilities = at_least_float32(self(pixels)[:, :, row, column]).softmax(1)  # (n, levels)
+            probabilities = at_least_float32(self(pixels, labels)[:, :, row, column]).softmax(1)  # (n, levels)
             pixels[:, 0, row, column] = categorical(probabilities, draws.uniform(n))
         return pixels
 
@@ -130,6 +196,8 @@ class PixelCNN(PixelModel):
         kernel: height and width of the first filter, odd; 2 max(H, W) - 1 lets every pixel see all before it, so that
             no blind spot is left to the right above it.
         order: "raster" or "diagonal", see `visits`.
+        classes: number of classes it can be asked for; 0 for none.
+        mixture: logistics that a pixel's distribution is mixed of; 0 for a softmax over greys.
 
     Raises:
         InvalidInput: an even kernel, odd channels, sizes below 1, an unknown order, or pixels of another shape.
@@ -143,8 +211,10 @@ class PixelCNN(PixelModel):
         blocks: int = 3,
         kernel: int = 15,
         order: str = "raster",
+        classes: int = 0,
+        mixture: int = 0,
     ) -> None:
-        super().__init__(size, levels, channels, order)
+        super().__init__(size, levels, channels, order, classes, mixture)
         if channels % 2:
             raise InvalidInput(f"PixelCNN: channels must be even; got {channels}")
         self.first = MaskedConv2d(levels, channels, (kernel, kernel), sees_itself=False, order=order)
@@ -159,122 +229,10 @@ class PixelCNN(PixelModel):
             )
             for _ in range(blocks)
         )
-        self.last = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, levels, 1))
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, 1, H, W) int64 to logits (B, levels, H, W), each pixel's from the pixels before it only."""
-        x = self.first(self.one_hot(pixels)) + self.position  # (B, channels, H, W)
+    def forward(self, pixels: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Pixels (B, 1, H, W) int64 to logits (B, levels, H, W); see `PixelModel.forward`."""
+        x = self.first(self.one_hot(pixels)) + self.bias(labels)  # (B, channels, H, W)
         for block in self.blocks:
             x = x + block(x)
         return self.last(x)
-
-
-ABOVE = 3  # rows above its own that a pixel of PixelRNN sees at once: half of the mask's height of 7, rounded down
-
-
-class RowLSTM(nn.Module):
-    """A layer of PixelRNN: an LSTM that reads row after row, with a row of cells (van den Oord et al., 2016a).
-
-    The input's share of the gates is a masked 1 x 3 convolution over the current row, the memory's share a 1 x 3
-    convolution over the row above, so a cell sees the triangle above it.
-
-    Args:
-        channels: features in and out, even.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.input_gates = MaskedConv2d(channels, 4 * channels, (1, 3), sees_itself=True)
-        self.memory_gates = nn.Conv1d(channels, 4 * channels, 3, padding=1, bias=False)
-
-    def step(self, gates: Tensor, memory: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """The input's gates (B, 4 C, W) and the memory above, hidden and cell (B, C, W), to this row's memory."""
-        hidden, cell = memory
-        forget, input_gate, output, candidate = (gates + self.memory_gates(hidden)).chunk(4, 1)
-        cell = torch.sigmoid(forget) * cell + torch.sigmoid(input_gate) * torch.tanh(candidate)
-        return torch.sigmoid(output) * torch.tanh(cell), cell
-
-    def forward(self, x: Tensor, memory: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Rows (B, C, H, W) and the memory above them to hidden rows (B, C, H, W) and the memory of the last."""
-        rows: list[Tensor] = []
-        for gates in self.input_gates(x).unbind(2):  # (B, 4 C, W)
-            memory = self.step(gates, memory)
-            rows.append(memory[0])
-        return torch.stack(rows, 2), memory
-
-
-class PixelRNN(PixelModel):
-    """PixelRNN with row LSTM layers and residual connections (van den Oord et al., 2016a), a bias for each position.
-
-    Pixels (B, 1, H, W) int64 to logits (B, levels, H, W). The first filter has the paper's mask A, 7 rows high, and
-    leaves nothing out of these rows; a row LSTM sees a triangle above it, so that every pixel before is seen. The step
-    form reads one row after another; its memory is the rows just above, and the hidden and cell row of each layer.
-
-    Args:
-        size: (H, W) of a picture.
-        levels: number of greys a pixel can have.
-        channels: features of the hidden layers.
-        layers: number of row LSTM layers.
-
-    Raises:
-        InvalidInput: sizes below 1, pixels of another shape, or a row outside the picture.
-    """
-
-    def __init__(self, size: tuple[int, int] = (8, 8), levels: int = 17, channels: int = 32, layers: int = 2) -> None:
-        super().__init__(size, levels, channels)
-        self.first = MaskedConv2d(levels, channels, (2 * ABOVE + 1, 2 * size[1] - 1), sees_itself=False)
-        self.layers = nn.ModuleList(RowLSTM(channels) for _ in range(layers))
-        self.last = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, levels, 1))
-
-    def initial_memory(self, batch: int) -> tuple[Tensor, ...]:
-        """What stands above the first row.
-
-        Returns:
-            Pixels (B, 3, W) int64 of no grey, and zeros, for each layer a hidden and a cell row (B, channels, W).
-        """
-        width = self.size[1]
-        pixels = torch.full((batch, ABOVE, width), self.levels, device=self.position.device)
-        zeros = self.position.new_zeros(batch, self.position.shape[0], width)
-        return (pixels, *(zeros for _ in range(2 * len(self.layers))))
-
-    def step(self, pixels: Tensor, memory: tuple[Tensor, ...], row: int) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One row of pixels (B, W) int64, the memory above it and its number, to logits (B, levels, W) and memory."""
-        if not 0 <= row < self.size[0]:
-            raise InvalidInput(f"PixelRNN: row must be in 0 .. {self.size[0] - 1}; got {row}")
-        if tuple(pixels.shape[1:]) != self.size[1:]:
-            raise InvalidInput(f"PixelRNN: a row must have shape (B, {self.size[1]}); got {tuple(pixels.shape)}")
-        rows = torch.cat([memory[0], pixels.unsqueeze(1)], 1)  # (B, 4, W)
-        one_hot = F.one_hot(rows, self.levels + 1)[..., : self.levels].movedim(-1, 1).to(self.position.dtype)
-        logits, after = self._read(one_hot, self.position[:, row : row + 1], memory[1:])  # (B, levels, 1, W)
-        return logits[:, :, 0], (rows[:, 1:], *after)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, 1, H, W) int64 to logits (B, levels, H, W), each pixel's from the pixels before it only."""
-        below = F.pad(self.one_hot(pixels), (0, 0, ABOVE, 0))  # (B, levels, 3 + H, W)
-        return self._read(below, self.position, self.initial_memory(pixels.shape[0])[1:])[0]
-
-    @torch.no_grad()
-    def sample(self, n: int, seed: Seed = None) -> Tensor:
-        """Draws n pictures as `PixelModel.sample` does, but reads no more than the row that it draws."""
-        height, width = self.size
-        draws, memory, rows = Draws(seed, self.position.device), self.initial_memory(n), []
-        for row in range(height):
-            pixels = torch.zeros(n, width, dtype=torch.long, device=self.position.device)
-            for column in range(width):
-                logits, _ = self.step(pixels, memory, row)
-                probabilities = at_least_float32(logits[:, :, column]).softmax(1)  # (n, levels)
-                pixels[:, column] = categorical(probabilities, draws.uniform(n))
-            rows.append(pixels)
-            _, memory = self.step(pixels, memory, row)
-        return torch.stack(rows, 1).unsqueeze(1)
-
-    def _read(self, one_hot: Tensor, position: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Rows (B, levels, 3 + R, W), the first 3 only seen from below, to logits (B, levels, R, W) and memory."""
-        filters = (self.first.weight * self.first.mask)[:, :, : ABOVE + 1]  # nothing is seen below the own row
-        x = F.conv2d(one_hot, filters, self.first.bias, padding=(0, self.size[1] - 1)) + position
-        after: list[Tensor] = []
-        for index, layer in enumerate(self.layers):
-            hidden, last = layer(x, (memory[2 * index], memory[2 * index + 1]))
-            x = x + hidden
-            after += last
-        return self.last(x), tuple(after)

@@ -49,6 +49,7 @@ class Denoiser(nn.Module):
         steps: number of diffusion steps, T.
         width: features of the hidden layers, even.
         blocks: number of residual blocks.
+        classes: number of classes it may be told; 0 for none.
 
     Raises:
         InvalidInput: a width that is odd or below 2.
@@ -56,7 +57,15 @@ class Denoiser(nn.Module):
 
     table: Tensor
 
-    def __init__(self, shape: Sequence[int], levels: int, steps: int, width: int = 128, blocks: int = 3) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        levels: int,
+        steps: int,
+        width: int = 128,
+        blocks: int = 3,
+        classes: int = 0,
+    ) -> None:
         super().__init__()
         if width < 2 or width % 2:
             raise InvalidInput(f"Denoiser: width must be even; got {width}")
@@ -75,20 +84,39 @@ class Denoiser(nn.Module):
             for _ in range(blocks)
         )
         self.last = nn.Sequential(nn.LayerNorm(width), orthogonal(nn.Linear(width, size * levels), 0.0))
+        self.label = nn.Embedding(classes + 1, width) if classes else None  # the last row is for none
+        if self.label is not None:
+            nn.init.zeros_(self.label.weight)
 
-    def features(self, x: Tensor, step: Tensor) -> Tensor:
-        """What the last layer reads, (B, width), of noisy images and steps as `forward` takes them."""
+    def features(self, x: Tensor, step: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the last layer reads, (B, width), of noisy images, steps and classes as `forward` takes them."""
         # Fewer images than steps: only theirs are projected. A compiler takes one way, for a batch of any size.
         few = not torch.compiler.is_compiling() and step.shape[0] < self.table.shape[0]
         hidden = self.first(x.flatten(1))
+        if self.label is not None:
+            hidden = hidden + (self.label.weight[-1] if labels is None else self.label(labels))
         for project, block in zip(self.time, self.blocks, strict=True):
             time = project(self.table[step]) if few else project(self.table)[step]
             hidden = hidden + block(hidden + time)
         return self.last[0](hidden)
 
-    def forward(self, x: Tensor, step: Tensor) -> Tensor:
-        """Noisy images (B, *shape) and their steps (B,) int64, 0 the least noisy, to logits (B, *shape, levels)."""
-        return self.last[1](self.features(x, step)).unflatten(1, self.output_shape)
+    def forward(self, x: Tensor, step: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What is known of the greys of clean images.
+
+        Args:
+            x: noisy images (B, *shape).
+            step: (B,) int64, 0 the least noisy.
+            labels: (B,) int64, their classes; the number of classes, or None for all, for no class.
+
+        Returns:
+            Logits (B, *shape, levels).
+
+        Raises:
+            InvalidInput: labels for a denoiser without classes.
+        """
+        if labels is not None and self.label is None:
+            raise InvalidInput("Denoiser: labels are for a denoiser with classes; got some for 0")
+        return self.last[1](self.features(x, step, labels)).unflatten(1, self.output_shape)
 
 
 class Diffusion(nn.Module):
@@ -100,6 +128,10 @@ class Diffusion(nn.Module):
     grey is the clean image, and the noise is what remains: an untrained denoiser is already right where greys are
     independent and uniform, and a pixel whose noise is smaller than the distance of greys is left as it is.
 
+    With classes it is one model of images of a class and of any, as `drop` leaves out the class of some it learns from.
+    Guidance w then takes, as expected clean image, any + w (class - any) (Ho and Salimans, 2022): 0 asks for no class,
+    1 for the class, more than 1 for what tells it from the others.
+
     Args:
         shape: shape of one image.
         levels: number of greys a pixel can have.
@@ -107,6 +139,7 @@ class Diffusion(nn.Module):
         schedule: "linear" or "cosine".
         width: features of the denoiser's hidden layers, even.
         blocks: number of the denoiser's residual blocks.
+        classes: number of classes it can be asked for; 0 for none.
 
     Raises:
         InvalidInput: an unknown schedule, fewer than 2 steps, an odd width, or images of another shape.
@@ -127,11 +160,12 @@ class Diffusion(nn.Module):
         schedule: str = "cosine",
         width: int = 128,
         blocks: int = 3,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         beta = noise_schedule(schedule, steps)
-        self.shape, self.levels, self.steps = tuple(shape), levels, steps
-        self.denoiser = Denoiser(shape, levels, steps, width, blocks)
+        self.shape, self.levels, self.steps, self.classes = tuple(shape), levels, steps, classes
+        self.denoiser = Denoiser(shape, levels, steps, width, blocks, classes)
         kept = torch.cumprod(1 - beta, 0)  # alpha bar, the share of x_t's variance that is still image
         before = torch.cat([torch.ones(1, dtype=torch.float64), kept[:-1]])
         tables = {
@@ -155,21 +189,35 @@ class Diffusion(nn.Module):
         """
         return self._at(self.signal, step, x) * x + self._at(self.deviation, step, x) * noise
 
-    def grey_logits(self, x: Tensor, step: Tensor) -> Tensor:
-        """Logits of each clean pixel's grey given x_t (B, *shape) at t (B,): (B, *shape, levels)."""
+    def grey_logits(self, x: Tensor, step: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits of each clean pixel's grey given x_t (B, *shape) at t (B,), of classes (B,): (B, *shape, levels)."""
         expected = self._at(self.signal, step, x).unsqueeze(-1) * self.greys  # (B, 1, .., levels)
         distance = (x.unsqueeze(-1) - expected) / self._at(self.deviation, step, x).unsqueeze(-1)
-        return self.denoiser(x, step) - 0.5 * distance.square()
+        return self.denoiser(x, step, labels) - 0.5 * distance.square()
 
-    def clean(self, x: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+    def clean(self, x: Tensor, step: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and variance of the clean image behind x_t (B, *shape) at t (B,), each of x's shape."""
-        probabilities = self.grey_logits(x, step).softmax(-1)
+        probabilities = self.grey_logits(x, step, labels).softmax(-1)
         mean = probabilities @ self.greys
         return mean, (probabilities @ self.greys.square() - mean.square()).clamp(min=0)
 
-    def noise(self, x: Tensor, step: Tensor) -> Tensor:
+    def guided(self, x: Tensor, step: Tensor, labels: Tensor | None, guidance: float = 1.0) -> tuple[Tensor, Tensor]:
+        """As `clean`, with guidance towards the classes (B,); the mean stays between black and white."""
+        if labels is None:
+            return self.clean(x, step)
+        mean, variance = self.clean(x, step, labels)
+        if guidance == 1:
+            return mean, variance
+        freely, _ = self.clean(x, step)
+        return (freely + guidance * (mean - freely)).clamp(-1, 1), variance
+
+    def noise(self, x: Tensor, step: Tensor, labels: Tensor | None = None) -> Tensor:
         """The expected noise in x_t (B, *shape) at t (B,), of x's shape."""
-        return (x - self._at(self.signal, step, x) * self.clean(x, step)[0]) / self._at(self.deviation, step, x)
+        clean = self._expected(x, step, labels)
+        return (x - self._at(self.signal, step, x) * clean) / self._at(self.deviation, step, x)
+
+    def _expected(self, x: Tensor, step: Tensor, labels: Tensor | None) -> Tensor:
+        return (self.clean(x, step) if labels is None else self.clean(x, step, labels))[0]
 
     def posterior(
         self, clean: Tensor, x: Tensor, step: Tensor, clean_variance: Tensor | float = 0.0
@@ -189,21 +237,32 @@ class Diffusion(nn.Module):
         mean = weight * clean + self._at(self.noisy_weight, step, x) * x
         return mean, self._at(self.variance, step, x) + weight.square() * clean_variance
 
-    def reverse(self, x: Tensor, step: Tensor, noise: Tensor) -> Tensor:
+    def reverse(
+        self, x: Tensor, step: Tensor, noise: Tensor, labels: Tensor | None = None, guidance: float = 1.0
+    ) -> Tensor:
         """One ancestral step: x_t (B, *shape), t (B,) and standard normal noise to x_{t-1}; at t = 0 the clean mean."""
-        clean, clean_variance = self.clean(x, step)
+        clean, clean_variance = self.guided(x, step, labels, guidance)
         mean, variance = self.posterior(clean, x, step, clean_variance)
         return mean + (step > 0).view(-1, *(1,) * (x.dim() - 1)) * variance.sqrt() * noise
 
-    def loss(self, images: Tensor, seed: Seed = None) -> Tensor:
-        """Mean squared error of the predicted noise at random steps, for images (B, *shape) in [0, 1]."""
+    def loss(self, images: Tensor, seed: Seed = None, labels: Tensor | None = None, drop: float = 0.1) -> Tensor:
+        """Mean squared error of the predicted noise at random steps.
+
+        Args:
+            images: (B, *shape) in [0, 1].
+            seed: of steps and noise, see `noise`.
+            labels: (B,) int64 their classes, if it has some.
+            drop: probability that an image's class is left out.
+        """
         check_shape("Diffusion", images, self.shape)
         draws = Draws(seed, images.device)
         step = (draws.uniform(images.shape[0]) * self.steps).long().clamp(max=self.steps - 1)
         noise = draws.normal(*images.shape, dtype=images.dtype)
-        return (self.noise(self.diffuse(2 * images - 1, step, noise), step) - noise).square().mean()
+        if labels is not None:
+            labels = labels.masked_fill(draws.uniform(len(labels)) < drop, self.classes)
+        return (self.noise(self.diffuse(2 * images - 1, step, noise), step, labels) - noise).square().mean()
 
-    def bound(self, pixels: Tensor, seed: Seed = None) -> Tensor:
+    def bound(self, pixels: Tensor, seed: Seed = None, labels: Tensor | None = None) -> Tensor:
         """The variational lower bound on the log probability of discrete pixels, from one noisy image for each step.
 
         Less the divergences of the last step from the prior and of the true from the modelled reverse steps, plus the
@@ -212,6 +271,7 @@ class Diffusion(nn.Module):
         Args:
             pixels: (B, *shape) int64 in 0 .. levels - 1.
             seed: of the noise, see `noise`.
+            labels: (B,) int64 their classes, for the log probability given these.
 
         Returns:
             Nats (B,).
@@ -223,26 +283,28 @@ class Diffusion(nn.Module):
             step = torch.full((x.shape[0],), t, device=x.device)
             noisy = self.diffuse(x, step, self._draw(x.shape[0], draws))
             if t == 0:
-                log_prob = self.grey_logits(noisy, step).log_softmax(-1).gather(-1, pixels.unsqueeze(-1))
+                log_prob = self.grey_logits(noisy, step, labels).log_softmax(-1).gather(-1, pixels.unsqueeze(-1))
                 bound = bound + log_prob.flatten(1).sum(1)
             else:
                 true, variance = self.posterior(x, noisy, step)
-                clean, clean_variance = self.clean(noisy, step)
+                clean, clean_variance = self.guided(noisy, step, labels)
                 modelled, wider = self.posterior(clean, noisy, step, clean_variance)
                 bound = bound - gaussian_kl(true, variance.log(), modelled, wider.log()).flatten(1).sum(1)
         return bound
 
     @torch.no_grad()
-    def sample(self, n: int, seed: Seed = None) -> Tensor:
-        """Draws n images by all ancestral steps, (n, *shape) in [0, 1]; see `noise` for the seed."""
+    def sample(self, n: int, seed: Seed = None, labels: Tensor | None = None, guidance: float = 1.0) -> Tensor:
+        """Draws n images, of classes (n,) if any, by all ancestral steps, (n, *shape) in [0, 1]; see `noise`."""
         draws = Draws(seed, self.greys.device)
         x = self._draw(n, draws)
         for t in reversed(range(self.steps)):
-            x = self.reverse(x, torch.full((n,), t, device=x.device), self._draw(n, draws))
+            x = self.reverse(x, torch.full((n,), t, device=x.device), self._draw(n, draws), labels, guidance)
         return (x + 1) / 2
 
     @torch.no_grad()
-    def sample_ddim(self, n: int, steps: int, seed: Seed = None) -> Tensor:
+    def sample_ddim(
+        self, n: int, steps: int, seed: Seed = None, labels: Tensor | None = None, guidance: float = 1.0
+    ) -> Tensor:
         """Draws n images by `steps` deterministic steps from noise (Song et al., 2021, eta 0), (n, *shape) in [0, 1].
 
         Raises:
@@ -253,7 +315,7 @@ class Diffusion(nn.Module):
         x = self._draw(n, Draws(seed, self.greys.device))
         times = [round(k * self.steps / steps) - 1 for k in range(steps, 0, -1)]  # T - 1, ..., evenly down to above -1
         for t, before in zip(times, [*times[1:], -1], strict=True):
-            clean, _ = self.clean(x, torch.full((n,), t, device=x.device))
+            clean, _ = self.guided(x, torch.full((n,), t, device=x.device), labels, guidance)
             noise = (x - self.signal[t] * clean) / self.deviation[t]
             x = clean if before < 0 else self.signal[before] * clean + self.deviation[before] * noise
         return (x + 1) / 2

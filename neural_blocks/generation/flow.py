@@ -56,6 +56,28 @@ class Coupling(nn.Module):
         return self.scale * torch.tanh(log_scale) * free, shift * free
 
 
+class Rescaling(nn.Module):
+    """Scales each dimension by a learned factor, y = x exp(s), with which NICE closes (Dinh et al., 2015).
+
+    What matters little to the data is scaled up, so that its latent takes a small share of the prior.
+
+    Args:
+        shape: shape of x without the batch.
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.zeros(*shape))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x (B, *shape) to y of its shape and the log-determinant of the Jacobian (B,)."""
+        return x * self.log_scale.exp(), self.log_scale.sum().expand(x.shape[0])
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """y (B, *shape) to the x that is mapped to it."""
+        return y * (-self.log_scale).exp()
+
+
 class MarginalGaussianisation(nn.Module):
     """Makes each dimension of x in [0, 1) Gaussian on its own: a piecewise linear distribution function, then probit.
 
@@ -107,17 +129,19 @@ class MarginalGaussianisation(nn.Module):
 
 
 class Flow(nn.Module):
-    """Invertible layers in a row, to a standard normal distribution.
+    """Invertible layers in a row, to a normal distribution: the standard one, or for each class one of its own mean.
 
     Args:
         layers: modules with `forward` to (y, log-determinant (B,)) and `inverse`.
         shape: shape of x without the batch.
+        classes: number of classes, each a normal distribution of latents (Izmailov et al., 2020); 0 for none.
     """
 
-    def __init__(self, layers: Sequence[nn.Module], shape: Sequence[int]) -> None:
+    def __init__(self, layers: Sequence[nn.Module], shape: Sequence[int], classes: int = 0) -> None:
         super().__init__()
         self.layers, self.shape = nn.ModuleList(layers), tuple(shape)
         self.dimensions = math.prod(shape)
+        self.centres = nn.Parameter(torch.zeros(classes, *shape)) if classes else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, *shape) to its latent of the same shape and the log-determinant of the Jacobian (B,)."""
@@ -136,39 +160,56 @@ class Flow(nn.Module):
             z = inverse(z)
         return z
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Log density of x (B, *shape), nats (B,)."""
+    def log_prob(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Log density of x (B, *shape), of the classes (B,) if it has some, nats (B,)."""
         z, log_det = self(x)
-        return log_det + gaussian_log_prob(z).flatten(1).sum(1)
+        return log_det + gaussian_log_prob(z, self._centre(labels)).flatten(1).sum(1)
 
-    def loss(self, x: Tensor) -> Tensor:
+    def loss(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Mean negative log density of x (B, *shape), nats."""
-        return -self.log_prob(x).mean()
+        return -self.log_prob(x, labels).mean()
 
     @torch.no_grad()
-    def sample(self, n: int, seed: Seed = None) -> Tensor:
-        """Draws n points, (n, *shape)."""
+    def sample(self, n: int, seed: Seed = None, labels: Tensor | None = None) -> Tensor:
+        """Draws n points, (n, *shape), of the classes (n,) if it has some."""
         like = next(self.parameters())
-        return self.inverse(Draws(seed, like.device).normal(n, *self.shape, dtype=like.dtype))
+        noise = Draws(seed, like.device).normal(n, *self.shape, dtype=like.dtype)
+        return self.inverse(noise + self._centre(labels))
+
+    def _centre(self, labels: Tensor | None) -> Tensor | float:
+        if (labels is None) != (self.centres is None):
+            have, given = 0 if self.centres is None else len(self.centres), "none" if labels is None else "some"
+            raise InvalidInput(f"{type(self).__name__}: labels are for a flow with classes; got {given} for {have}")
+        return 0.0 if self.centres is None or labels is None else self.centres[labels]
 
 
 class NICE(Flow):
-    """NICE: additive couplings of multi-layer perceptrons; the determinant of its Jacobian is 1 (Dinh et al., 2015).
+    """NICE: additive couplings of multi-layer perceptrons, which preserve volume (Dinh et al., 2015).
 
-    Being volume-preserving it wants data of about unit variance; the paper's closing diagonal scaling is left to what
-    standardises the data, such as `MarginalGaussianisation`.
+    Without the paper's closing diagonal scaling, `rescale`, the determinant of its Jacobian is 1, and it wants data of
+    about unit variance.
 
     Args:
         shape: shape of x without the batch; an even number of dimensions.
         couplings: number of coupling layers, which keep the even and the odd half in turn.
         hidden: widths of each coupling's network.
+        rescale: whether each dimension of the latent is scaled by a learned factor.
+        classes: number of classes, see `Flow`; 0 for none.
 
     Raises:
         InvalidInput: an odd number of dimensions, fewer than two couplings, or x of another shape.
     """
 
-    def __init__(self, shape: Sequence[int], couplings: int = 4, hidden: Sequence[int] = (128, 128)) -> None:
-        super().__init__(_couplings("NICE", shape, couplings, hidden, affine=False), shape)
+    def __init__(
+        self,
+        shape: Sequence[int],
+        couplings: int = 4,
+        hidden: Sequence[int] = (128, 128),
+        rescale: bool = False,
+        classes: int = 0,
+    ) -> None:
+        layers = _couplings("NICE", shape, couplings, hidden, affine=False)
+        super().__init__([*layers, Rescaling(shape)] if rescale else layers, shape, classes)
 
 
 class RealNVP(Flow):
@@ -178,23 +219,33 @@ class RealNVP(Flow):
         shape: shape of x without the batch; an even number of dimensions. Pictures are halved as a checkerboard.
         couplings: number of coupling layers, which keep the even and the odd half in turn.
         hidden: widths of each coupling's network.
+        classes: number of classes, see `Flow`; 0 for none.
 
     Raises:
         InvalidInput: an odd number of dimensions, fewer than two couplings, or x of another shape.
     """
 
-    def __init__(self, shape: Sequence[int], couplings: int = 6, hidden: Sequence[int] = (128, 128)) -> None:
-        super().__init__(_couplings("RealNVP", shape, couplings, hidden, affine=True), shape)
+    def __init__(
+        self,
+        shape: Sequence[int],
+        couplings: int = 6,
+        hidden: Sequence[int] = (128, 128),
+        classes: int = 0,
+    ) -> None:
+        layers = _couplings("RealNVP", shape, couplings, hidden, affine=True)
+        super().__init__(layers, shape, classes)
 
 
 class PixelFlow(nn.Module):
-    """A density of discrete pictures: dequantised, each pixel made Gaussian, then Real-NVP.
+    """A density of discrete pictures: dequantised, each pixel made Gaussian, then Real-NVP or NICE.
 
     Args:
         shape: (C, H, W) of a picture.
         levels: number of greys a pixel can have.
         couplings: number of coupling layers.
         hidden: widths of each coupling's network.
+        affine: whether couplings scale as well as shift, Real-NVP; else it is NICE with its closing scaling.
+        classes: number of classes, see `Flow`; 0 for none.
 
     Raises:
         InvalidInput: an odd number of pixels, or pictures of another shape.
@@ -206,28 +257,34 @@ class PixelFlow(nn.Module):
         levels: int = 17,
         couplings: int = 6,
         hidden: Sequence[int] = (128, 128),
+        affine: bool = True,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         self.levels = levels
         self.marginals = MarginalGaussianisation(shape, levels)
-        self.flow = RealNVP(shape, couplings, hidden)
+        self.flow: Flow = (
+            RealNVP(shape, couplings, hidden, classes)
+            if affine
+            else NICE(shape, couplings, hidden, rescale=True, classes=classes)
+        )
 
-    def log_prob(self, pixels: Tensor, seed: Seed = None) -> Tensor:
+    def log_prob(self, pixels: Tensor, seed: Seed = None, labels: Tensor | None = None) -> Tensor:
         """A lower bound on the log probability of pictures (B, C, H, W) int64, nats (B,), from one noise each."""
         check_shape("PixelFlow", pixels, self.flow.shape)
         x, log_det = self.marginals(
             dequantise(pixels, self.levels, seed, at_least_float32(self.marginals.logits).dtype)
         )
-        return self.flow.log_prob(x) + log_det - self.flow.dimensions * math.log(self.levels)
+        return self.flow.log_prob(x, labels) + log_det - self.flow.dimensions * math.log(self.levels)
 
-    def loss(self, pixels: Tensor, seed: Seed = None) -> Tensor:
+    def loss(self, pixels: Tensor, seed: Seed = None, labels: Tensor | None = None) -> Tensor:
         """Mean negative bound on the log probability of pictures (B, C, H, W) int64, bits per pixel."""
-        return bits_per_dimension(self.log_prob(pixels, seed), self.flow.dimensions).mean()
+        return bits_per_dimension(self.log_prob(pixels, seed, labels), self.flow.dimensions).mean()
 
     @torch.no_grad()
-    def sample(self, n: int, seed: Seed = None) -> Tensor:
-        """Draws n pictures, (n, C, H, W) int64."""
-        return (self.marginals.inverse(self.flow.sample(n, seed)) * self.levels).long()
+    def sample(self, n: int, seed: Seed = None, labels: Tensor | None = None) -> Tensor:
+        """Draws n pictures, (n, C, H, W) int64, of the classes (n,) if it has some."""
+        return (self.marginals.inverse(self.flow.sample(n, seed, labels)) * self.levels).long()
 
 
 def _couplings(

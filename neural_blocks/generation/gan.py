@@ -231,11 +231,7 @@ class GAN(nn.Module):
         loss = discriminator_loss(self.loss, real, fake)
         if labels is not None and self.discriminator.tells:
             loss = loss + F.cross_entropy(real_class, labels) + F.cross_entropy(fake_class, labels)
-        if self.penalty:
-            told = labels if self.discriminator.told else None
-            slope = gradient_penalty(lambda x: self.discriminator(x, told), images, fakes, draws.part())
-            loss = loss + self.penalty * slope
-        return loss
+        return loss + self._smoothness(images, fakes, labels, draws)
 
     def generator_loss(self, n: int, labels: Tensor | None = None, seed: Seed = None) -> Tensor:
         """What the generator minimises on n fresh images, of the classes (n,) if it has classes."""
@@ -250,6 +246,13 @@ class GAN(nn.Module):
     def sample(self, n: int, labels: Tensor | None = None, seed: Seed = None) -> Tensor:
         """Generates n images, (n, C, H, W) in [0, 1], of the classes (n,) if it has classes."""
         return self.generator.sample(n, labels, seed)
+
+    def _smoothness(self, images: Tensor, fakes: Tensor, labels: Tensor | None, draws: Draws) -> Tensor | float:
+        """The weighted gradient penalty."""
+        if not self.penalty:
+            return 0.0
+        told = labels if self.discriminator.told else None
+        return self.penalty * gradient_penalty(lambda x: self.discriminator(x, told), images, fakes, draws.part())
 
     def _judge(self, images: Tensor, labels: Tensor | None, draws: Draws) -> tuple[Tensor, Tensor]:
         seen = instance_noise(images, self.noise, draws.part()) if self.noise else images

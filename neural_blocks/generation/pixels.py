@@ -70,3 +70,23 @@ def discretised_logistic(pixels: Tensor, mean: Tensor, log_scale: Tensor, levels
     inside = F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(-width))
     ends = torch.where(pixels == 0, F.logsigmoid(upper), F.logsigmoid(-lower))
     return torch.where((pixels == 0) | (pixels == levels - 1), ends, inside)
+
+
+def logistic_mixture(
+    pixels: Tensor, logits: Tensor, mean: Tensor, log_scale: Tensor, levels: int = 17, dim: int = -1
+) -> Tensor:
+    """Log probability of each pixel under a mixture of discretised logistics (Salimans et al., 2017).
+
+    Args:
+        pixels: int64, 0 to levels - 1, with an axis of size 1 in the place of the components.
+        logits: of the components' weights, along `dim`; broadcastable to the pixels, as are the others.
+        mean: of each component, in units of [0, 1].
+        log_scale: of each component.
+        levels: number of greys.
+        dim: the axis of the components.
+
+    Returns:
+        Nats, of the broadcast shape without that axis.
+    """
+    each = discretised_logistic(pixels, mean, log_scale, levels)
+    return (logits.log_softmax(dim) + each).logsumexp(dim)

@@ -48,6 +48,7 @@ class VAE(nn.Module):
         hidden: widths of the encoder's hidden layers; the decoder has them in reverse.
         likelihood: "bernoulli", "gaussian" or "discretised".
         levels: number of greys of the discretised likelihood.
+        classes: number of classes, of which each has a normal prior of its own mean; 0 for none, a standard normal.
 
     Raises:
         InvalidInput: an unknown likelihood, a latent size below 1, or images or latents of another shape.
@@ -61,6 +62,7 @@ class VAE(nn.Module):
         *,
         likelihood: str = "bernoulli",
         levels: int = 17,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         if likelihood not in LIKELIHOODS:
@@ -72,6 +74,7 @@ class VAE(nn.Module):
         self.encoder = MLP(pixels, hidden, 2 * latent_size, activation="silu", output_gain=0.1)
         self.decoder = MLP(latent_size, list(reversed(hidden)), pixels, activation="silu")
         self.log_scale = nn.Parameter(torch.full(self.shape, -2.0))
+        self.centres = nn.Parameter(torch.zeros(classes, latent_size)) if classes else None
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, C, H, W) in [0, 1] to mean and log variance of q(z | x), each (B, latent_size)."""
@@ -94,40 +97,51 @@ class VAE(nn.Module):
         each = LIKELIHOODS[self.likelihood](x, mean, self.log_scale, self.levels)
         return each.flatten(-len(self.shape)).sum(-1)
 
-    def terms(self, x: Tensor, seed: Seed = None) -> tuple[Tensor, Tensor]:
+    def terms(self, x: Tensor, seed: Seed = None, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The evidence bound's terms: ln p(x | z) for one z drawn from q(z | x), and KL(q || prior), each nats (B,)."""
         mean, log_variance = self.encode(x)
         z = self._draw(mean, log_variance, 1, seed)[0]
-        return self.log_likelihood(x, z), gaussian_kl(mean, log_variance).sum(1)
+        return self.log_likelihood(x, z), gaussian_kl(mean, log_variance, self._centre(labels)).sum(1)
 
-    def elbo(self, x: Tensor, beta: float = 1.0, seed: Seed = None) -> Tensor:
-        """ln p(x | z) - beta KL, nats (B,); with beta 1 and in expectation a lower bound on ln p(x)."""
-        reconstruction, kl = self.terms(x, seed)
+    def elbo(self, x: Tensor, beta: float = 1.0, seed: Seed = None, labels: Tensor | None = None) -> Tensor:
+        """ln p(x | z) - beta KL, nats (B,); with beta 1 and in expectation a lower bound on ln p(x), or ln p(x | c)."""
+        reconstruction, kl = self.terms(x, seed, labels)
         return reconstruction - beta * kl
 
-    def loss(self, x: Tensor, beta: float = 1.0, seed: Seed = None) -> Tensor:
-        """Mean negative ELBO of images (B, C, H, W) in [0, 1], nats."""
-        return -self.elbo(x, beta, seed).mean()
+    def loss(self, x: Tensor, beta: float = 1.0, seed: Seed = None, labels: Tensor | None = None) -> Tensor:
+        """Mean negative ELBO of images (B, C, H, W) in [0, 1], and classes (B,) if it has some, nats."""
+        return -self.elbo(x, beta, seed, labels).mean()
 
-    def importance_bound(self, x: Tensor, samples: int, seed: Seed = None) -> Tensor:
+    def importance_bound(self, x: Tensor, samples: int, seed: Seed = None, labels: Tensor | None = None) -> Tensor:
         """The importance-weighted lower bound on ln p(x) (Burda et al., 2016), nats (B,), tighter with more samples.
 
         Args:
             x: images (B, C, H, W) in [0, 1].
             samples: latents drawn for each image, K.
             seed: of the draws, see `noise`.
+            labels: classes (B,), for a model with some.
         """
         mean, log_variance = self.encode(x)
         z = self._draw(mean, log_variance, samples, seed)  # (K, B, latent_size)
-        log_ratio = gaussian_log_prob(z) - gaussian_log_prob(z, mean, 0.5 * log_variance)  # prior over posterior
+        log_ratio = gaussian_log_prob(z, self._centre(labels)) - gaussian_log_prob(
+            z, mean, 0.5 * log_variance
+        )  # prior over posterior
         log_weight = self.log_likelihood(x, z) + log_ratio.sum(-1)  # (K, B)
         return log_weight.logsumexp(0) - math.log(samples)
 
     @torch.no_grad()
-    def sample(self, n: int, seed: Seed = None) -> Tensor:
-        """The images expected of n latents drawn from the prior, (n, C, H, W) in [0, 1]."""
+    def sample(self, n: int, seed: Seed = None, labels: Tensor | None = None) -> Tensor:
+        """The images expected of n latents drawn from the prior, (n, C, H, W) in [0, 1]; of classes (n,) if any."""
         like = self.log_scale
-        return self.decode(Draws(seed, like.device).normal(n, self.latent_size, dtype=like.dtype))
+        noise = Draws(seed, like.device).normal(n, self.latent_size, dtype=like.dtype)
+        return self.decode(noise + self._centre(labels))
+
+    def _centre(self, labels: Tensor | None) -> Tensor | float:
+        """The prior's mean, (B, latent_size), or 0."""
+        if (labels is None) != (self.centres is None):
+            have, given = 0 if self.centres is None else len(self.centres), "none" if labels is None else "some"
+            raise InvalidInput(f"VAE: labels are for a model with classes; got {given} for {have}")
+        return 0.0 if self.centres is None or labels is None else self.centres[labels]
 
     def _mean(self, z: Tensor) -> Tensor:
         if z.shape[-1] != self.latent_size:

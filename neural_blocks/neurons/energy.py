@@ -6,42 +6,64 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, unknown_name
 from ..noise import Draws, Seed
 
+RULES = ("hebbian", "mean_product")
 ENUMERABLE = 16  # units of which all 2^16 states fit in memory at once
 
 
 class Hopfield(nn.Module):
     """Content-addressable memory of N units in {-1, 1} (Hopfield, 1982).
 
-    The couplings are symmetric without self-coupling, whatever `weight` holds. They come from the Hebbian rule
-    (`memorise`) or from gradient descent on `loss`, whose couplings store more patterns (MacKay, 2003, chapter 42).
+    The couplings are symmetric without self-coupling, whatever `weight` holds. They come from the patterns (`memorise`)
+    or from gradient descent on `loss`, whose couplings store more of them (MacKay, 2003, chapter 42). Biases are the
+    couplings of each unit to one that is always 1; without them they stay 0.
 
     Args:
         size: N.
+        biases: whether units have biases.
 
     Raises:
         InvalidInput: a size below 2.
     """
 
-    def __init__(self, size: int) -> None:
+    bias: Tensor
+
+    def __init__(self, size: int, biases: bool = False) -> None:
         super().__init__()
         if size < 2:
             raise InvalidInput(f"Hopfield: size must be at least 2; got {size}")
         self.size = size
         self.weight = nn.Parameter(torch.zeros(size, size))
+        if biases:
+            self.bias = nn.Parameter(torch.zeros(size))
+        else:
+            self.register_buffer("bias", torch.zeros(size), persistent=False)
 
     def couplings(self) -> Tensor:
         """The symmetric part of `weight` with a zero diagonal, (N, N)."""
-        symmetric = (self.weight + self.weight.T) / 2
-        return symmetric - torch.diag(symmetric.diagonal())
+        return without_self((self.weight + self.weight.T) / 2)
 
     @torch.no_grad()
-    def memorise(self, patterns: Tensor) -> None:
-        """Replace what is stored by the Hebbian rule, w_ij = sum of x_i x_j / N over patterns (P, N) of -1 and 1."""
+    def memorise(self, patterns: Tensor, rule: str = "hebbian") -> None:
+        """Replace what is stored by patterns (P, N) of -1 and 1.
+
+        Args:
+            patterns: (P, N).
+            rule: "hebbian", w_ij = sum of x_i x_j / N over patterns, or "mean_product", W = X^T X / P, their mean. The
+                two differ by a factor, which changes the energy and not the recall. Biases follow the same rule.
+
+        Raises:
+            InvalidInput: patterns of another shape, or an unknown rule.
+        """
         self._check(patterns)
-        self.weight.copy_(patterns.T @ patterns / self.size)
+        if rule not in RULES:
+            raise unknown_name("Hopfield: rule", rule, RULES)
+        scale = self.size if rule == "hebbian" else len(patterns)
+        self.weight.copy_(patterns.T @ patterns / scale)
+        if isinstance(self.bias, nn.Parameter):
+            self.bias.copy_(patterns.sum(0) / scale)
 
     def loss(self, patterns: Tensor) -> Tensor:
         """Mean negative log-probability of each bit given the others, for gradient training (Besag, 1975).
@@ -49,12 +71,12 @@ class Hopfield(nn.Module):
         (P, N) of -1 and 1 to a scalar. A bit's probability given the rest is a logistic function of its field.
         """
         self._check(patterns)
-        return F.softplus(-2 * patterns * (patterns @ self.couplings())).mean()
+        return F.softplus(-2 * patterns * (patterns @ self.couplings() + self.bias)).mean()
 
     def energy(self, state: Tensor) -> Tensor:
-        """-x^T W x / 2, which recall unit by unit never raises: (B, N) of -1 and 1 to (B,)."""
+        """-x^T W x / 2 - b x, which recall unit by unit never raises: (B, N) of -1 and 1 to (B,)."""
         self._check(state)
-        return -0.5 * ((state @ self.couplings()) * state).sum(-1)
+        return -0.5 * ((state @ self.couplings()) * state).sum(-1) - state @ self.bias
 
     @torch.no_grad()
     def forward(self, state: Tensor, sweeps: int = 20, order: Tensor | None = None) -> Tensor:
@@ -76,20 +98,75 @@ class Hopfield(nn.Module):
         if order is not None and tuple(order.shape) != (self.size,):
             raise InvalidInput(f"Hopfield: order must have shape ({self.size},); got {tuple(order.shape)}")
         couplings = self.couplings()
+        if order is None:
+            return settled(couplings, state, self.bias, sweeps)
         for _ in range(sweeps):
-            if order is None:
-                state = _aligned(state, state @ couplings)
-                continue
             state = state.clone()
             for unit in order.unbind():
                 index = unit.view(1)
-                field = state @ couplings.index_select(1, index)  # (B, 1)
+                field = state @ couplings.index_select(1, index) + self.bias.index_select(0, index)  # (B, 1)
                 state.index_copy_(1, index, _aligned(state.index_select(1, index), field))
         return state
 
     def _check(self, state: Tensor) -> None:
         if state.ndim != 2 or state.shape[1] != self.size:
             raise InvalidInput(f"Hopfield: states must have shape (B, {self.size}); got {tuple(state.shape)}")
+
+
+def without_self(couplings: Tensor) -> Tensor:
+    """Couplings (..., N, N) with a zero diagonal."""
+    return couplings - torch.diag_embed(couplings.diagonal(dim1=-2, dim2=-1))
+
+
+def settled(couplings: Tensor, state: Tensor, bias: Tensor | float = 0.0, sweeps: int = 20) -> Tensor:
+    """Synchronous recall: all units take the signs of their fields at once; a unit whose field is zero stays.
+
+    Args:
+        couplings: (N, N), or of each state its own, (B, N, N); symmetric.
+        state: (B, N).
+        bias: (N,), (B, N), or 0.
+        sweeps: how often.
+
+    Returns:
+        (B, N).
+    """
+    for _ in range(sweeps):
+        field = state @ couplings if couplings.ndim == 2 else torch.einsum("bn,bnm->bm", state, couplings)
+        state = _aligned(state, field + bias)
+    return state
+
+
+def mean_product_field(patterns: Tensor, state: Tensor, self_connections: bool = False) -> Tensor:
+    """W s under the mean-product rule W = X^T X / M of each state's own patterns, with or without W's diagonal of ones.
+
+    W itself, N x N for each state, is not made.
+
+    Args:
+        patterns: X, (B, M, N) of -1 and 1.
+        state: (B, N).
+        self_connections: whether a unit is coupled to itself.
+
+    Returns:
+        (B, N), exact up to the division by M where the state holds whole numbers.
+    """
+    products = torch.einsum("bmn,bm->bn", patterns, torch.einsum("bmn,bn->bm", patterns, state)) / patterns.shape[1]
+    return products if self_connections else products - state
+
+
+def mean_product_recall(patterns: Tensor, cue: Tensor, sweeps: int = 10) -> Tensor:
+    """The cue after updates of all bits at once to the sign of their field; a bit without a field stays.
+
+    As `settled` does with the couplings W = X^T X / M, in whole numbers, so that a field of 0 is one.
+
+    Args:
+        patterns: X, (B, M, N) of -1 and 1.
+        cue: (B, N) of -1, 0 and 1.
+        sweeps: how often.
+    """
+    whole = patterns.shape[1]
+    for _ in range(sweeps):
+        cue = _aligned(cue, (mean_product_field(patterns, cue) * whole).round())
+    return cue
 
 
 def _aligned(state: Tensor, field: Tensor) -> Tensor:

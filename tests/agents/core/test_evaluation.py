@@ -58,7 +58,7 @@ def test_a_captured_evaluation_is_the_eager_one_from_one_graph(name, monkeypatch
     results, made = [], Tape.made
     for execution in ("eager", "captured"):
         env = make_env(name, seen, acted)
-        agent = agents.make(name, env, seed=3, **settings(name, seen))
+        agent = agents.make(name, env, seed=3, **settings(name, seen, acted))
         agent.execution = execution
         results.append(agents.evaluate(agent, env, 16, seed=5, greedy=False))
     eager, captured = results

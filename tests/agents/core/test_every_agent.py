@@ -28,13 +28,27 @@ FOR_TRIALS = {  # agents that know one family of environments
     "TabularMDP": ("optimistic_planning", "posterior_sampling"),
     "FewShot": ("matching", "protonet"),
     "Evade": ("fgsm", "finite_differences", "grouped_differences", "pgd", "transfer"),
+    "PatternCompletion": ("hopfield",),
 }
 HOME = {name: id for id, names in FOR_TRIALS.items() for name in names}
+PICTURED = {  # where a generator plays with pictures of each kind of spaces
+    (spaces.Box, spaces.Discrete): ("DigitBandit", {}),
+    (spaces.Box, spaces.Box): ("GANGame", {"player": "generator", "dataset": "digits", "points": 3}),
+    (spaces.Dict, spaces.Discrete): ("PixelCanvas", {"request": False, "order": "diagonal"}),
+    (spaces.Dict, spaces.Box): ("Denoise", {}),
+}
+DRAWN = {
+    (spaces.Box, spaces.Discrete): {"model": "vae", "block": {"latent_size": 2, "hidden": [8], "samples": 2}},
+    (spaces.Box, spaces.Box): {"model": "gan", "block": {"latent_size": 2, "hidden": [8]}},
+    (spaces.Dict, spaces.Discrete): {"block": {"channels": 4, "blocks": 1}, "order": "diagonal"},
+    (spaces.Dict, spaces.Box): {"model": "diffusion", "block": {"width": 8, "blocks": 1}},
+}
 OPTIONS = {
     "BernoulliBandit": {"arms": 3, "episodes": 6},
     "TabularMDP": {},
     "FewShot": {"ways": 2, "shots": 1},
     "Evade": {},
+    "PatternCompletion": {"side": 4},
 }
 
 ROLLOUT = {"rollout_steps": 4, "hidden": (4,)}
@@ -96,6 +110,9 @@ class Duel(Game):
 
 def make_env(name, seen, acted):
     """Four environments of these kinds of observation and action space that suit the agent."""
+    if name == "generator":
+        id, options = PICTURED[seen, acted]
+        return make_batched(f"palaestra/{id}-v0", 4, **options)
     if name in HOME:
         return make_batched(f"palaestra/{HOME[name]}-v0", 4, **OPTIONS[HOME[name]])
     if name == "maml" and seen is spaces.Box:
@@ -108,8 +125,10 @@ def make_env(name, seen, acted):
     return BatchedEnv(Act(SPACES[acted], SPACES[seen]), 4)
 
 
-def settings(name, seen):
+def settings(name, seen, acted=spaces.Box):
     """What makes a run short, and MAML learn from rewards where no answers are shown."""
+    if name == "generator":
+        return {"rollout_steps": 4, "updates": 1, "minibatch_size": 8, **DRAWN[seen, acted]}
     shown = seen is spaces.Box or name != "maml"
     return SMALL.get(name, {}) | ({} if shown else {"inner_loss": "policy_gradient"})
 
@@ -135,8 +154,8 @@ def _frequent_reports(monkeypatch):
 def test_a_short_run_in_every_space_that_is_claimed(name, seen, acted):
     env = make_env(name, seen, acted)
     assert (type(env.observation_space), type(env.action_space)) == (seen, acted)
-    agent = agents.make(name, env, **settings(name, seen))
-    reports = list(agent.learn(env, 64))
+    agent = agents.make(name, env, **settings(name, seen, acted))
+    reports = list(agent.learn(env, 256 if name == "generator" and acted is not spaces.Box else 64))
     assert (name in LEARNERS) == bool(reports)
     if reports:
         assert agent.steps == reports[-1]["steps"] >= 64
@@ -154,7 +173,7 @@ def test_a_short_run_in_every_space_that_is_claimed(name, seen, acted):
 @pytest.mark.parametrize("name", LEARNERS)
 def test_a_resumed_run_equals_the_run_that_was_not_stopped(name):
     seen, acted = list(claims(name))[-1]
-    check_resume(name, lambda: make_env(name, seen, acted), 100, **settings(name, seen))
+    check_resume(name, lambda: make_env(name, seen, acted), 100, **settings(name, seen, acted))
 
 
 @pytest.mark.parametrize("name", OTHERS)

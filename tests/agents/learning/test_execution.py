@@ -23,7 +23,7 @@ def made(name, execution, **further):
     """An agent that learns that way, and what it is for; captured by the stand-in for a graph on the CPU."""
     seen, acted = next(iter(claims(name)))
     env = make_batched("palaestra/RepeatPrevious-v0", 4) if name == "q_table" else make_env(name, seen, acted)
-    config = {**settings(name, seen), **further}
+    config = {**settings(name, seen, acted), **further}
     agent = agents.make(name, env, seed=3, execution="compiled" if execution == "compiled" else "eager", **config)
     if execution == "captured":
         captured(agent)

@@ -11,8 +11,9 @@ from scipy.linalg import hadamard
 
 from palaestra.envs import make_task
 from palaestra.envs.sequence.letters import ROWS, letters
-from palaestra.envs.sequence.pattern_completion import field, recall
 from palaestra.neural_blocks.errors import InvalidInput
+from palaestra.neural_blocks.neurons.energy import mean_product_field as field
+from palaestra.neural_blocks.neurons.energy import mean_product_recall as recall
 
 ID = "palaestra/PatternCompletion-v0"
 NONE = torch.empty(1, 0)

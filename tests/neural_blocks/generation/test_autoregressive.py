@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.generation.autoregressive import MaskedConv2d, PixelCNN, PixelModel, PixelRNN, visits
+from palaestra.neural_blocks.generation.autoregressive import MaskedConv2d, PixelCNN, PixelModel, visits
+from palaestra.neural_blocks.generation.pixel_rnn import PixelRNN
 
 MODELS = {
     "PixelCNN": lambda **options: PixelCNN(channels=8, blocks=2, **options),

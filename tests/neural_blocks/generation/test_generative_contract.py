@@ -11,7 +11,7 @@ from palaestra.neural_blocks.generation.autoencoder import (
     SparseAutoencoder,
     TiedAutoencoder,
 )
-from palaestra.neural_blocks.generation.autoregressive import PixelCNN, PixelRNN
+from palaestra.neural_blocks.generation.autoregressive import PixelCNN
 from palaestra.neural_blocks.generation.diffusion import Diffusion
 from palaestra.neural_blocks.generation.flow import NICE, PixelFlow, RealNVP
 from palaestra.neural_blocks.generation.gan import (
@@ -22,6 +22,7 @@ from palaestra.neural_blocks.generation.gan import (
     DenseGenerator,
 )
 from palaestra.neural_blocks.generation.gan_losses import spectrally_normalised
+from palaestra.neural_blocks.generation.pixel_rnn import PixelRNN
 from palaestra.neural_blocks.generation.pixels import quantise
 from palaestra.neural_blocks.generation.vae import VAE
 

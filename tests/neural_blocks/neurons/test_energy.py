@@ -9,7 +9,7 @@ import torch
 from sklearn.neural_network import BernoulliRBM
 
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.neurons.energy import RBM, Hopfield
+from palaestra.neural_blocks.neurons.energy import RBM, Hopfield, mean_product_recall, settled, without_self
 
 
 def signs(*shape, seed=0):
@@ -102,6 +102,45 @@ def test_the_loss_is_the_pseudo_likelihood_of_the_boltzmann_distribution():
             own, other = net.energy(torch.stack([pattern, flipped]))
             total -= torch.log_softmax(torch.stack([-own, -other]), 0)[0]
     torch.testing.assert_close(net.loss(patterns), total / 15)
+
+
+def test_the_mean_product_rule_and_its_biases_are_those_of_a_unit_that_is_always_one():
+    """With a further unit of 1 in every pattern, W = X^T X / M holds the biases in that unit's row."""
+    net, patterns = Hopfield(6, biases=True), signs(4, 6)
+    net.memorise(patterns, "mean_product")
+    wider = np.concatenate([patterns.numpy(), np.ones((4, 1), np.float32)], 1)
+    wanted = wider.T @ wider / 4
+    np.testing.assert_allclose(net.bias.detach().numpy(), wanted[6, :6], atol=1e-6)
+    np.fill_diagonal(wanted, 0)
+    np.testing.assert_allclose(net.couplings().detach().numpy(), wanted[:6, :6], atol=1e-6)
+    state = signs(3, 6, seed=2)
+    whole = np.concatenate([state.numpy(), np.ones((3, 1), np.float32)], 1)
+    energy = -0.5 * np.einsum("bi,ij,bj->b", whole, wanted, whole)
+    np.testing.assert_allclose(net.energy(state).detach().numpy(), energy, atol=1e-5)
+    field = whole @ wanted
+    np.testing.assert_array_equal(net(state, sweeps=1).numpy(), np.where(field == 0, whole, np.sign(field))[:, :6])
+
+
+def test_both_rules_lead_to_the_same_recall_and_biases_never_raise_the_energy():
+    patterns, state = signs(3, 12), signs(8, 12, seed=4)
+    one, other = Hopfield(12, biases=True), Hopfield(12, biases=True)
+    one.memorise(patterns)
+    other.memorise(patterns, "mean_product")
+    order = torch.arange(12)
+    assert torch.equal(one(state, 3, order), other(state, 3, order))
+    energies = torch.stack([one.energy(one(state, sweeps, order)) for sweeps in range(4)])
+    assert (energies.diff(dim=0) <= 1e-5).all()
+    assert [name for name, _ in Hopfield(4).named_parameters()] == ["weight"]
+
+
+def test_states_with_couplings_of_their_own_settle_as_each_would_alone():
+    patterns = torch.stack([signs(3, 10, seed=k) for k in range(4)])
+    cue = signs(4, 10, seed=9) * (torch.arange(10) > 2)
+    own = without_self(patterns.mT @ patterns)
+    found = settled(own, cue, sweeps=5)
+    alone = torch.cat([settled(own[k], cue[k : k + 1], sweeps=5) for k in range(4)])
+    assert torch.equal(found, alone)
+    assert torch.equal(found, mean_product_recall(patterns, cue, 5))
 
 
 def test_gradient_training_stores_patterns_that_the_hebbian_rule_does_not():
