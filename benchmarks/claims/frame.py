@@ -11,6 +11,7 @@ from typing import Any
 from scipy import stats
 
 Place = str | int | float
+Cell = tuple[str, Place]
 Lines = Mapping[str, Mapping[Any, float]]  # by line and `Place`
 
 
@@ -50,7 +51,7 @@ class Measured:
         """The mean over seeds."""
         return self.interval(line, place)[0]
 
-    def above(self, one: tuple[str, Place], other: tuple[str, Place], by: float | None = None) -> bool:
+    def above(self, one: Cell, other: Cell, by: float | None = None) -> bool:
         """Whether the one lies above the other seed by seed: the 95 % interval of the difference lies above `by`.
 
         Where values are logarithmic, `by` is a factor that the ratio's interval lies above; by default 1, else 0.
@@ -59,6 +60,11 @@ class Measured:
         if self.logarithmic:
             return interval([math.log(x) - math.log(y) for x, y in pairs])[1] > math.log(by or 1.0)
         return interval([x - y for x, y in pairs])[1] > (by or 0.0)
+
+    def contrast(self, one: Cell, other: Cell, third: Cell, fourth: Cell) -> bool:
+        """Whether one less other lies above third less fourth, seed by seed, as in `above`; not for logarithms."""
+        four = zip(*(self.values(*cell) for cell in (one, other, third, fourth)), strict=True)
+        return interval([(a - b) - (c - d) for a, b, c, d in four])[1] > 0
 
     def slope(self, line: str) -> tuple[float, float, float]:
         """The exponent with which the values grow with their places: mean and 95 % interval over the seeds' slopes.

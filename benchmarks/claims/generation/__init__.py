@@ -1,0 +1,1 @@
+"""Generative models: what their latents, discriminators and orders do."""
