@@ -29,6 +29,7 @@ OWN = {
     "greedy": "classical.bandit:Greedy",
     "grouped_differences": "adversarial.attackers:GroupedDifferences",
     "hopfield": "classical.hopfield:HopfieldMemory",
+    "iql": "offline.iql:IQL",
     "maml": "meta.maml:MAML",
     "matching": "meta.metric_learning:Matching",
     "optimistic_planning": "classical.tabular_planning:OptimisticPlanning",

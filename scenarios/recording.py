@@ -217,16 +217,18 @@ def demonstrate(recording: Recording, agent: Agent) -> Demonstration:
     scenario = Scenario(name="recorded", title="", description="", environment=id, options=options, steps=1)
     env = make_environment(scenario, 1, device=str(agent.device), watched=is_task(id))
     agent.attach(env)
-    seen: list[tuple[Observation, Tensor, Tensor]] = []
+    seen: list[Demonstration] = []
     session = Session(env, recording.seed)
     before: tuple[Observation, Tensor] | None = None
     for action in replay(recording, session):
-        if action is not None and before is not None:
-            seen.append((*before, action.to(env.device)))
+        if action is not None and before is not None and (last := session.last) is not None:
+            given, brought = action.to(env.device), last.reward
+            seen.append(Demonstration(*before, given, brought, last.terminated, last.final_observation))
         before = env.observation, env.episode_start
     if not seen:
         raise InvalidInput("the recording is empty: nothing was played in it")
-    return Demonstration(*tree_map(lambda *parts: torch.stack(parts), *seen))
+    whole: Demonstration = tree_map(lambda *parts: torch.stack(parts), *seen)
+    return whole
 
 
 def _is_numbers(action: Any, depth: int = 8) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..agents.core.agent import Agent
 from ..agents.core.thought import Thought
 from ..envs.adapters.batched import BatchedEnv
+from ..envs.core.protocol import TimeStep
 from ..envs.core.task import Observation
 from ..neural_blocks.errors import InvalidInput
 
@@ -32,6 +33,7 @@ class Session:
         returns: the sum of rewards of each.
         ended: whether the present episode is over.
         reward: the last one, None at an episode's start.
+        last: what the last step gave; None at an episode's start.
     """
 
     def __init__(self, env: Any, seed: int) -> None:
@@ -40,6 +42,7 @@ class Session:
         self.returns: list[float] = []
         self.ended = True
         self.reward: float | None = None
+        self.last: TimeStep | None = None
         self._start: Any = None
 
     def begin(self) -> None:
@@ -51,13 +54,13 @@ class Session:
         self._start = self.env.state_dict()
         self.actions.append([])
         self.returns.append(0.0)
-        self.ended, self.reward = False, None
+        self.ended, self.reward, self.last = False, None, None
 
     def again(self) -> None:
         """Starts the present episode anew; what was done in it is forgotten."""
         self.env.load_state_dict(self._start)
         self.actions[-1], self.returns[-1] = [], 0.0
-        self.ended, self.reward = False, None
+        self.ended, self.reward, self.last = False, None, None
 
     def step(self, action: Any) -> None:
         """Takes an action (1, ...). Raises `InvalidInput` for one outside the action space, or an infinite reward."""
@@ -67,7 +70,7 @@ class Session:
             raise InvalidInput(f"{self.env.name}: reward must be finite; got {reward} at step {len(self.actions[-1])}")
         self.actions[-1].append(action[0].tolist() if isinstance(action, Tensor) else np.asarray(action)[0].tolist())
         self.returns[-1] += reward
-        self.ended, self.reward = bool(step.done[0]), reward
+        self.ended, self.reward, self.last = bool(step.done[0]), reward, step
 
     def choose(self, chosen: Choose) -> None:
         """Takes what a chooser makes of the present observation; leaves an episode to which nobody has set an end."""

@@ -25,11 +25,17 @@ class Demonstration:
         observation: (T, B, ...).
         start: (T, B) bool, the first observation of an episode.
         label: (T, B, ...) the expert's actions, in the action space.
+        reward: (T, B) float32 what each brought; None where it is not known.
+        terminated: (T, B) bool, the task ended with it; likewise.
+        following: (T, B, ...) what the step led to, before any reset; likewise.
     """
 
     observation: Observation
     start: Tensor
     label: Tensor
+    reward: Tensor | None = None
+    terminated: Tensor | None = None
+    following: Observation | None = None
 
 
 @dataclass(frozen=True)

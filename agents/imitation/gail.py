@@ -83,7 +83,7 @@ class GAIL(PPO):
         super().build()
         config = self.config
         self.demonstration: Demonstration | None = None
-        space = spaces.Dict({"observation": self.observation_space, "action": _raw_space(self.action_space)})
+        space = spaces.Dict({"observation": self.observation_space, "action": raw_space(self.action_space)})
         module = config.encoder if isinstance(config.encoder, nn.Module) else None  # it reads whole observations
         pairs = Parts(space, config.encoder) if module is None else Parts(space, "auto", {"observation": module})
         judge = DenseDiscriminator((pairs.output_size,), hidden=config.discriminator_hidden)
@@ -184,7 +184,7 @@ def _pairs(observation: Observation, action: Tensor) -> Pairs:
     return tree_map(lambda part: part.flatten(0, 1), {"observation": observation, "action": action})
 
 
-def _raw_space(space: spaces.Space[Any]) -> spaces.Space[Any]:
+def raw_space(space: spaces.Space[Any]) -> spaces.Space[Any]:
     """Where the raw actions of an action space lie; those of an unbounded Box go beyond it."""
     if isinstance(space, spaces.Discrete):
         return spaces.Discrete(int(space.n))

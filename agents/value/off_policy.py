@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
+from ...neural_blocks.errors import InvalidInput
 from ..core.agent import Memory, Report
 from ..core.config import AgentConfig
 from ..core.randomness import ACT
@@ -23,9 +24,10 @@ from ..learning.replay import Batch, Replay, Transition
 from ..learning.rollout import stacked, without_observations
 from ..learning.statistics import Numbers
 from ..networks.network_config import NetworkConfig
+from .hindsight import HindsightConfig, HindsightReplay, outcome_of, require_goals
 
 
-class OffPolicyConfig(OptimisationConfig, NetworkConfig):
+class OffPolicyConfig(OptimisationConfig, NetworkConfig, HindsightConfig):
     """Settings of every agent that learns from replay, beside its networks'.
 
     Attributes:
@@ -95,6 +97,8 @@ class OffPolicyAgent(Learner):
         self.replay: Replay | None = None
         self.progress = torch.zeros((), dtype=torch.float32, device=self.device)
         self.updates = 0
+        if self.config.hindsight is not None:
+            require_goals(self.name, self.observation_space)
         self.descend = self.updating(self._descend, lambda: self.optimisers.values())
 
     @abstractmethod
@@ -120,7 +124,12 @@ class OffPolicyAgent(Learner):
 
     def make_replay(self, num_envs: int) -> Replay:
         """An empty replay of so many environments."""
-        return Replay(self.config.capacity, num_envs, self.device, self.chunk, self.processes)
+        config = self.config
+        if config.hindsight is None:
+            return Replay(config.capacity, num_envs, self.device, self.chunk, self.processes)
+        if self.processes.size > 1:
+            raise InvalidInput(f"{self.name}: hindsight must be null in several processes; got {config.hindsight!r}")
+        return HindsightReplay(config.capacity, num_envs, self.device, config.hindsight, config.hindsight_share)
 
     @abstractmethod
     def draw(self, replay: Replay) -> Batch:
@@ -169,6 +178,8 @@ class OffPolicyAgent(Learner):
             self.memory = self.initial_memory(env.num_envs)
             self.forget_updates()
         self.replay.interrupt(env.episode_start)
+        if isinstance(self.replay, HindsightReplay):
+            self.replay.outcome = outcome_of(self.name, env, self.whole_updates)
         while self.steps < steps:
             self.progress.fill_(self.steps / steps)
             self.on_schedule(list(self.optimisers.values()), self.steps / steps)

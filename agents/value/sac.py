@@ -25,13 +25,14 @@ from ..learning.losses import value_error
 from ..learning.optimisers import make_optimiser
 from ..learning.replay import Batch, Replay
 from ..networks.network import Actor, make_encoder
+from .action_noise import ActionNoiseConfig
 from .off_policy import OffPolicyAgent, OffPolicyConfig
 
 LOG_STD = (-5.0, 2.0)  # the policy's deviation stays between these exponents of e
 
 
-class SACConfig(OffPolicyConfig):
-    """Settings of SAC: those of replay."""
+class SACConfig(OffPolicyConfig, ActionNoiseConfig):
+    """Settings of SAC: those of replay, and of noise on its actions."""
 
 
 class TwinCritic(nn.Module):
@@ -96,7 +97,8 @@ class SAC(OffPolicyAgent):
         config, box = self.config, self.action_space
         if not box.is_bounded():
             raise InvalidInput(f"sac: action space must be a bounded Box; got {box}")
-        self.size = self.noise = math.prod(box.shape)  # D
+        self.size = math.prod(box.shape)  # D
+        self.noise = self.size * (1 if config.action_noise is None else 2)
         self.low, self.high = (torch.as_tensor(bound, device=self.device) for bound in (box.low, box.high))
         self.actor = Actor(
             self.observation_space,
@@ -141,14 +143,35 @@ class SAC(OffPolicyAgent):
     def choose(
         self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor | None
     ) -> tuple[Tensor, Memory]:
-        """The squashed mean, or a random action: (B, D) in [-1, 1]."""
+        """The squashed mean, or a random action: (B, D) in [-1, 1]; the memory is of a drifting noise."""
         if noise is None:
             return torch.tanh(self.policy(observation)[0]), memory
-        return self.sample(observation, noise)[0], memory
+        action = self.sample(observation, noise[:, : self.size])[0]
+        if self.config.action_noise is None:
+            return action, memory
+        before = memory[0].masked_fill(start.unsqueeze(1), 0.0) if memory else torch.zeros_like(action)
+        added = self.config.drifted(before, noise[:, self.size :])
+        return (action + added).clamp(-1, 1), (added,) if memory else memory
+
+    def initial_memory(self, num_envs: int) -> Memory:
+        """The noise (B, D) that drifts, 0, if there is one."""
+        if self.config.action_noise != "ornstein_uhlenbeck":
+            return ()
+        return (torch.zeros(num_envs, self.size, dtype=torch.float32, device=self.device),)
+
+    def _explore(self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor) -> Any:
+        """The agent's own choice; replay has no use for a noise that drifts."""
+        action, after, (*kept, _) = super()._explore(observation, memory, start, noise)
+        return action, after, (*kept, ())
+
+    def _warm_up(self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor) -> Any:
+        """A random action."""
+        action, after, (*kept, _) = super()._warm_up(observation, memory, start, noise)
+        return action, after, (*kept, ())
 
     def random(self, noise: Tensor) -> Tensor:
         """(B, D) uniform in [-1, 1]."""
-        return 2 * noise - 1
+        return 2 * noise[:, : self.size] - 1
 
     def to_env(self, action: Tensor) -> Tensor:
         """The action in the box, in its shape."""

@@ -306,6 +306,11 @@ class BatchedEnv:
         """(B, ...) the task's expert in the current state. Raises `NoExpert` where there is none."""
         return self.task.expert(self._state_or_raise())
 
+    @property
+    def goal_outcome(self) -> Any:
+        """The task's `goal_outcome`; None where it knows no goals."""
+        return getattr(self.task, "goal_outcome", None)
+
     def row(self, index: int) -> Any:
         """One environment's state without the environment axis, on the CPU: what `Task.draw` takes."""
         return tree_map(lambda tensor: tensor.cpu(), take(self.state, index))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..core.protocol import TimeStep
 from ..core.task import NoExpert, Observation
 from ..core.tree import put, tree_map
 from ..wrappers.frames import MOST_FRAMES, Frames
+from ..wrappers.goals import GoalJudge
 from .foreign import Source, copies
 from .foreign_spaces import Actions, reader
 
@@ -169,6 +171,15 @@ class GymnasiumBridge:
     def expert_action(self) -> Tensor:
         """No foreign environment tells its best action."""
         raise NoExpert(f"{self.name} has no expert")
+
+    @property
+    def goal_outcome(self) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]] | None:
+        """How the environment judges goals (N, ...) achieved and desired, by its `compute_reward`; None without one.
+
+        It gives rewards (N,) and, by its `compute_terminated`, where an episode terminates (N,); None without that.
+        """
+        one: Any = self.envs[0].unwrapped
+        return GoalJudge(one, self.name) if hasattr(one, "compute_reward") else None
 
     def state_dict(self) -> dict[str, Any]:
         """Seeds, episode numbers and the current episodes' actions."""

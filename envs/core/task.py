@@ -62,6 +62,10 @@ class Task(nn.Module, ABC, Generic[State]):
         random_return: mean return of uniformly random actions, an attribute or a property; None where it is not
             stated: then it is played when a score needs it.
         expert_return: that of the expert, or of what stands in for it, likewise.
+
+    A task with goals (an observation with the parts `observation`, `achieved_goal` and `desired_goal`) may have a
+    method ``goal_outcome(achieved, desired)``: rewards (N,) and whether the episode terminates (N,) for goals (N, ...).
+    From it agents learn in hindsight.
     """
 
     variants: ClassVar[tuple[dict[str, Any], ...]] = ()

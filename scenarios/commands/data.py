@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +16,10 @@ app = typer.Typer()
 def dataset(
     scenario: ScenarioName,
     name: Annotated[str, typer.Argument(help="Of the data set, such as digits/expert-v0.")],
-    agent: Annotated[str, typer.Option(help="Who plays: expert, random, or the folder of a run.")] = "expert",
+    agent: Annotated[
+        str,
+        typer.Option(help="Who plays: expert, random, or the folder of a run; several, with commas between, in turn."),
+    ] = "expert",
     episodes: Annotated[int, typer.Option(parser=whole(1, MOST_EPISODES), metavar="N", help="How many.")] = 100,
     seed: Annotated[
         int, typer.Option(parser=whole(0, 2**31 - 1), metavar="N", help="Of the first episode, from 0.")
@@ -36,5 +38,5 @@ def dataset(
 
     chosen = catalogue.get(scenario).with_options(parse_settings(env_settings or [], "--env-set"))
     with working(f"playing for {name}") as on_episode:
-        mean = write_dataset(name, chosen, str(Path(agent)), episodes, seed, on_episode)
+        mean = write_dataset(name, chosen, agent, episodes, seed, on_episode)
     say(f"{name}: {episodes} episodes with a mean return of {mean:.6g}")

@@ -40,6 +40,9 @@ class Dataset:
         observation: (T, 1, ...), the last one of each episode left out.
         start: (T, 1) bool, the first step of an episode.
         label: (T, 1, ...) the actions, in the action space.
+        reward: (T, 1) float32 what each brought; None in a run's folder of before.
+        terminated: (T, 1) bool, the task ended with it; likewise.
+        following: (T, 1, ...) what each step led to; likewise.
     """
 
     name: str
@@ -48,18 +51,23 @@ class Dataset:
     observation: Observation
     start: Tensor
     label: Tensor
+    reward: Tensor | None = None
+    terminated: Tensor | None = None
+    following: Observation | None = None
 
     def content(self) -> list[Any]:
         """What tells it from others, as plain values."""
         told = hashlib.sha256()
-        for part in (*leaves(self.observation), self.start, *leaves(self.label)):
+        brought = [] if self.reward is None else [self.reward]
+        for part in (*leaves(self.observation), self.start, *leaves(self.label), *brought):
             told.update(part.contiguous().numpy().tobytes())
         return [self.name, self.made_of, told.hexdigest()]
 
     def save(self, path: Path) -> None:
         """Keeps it in a run's folder, so that the run goes on without Minari."""
         told = {"name": self.name, "made_of": json.dumps(self.made_of), "spaces": self.spaces}
-        parts = {"observation": self.observation, "start": self.start, "label": self.label}
+        names = ("observation", "start", "label", "reward", "terminated", "following")
+        parts = {name: getattr(self, name) for name in names}
         write_whole(path, lambda file: torch.save(told | parts, file))
 
     @classmethod
@@ -85,8 +93,9 @@ class Dataset:
 
     def demonstrate(self, agent: Agent) -> Demonstration:
         """What the agent can imitate, on its device."""
-        moved = tree_map(lambda part: part.to(agent.device), (self.observation, self.start, self.label))
-        return Demonstration(*moved)
+        told = Demonstration(self.observation, self.start, self.label, self.reward, self.terminated, self.following)
+        moved: Demonstration = tree_map(lambda part: part.to(agent.device), told)
+        return moved
 
 
 def load_demonstrations(source: str | Path) -> Recording | Dataset:
@@ -111,26 +120,29 @@ def read_dataset(name: str) -> Dataset:
     except Exception as error:  # each of its storages has its own
         raise InvalidInput(f"no Minari data set {shown(name)} on this machine: {error}") from None
     told = found.storage.metadata.get(MARK)
-    seen: list[Any] = []
-    starts: list[Tensor] = []
-    done: list[Tensor] = []
+    episodes: list[tuple[Any, ...]] = []
     for episode in found.iterate_episodes():
         steps = len(episode.rewards)
-        seen.append(_tensors(episode.observations, steps))
-        done.append(_tensors(episode.actions, steps))
-        starts.append(torch.arange(steps) == 0)
-    if not sum(map(len, starts)):
+        if not steps:
+            continue
+        brought = torch.as_tensor(np.asarray(episode.rewards, dtype=np.float32))
+        terminated = torch.as_tensor(np.asarray(episode.terminations, dtype=np.bool_))
+        after = _tensors(episode.observations, steps + 1, 1)
+        start = torch.arange(steps) == 0
+        seen, done = _tensors(episode.observations, steps), _tensors(episode.actions, steps)
+        episodes.append((seen, start, done, brought, terminated, after))
+    if not episodes:
         raise InvalidInput(f"Minari data set {shown(name)} is empty")
     spaces = str(found.observation_space), str(found.action_space)
-    parts = [tree_map(lambda *rows: torch.cat(rows).unsqueeze(1), *some) for some in (seen, starts, done)]
+    parts = tree_map(lambda *rows: torch.cat(rows).unsqueeze(1), *episodes)
     return Dataset(name, json.loads(told) if told else {}, spaces, *parts)
 
 
-def _tensors(values: Any, steps: int) -> Any:
-    """Arrays of an episode as tensors of its steps."""
+def _tensors(values: Any, end: int, begin: int = 0) -> Any:
+    """Arrays of an episode as tensors of its steps from one to another."""
     if isinstance(values, dict):
-        return {name: _tensors(part, steps) for name, part in values.items()}
-    return torch.as_tensor(np.asarray(values)[:steps])
+        return {name: _tensors(part, end, begin) for name, part in values.items()}
+    return torch.as_tensor(np.asarray(values)[begin:end])
 
 
 def minari_library() -> Any:

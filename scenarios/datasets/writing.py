@@ -40,7 +40,7 @@ def write_dataset(
     Args:
         name: such as "digits/expert-v0"; Minari keeps it below `MINARI_DATASETS_PATH`, or in the home folder.
         scenario: whose environment is played.
-        player: "expert", "random", or the folder of a run.
+        player: "expert", "random", or the folder of a run; or several, with commas between, who play in turn.
         episodes: how many.
         seed: of the first episode, from 0; the episodes are none of those that agents are scored with.
         on_episode: told how many are done, and of how many.
@@ -55,14 +55,9 @@ def write_dataset(
     integer("episodes", episodes, 1, MOST_EPISODES)
     integer("seed", seed, 0, PLAY_SPAN - 1)
     env = make_environment(scenario, 1, watched=True, drawn=False)
-    if player in ("expert", "random"):
-        agent = agents.make(player, env)
-    elif (Path(player) / "run.yaml").exists():
-        agent = load_agent(player, env)
-    else:
-        raise InvalidInput(f"agent must be 'expert', 'random' or the folder of a run; got {shown(player)}")
+    players = [_player(name, env) for name in player.split(",")]
     buffers, returns = [], []
-    for number, (episode, total) in enumerate(_played(env, agent, episodes, PLAY_SEED + seed), 1):
+    for number, (episode, total) in enumerate(_played(env, players, episodes, PLAY_SEED + seed), 1):
         buffers.append(minari.data_collector.EpisodeBuffer(id=number - 1, **episode))
         returns.append(total)
         on_episode(number, episodes)
@@ -71,7 +66,8 @@ def write_dataset(
             warnings.simplefilter("ignore")  # of metadata that publishing would want
             made = minari.create_dataset_from_buffers(
                 name, buffers, observation_space=env.observation_space, action_space=env.action_space,
-                algorithm_name=agent.name, description=f"{scenario.title}: {player} on {scenario.environment}",
+                algorithm_name=",".join(agent.name for agent in players),
+                description=f"{scenario.title}: {player} on {scenario.environment}",
             )  # fmt: skip
     except (ValueError, ImportError) as error:
         raise InvalidInput(f"Minari data set {shown(name)}: {error}") from None
@@ -80,10 +76,20 @@ def write_dataset(
     return float(np.mean(returns))
 
 
-def _played(env: Any, agent: Agent, episodes: int, seed: int) -> Iterator[tuple[dict[str, Any], float]]:
-    """The episodes of a watched environment of one row, as NumPy, and their returns."""
-    choose = Chooser(agent, env)
+def _player(name: str, env: Any) -> Agent:
+    """Who plays. Raises `InvalidInput` for one that is not known."""
+    if name in ("expert", "random"):
+        return agents.make(name, env)
+    if (Path(name) / "run.yaml").exists():
+        return load_agent(name, env)
+    raise InvalidInput(f"agent must be 'expert', 'random' or the folder of a run; got {shown(name)}")
+
+
+def _played(env: Any, players: list[Agent], episodes: int, seed: int) -> Iterator[tuple[dict[str, Any], float]]:
+    """The episodes of a watched environment of one row, played in turn, as NumPy, and their returns."""
+    chosen = [Chooser(agent, env) for agent in players]
     for number in range(episodes):
+        choose = chosen[number % len(chosen)]
         env.reset(seed + number)
         seen, done = [env.observation], list[Any]()
         rewards, terminated, truncated = list[float](), list[bool](), list[bool]()

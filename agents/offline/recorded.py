@@ -1,0 +1,85 @@
+"""Recorded steps as offline learners draw them, and a recording of their own making where none was given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...envs.core.actions import action_noise, action_of
+from ...envs.core.protocol import BatchedEnvironment
+from ...envs.core.task import Observation
+from ...envs.core.tree import tree_map
+from ...neural_blocks.errors import InvalidInput
+from ..core.randomness import ACT, Randomness
+from ..imitation.demonstrations import Demonstration
+
+
+@dataclass(frozen=True)
+class Steps:
+    """N steps without an order.
+
+    Attributes:
+        observation: (N, ...) what was acted on.
+        action: (N, ...) the raw action, as the policy's distribution has it.
+        reward: (N,) float32.
+        discount: (N,) float32 of what follows: 0 where the task terminated.
+        following: (N, ...) what the step led to.
+    """
+
+    observation: Observation
+    action: Tensor
+    reward: Tensor
+    discount: Tensor
+    following: Observation
+
+
+def steps_of(name: str, told: Demonstration, policy: Any, gamma: float) -> Steps:
+    """The steps of a demonstration (T, B, ...), T B of them.
+
+    Args:
+        name: the learner's, for messages.
+        told: what was done, with its rewards.
+        policy: makes raw actions of labels.
+        gamma: discount.
+
+    Raises:
+        InvalidInput: a demonstration that tells no rewards.
+    """
+    if told.reward is None or told.terminated is None or told.following is None:
+        raise InvalidInput(f"{name}: demonstrations must tell their rewards; those given do not")
+    flat = lambda tree: tree_map(lambda part: part.flatten(0, 1), tree)  # noqa: E731
+    discount = gamma * (~told.terminated).to(torch.float32)
+    parts = (told.observation, policy.from_env(told.label), told.reward, discount, told.following)
+    return Steps(*(flat(part) for part in parts))
+
+
+@torch.no_grad()
+def record(env: BatchedEnvironment, steps: int, share: float, randomness: Randomness) -> Demonstration:
+    """What T steps of the task's expert in that share of the environments, and of random play in the others, bring.
+
+    Args:
+        env: it is reset before and after.
+        steps: T.
+        share: of the environments, the first ones, in which the expert plays.
+        randomness: of random play.
+
+    Raises:
+        NoExpert: the task has no expert, and one is to play.
+    """
+    env.reset()
+    expert = torch.arange(env.num_envs, device=env.device) < round(share * env.num_envs)
+    rows: list[Demonstration] = []
+    for _ in range(steps):
+        action = action_of(env.action_space, randomness.uniform(ACT, env.num_envs, action_noise(env.action_space)))
+        if share > 0:
+            best = env.expert_action()
+            action = torch.where(expert.view(-1, *[1] * (best.ndim - 1)), best, action.to(best.dtype))
+        seen, start = env.observation, env.episode_start
+        outcome = env.step(action)
+        rows.append(Demonstration(seen, start, action, outcome.reward, outcome.terminated, outcome.final_observation))
+    env.reset()
+    whole: Demonstration = tree_map(lambda *parts: torch.stack(parts), *rows)
+    return whole
