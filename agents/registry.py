@@ -52,6 +52,7 @@ OWN = {
     "thompson": "classical.bandit:Thompson",
     "transfer": "adversarial.attackers:Transfer",
     "ucb1": "classical.bandit:UCB1",
+    "value_table": "value.value_table:ValueTable",
 }
 AGENTS = Registry("agent", "palaestra.agents", OWN)
 _CONFIG = re.compile(r"^class ([A-Za-z]\w*Config)\b", re.MULTILINE)

@@ -62,6 +62,15 @@ def explore(values: Tensor, config: ExplorationConfig, progress: Tensor, noise: 
     return torch.where(noise[:, 0] < config.epsilon(progress), anything, values.argmax(-1))
 
 
+def chances(values: Tensor, config: ExplorationConfig, progress: Tensor) -> Tensor:
+    """(B, A) the probability with which `explore` takes each action, for values (B, A) of which none is masked."""
+    if config.exploration == "boltzmann":
+        return (values / config.temperature).softmax(-1)
+    epsilon = config.epsilon(progress)
+    best = torch.arange(values.shape[1], device=values.device) == values.argmax(-1, keepdim=True)
+    return epsilon / values.shape[1] + (1 - epsilon) * best
+
+
 def explore_branches(values: Tensor, config: ExplorationConfig, progress: Tensor, noise: Tensor) -> Tensor:
     """Actions of D choices (B, D) int64 from 0 on; epsilon-greedy, all choices of an action are random, or none.
 

@@ -56,7 +56,7 @@ class PolicyAgent(Learner):
 
     def make_network(self, kind: type[Actor] | type[ActorCritic]) -> None:
         """Network and distribution, and what stands beside them before learning."""
-        policy = distribution(self.action_space, self.config.head, self.config.components)
+        policy = distribution(self.action_space, self.config.head, self.config.components, self.config.noise_features)
         if hasattr(policy, "log_std"):
             torch.nn.init.constant_(policy.log_std, self.config.initial_log_std)
         if self.config.beam > 1:
@@ -70,8 +70,8 @@ class PolicyAgent(Learner):
                 head = self.config.head
                 raise InvalidInput(f"{self.name}: head must be 'gaussian' where actions are masked; got {head!r}")
             count = getattr(self.config, "ensemble", 1)
-            trunk = self.config.trunk()
-            each = [kind(self.observation_space, policy.size, masked=masked, **trunk) for _ in range(count)]
+            given = {"masked": masked, "latent": getattr(policy, "latent", 0), **self.config.trunk()}
+            each = [kind(self.observation_space, policy.size, **given) for _ in range(count)]
             network = each[0] if count == 1 else committee(self, each)
         self.network = network.to(self.device).eval()
         self.policy = policy.to(self.device)

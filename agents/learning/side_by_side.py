@@ -278,6 +278,8 @@ def can_learn_side_by_side(agent: Agent) -> bool:
         return False
     if getattr(config, "adversarial_epsilon", 0) or getattr(config, "ensemble", 1) > 1:
         return False
+    if getattr(config, "estimator", None) == "q":
+        return False
     normalised = any(getattr(config, name, False) for name in ("normalise_observation", "normalise_reward"))
     policy = getattr(agent, "policy", None)
     learned = policy is not None and any(True for _ in policy.parameters())

@@ -34,6 +34,7 @@ class MAMLConfig(EpisodeLearnerConfig, EncoderConfig):
     Attributes:
         inner_loss: "supervised", of the answers that the task shows, or "policy_gradient", of a trial's rewards.
         inner_rate: step size of an adaptation.
+        inner_steps: gradient steps in an adaptation, all on the same steps of the trial.
         first_order: leave away the adaptation's own derivative.
         objective: what is learned from: the loss after the "last" adaptation, or the mean of those after "each".
         support_steps: S, steps between two adaptations: for a policy, whole episodes.
@@ -47,6 +48,7 @@ class MAMLConfig(EpisodeLearnerConfig, EncoderConfig):
 
     inner_loss: Literal["supervised", "policy_gradient"] = "supervised"
     inner_rate: float = Field(0.01, gt=0)
+    inner_steps: int = Field(1, ge=1, le=64)
     first_order: bool = False
     objective: Literal["last", "each"] = "last"
     support_steps: int = Field(10, ge=1)
@@ -77,11 +79,11 @@ class Adapted(NamedTuple):
 
 
 class MAML(EpisodeLearner):
-    """Weights from which one gradient step on a trial's first episodes makes its later ones good.
+    """Weights from which a gradient step or a few on a trial's first episodes make its later ones good.
 
-    Every S steps of a trial each environment's own weights take a step down the gradient of the inner loss on these
-    steps. What is learned is where they start, from the loss after adaptation, differentiated through it. What encodes
-    an image is learned too, but does not adapt (Raghu et al., 2020). While there is an adaptation to come, a policy
+    Every S steps of a trial each environment's own weights step down the gradient of the inner loss on these steps.
+    What is learned is where they start, from the loss after adaptation, differentiated through it. What encodes an
+    image is learned too, but does not adapt (Raghu et al., 2020). While there is an adaptation to come, a policy
     explores, greedy or not.
 
     Raises:
@@ -183,15 +185,17 @@ class MAML(EpisodeLearner):
         return (lesson.weight * loss).mean(-1)
 
     def _adapt(self, weights: Weights, lesson: Lesson) -> Weights:
-        """Each task's weights (N, ...) after a step down the gradient of its loss on a block.
+        """Each task's weights (N, ...) after steps down the gradient of its loss on a block.
 
         No task's loss depends on another's weights, so the gradient of their sum is that of each.
         """
-        names, parts = zip(*weights.items(), strict=True)
-        loss = self._loss(weights, lesson).sum()
-        slopes = torch.autograd.grad(loss, parts, create_graph=not self.config.first_order)
         rate = self.config.inner_rate
-        return {name: part - rate * slope for name, part, slope in zip(names, parts, slopes, strict=True)}
+        for _ in range(self.config.inner_steps):
+            names, parts = zip(*weights.items(), strict=True)
+            loss = self._loss(weights, lesson).sum()
+            slopes = torch.autograd.grad(loss, parts, create_graph=not self.config.first_order)
+            weights = {name: part - rate * slope for name, part, slope in zip(names, parts, slopes, strict=True)}
+        return weights
 
     def loss(self, *lessons: Any) -> Tensor:
         """The mean loss after adaptation of N tasks; parts of a `Lesson`, each with its blocks (N, T / S, S, ...)."""

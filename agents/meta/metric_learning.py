@@ -14,6 +14,7 @@ from ...envs.core.protocol import BatchedEnvironment, TimeStep
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map, where
 from ...neural_blocks.perception.mlp import MLP
+from ...neural_blocks.representation.full_context import FullContext
 from ...neural_blocks.representation.metric import FewShotNetwork, MatchingNetwork, PrototypicalNetwork
 from ..core.agent import Memory
 from ..learning.rollout import stacked, without_observations
@@ -32,6 +33,17 @@ class MetricLearnerConfig(EpisodeLearnerConfig, EncoderConfig):
     """
 
     embedding: int = Field(64, ge=1, le=65_536)
+
+
+class MatchingConfig(MetricLearnerConfig):
+    """Settings of matching networks beside those of every metric learner.
+
+    Attributes:
+        context_steps: K, for which a question is read in the light of the examples, which are read in that of each
+            other (Vinyals et al., 2016); null for embeddings that know nothing of the episode.
+    """
+
+    context_steps: int | None = Field(None, ge=1, le=64)
 
 
 class Examples(NamedTuple):
@@ -73,7 +85,11 @@ class MetricLearner(EpisodeLearner):
         first: Any = make_encoder(found.question_space, self.config.encoder, self.config.encoder_depth)
         embedding = nn.Sequential(first, MLP(first.output_size, (), self.config.embedding))
         self.unseen = nn.Parameter(torch.randn(self.config.embedding).to(self.device))
-        self.optimise(self.Network(embedding), [self.unseen])
+        self.optimise(self.make_comparison(embedding), [self.unseen])
+
+    def make_comparison(self, embedding: nn.Module) -> FewShotNetwork:
+        """What compares, around the encoder of single examples."""
+        return self.Network(embedding)
 
     def initial_memory(self, num_envs: int) -> Memory:
         """No examples."""
@@ -120,7 +136,11 @@ class MetricLearner(EpisodeLearner):
         seen = (label.unsqueeze(-1) == classes).any(1)  # (M, N + 1)
         stand_in = torch.where(seen, ways, classes)  # one example for each class that has none
         support = torch.cat([embedding, self.unseen.expand(count, ways + 1, -1)], 1)
-        return self.network.logits(support, torch.cat([label, stand_in], 1), query, ways + 1)[..., :ways]
+        return self.compared(support, torch.cat([label, stand_in], 1), query)[..., :ways]
+
+    def compared(self, support: Tensor, label: Tensor, query: Tensor) -> Tensor:
+        """(M, Q, N + 1) logits by examples (M, S, D) with labels (M, S), N for those that are none."""
+        return self.network.logits(support, label, query, self.ways + 1)
 
     def loss(self, question: Observation, label: Tensor) -> Tensor:
         """Mean cross-entropy over the known labels (M, T) of M episodes' questions (M, T, ...), from those before."""
@@ -164,8 +184,23 @@ class ProtoNet(MetricLearner):
 class Matching(MetricLearner):
     """Matching network (Vinyals et al., 2016): attention by cosine over the examples an episode has shown.
 
-    Without the paper's contextual embeddings.
+    With `context_steps`, by the paper's full context embeddings: examples and questions are embedded in the light of
+    all examples, see `FullContext`.
     """
 
     name = "matching"
+    Config = MatchingConfig
     Network = MatchingNetwork
+
+    def make_comparison(self, embedding: nn.Module) -> FewShotNetwork:
+        """Attention, and the context, if there is one."""
+        network, steps = super().make_comparison(embedding), self.config.context_steps
+        network.add_module("context", None if steps is None else FullContext(self.config.embedding, steps))
+        return network
+
+    def compared(self, support: Tensor, label: Tensor, query: Tensor) -> Tensor:
+        """As of every metric learner, in context."""
+        context: Any = self.network.context
+        if context is not None:
+            support, query = context(support, label < self.ways, query)
+        return super().compared(support, label, query)

@@ -10,6 +10,7 @@ from ...envs.core.actions import Odds
 from ...neural_blocks.errors import InvalidInput
 from .autoregressive import AutoregressiveBernoulli, AutoregressiveCategorical, AutoregressiveGaussian
 from .distributions import Bernoulli, Categorical, DiagonalGaussian, GaussianMixture, LogisticNormal, MultiCategorical
+from .state_dependent import StateDependentGaussian
 
 IN_A_CHAIN = {
     spaces.MultiDiscrete: AutoregressiveCategorical,
@@ -18,14 +19,15 @@ IN_A_CHAIN = {
 }
 
 
-def distribution(space: spaces.Space[Any], head: str = "gaussian", components: int = 5) -> Any:
+def distribution(space: spaces.Space[Any], head: str = "gaussian", components: int = 5, features: int = 16) -> Any:
     """The policy for an action space: Discrete, MultiDiscrete, MultiBinary, `Odds` or another Box.
 
     Args:
         space: of the actions.
-        head: "gaussian" for each space's plain policy; of a Box "mixture"; of a MultiDiscrete space, a MultiBinary one
-            or a Box "autoregressive".
+        head: "gaussian" for each space's plain policy; of a Box "mixture" or "state_dependent"; of a MultiDiscrete
+            space, a MultiBinary one or a Box "autoregressive".
         components: of a mixture.
+        features: of a state-dependent exploration.
 
     Raises:
         InvalidInput: another space, or a head that a space does not have.
@@ -35,6 +37,8 @@ def distribution(space: spaces.Space[Any], head: str = "gaussian", components: i
         return IN_A_CHAIN[type(space)](space)
     if head == "mixture" and isinstance(space, spaces.Box) and not odds:
         return GaussianMixture(space, components)
+    if head == "state_dependent" and isinstance(space, spaces.Box) and not odds:
+        return StateDependentGaussian(space, features)
     if head == "autoregressive":
         raise InvalidInput(f"head must be 'gaussian' where an action is no row of choices; got {head!r} and {space}")
     if head != "gaussian":

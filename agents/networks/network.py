@@ -209,18 +209,28 @@ class Actor(Trunk):
         observation_space: what is encoded.
         policy_size: the policy's parameters.
         masked: the observation tells which actions are allowed, see `masking`.
+        latent: how many of the parameters, the last ones, are features within -1 and 1, by a perceptron of their own.
         settings: of `Trunk`.
     """
 
     def __init__(
-        self, observation_space: spaces.Space[Any], policy_size: int, *, masked: bool = False, **settings: Any
+        self,
+        observation_space: spaces.Space[Any],
+        policy_size: int,
+        *,
+        masked: bool = False,
+        latent: int = 0,
+        **settings: Any,
     ) -> None:
         super().__init__(observation_space, **settings)
-        self.actor, self.masked = self.head(policy_size, output_gain=0.01), masked
+        self.actor, self.masked = self.head(policy_size - latent, output_gain=0.01), masked
+        self.latent = self.head(latent) if latent else None
 
     def parameters_of(self, features: Tensor, observation: Observation) -> Tensor:
         """Policy parameters (T, B, P) from features (T, B, F) and what was observed."""
         parameters: Tensor = self.actor(features)
+        if self.latent is not None:
+            parameters = torch.cat([parameters, self.latent(features).tanh()], -1)
         return allowed(parameters, observation) if self.masked else parameters
 
     def forward(self, observation: Observation, memory: Memory, start: Tensor) -> tuple[Tensor, Memory]:

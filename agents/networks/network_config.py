@@ -138,8 +138,11 @@ class PolicyConfig(MemoryConfig):
             of one entry per pixel, see `per_pixel`: `hidden` then names the filters of its levels, the finest first.
         head: of the action: "gaussian", one normal distribution for a Box and independent choices elsewhere; for a Box
             "mixture", several, where more than one action may be right: greedily, the likeliest one's mean is taken;
-            for MultiDiscrete, MultiBinary and Box actions "autoregressive", each choice knowing those before it.
+            for MultiDiscrete, MultiBinary and Box actions "autoregressive", each choice knowing those before it; for a
+            Box "state_dependent", whose noise is a function of the state that lasts (Raffin et al., 2021).
         components: of a mixture.
+        noise_features: of the state, which the noise of "state_dependent" is a function of.
+        noise_steps: steps of a rollout for which such a function stays, from the rollout's start on.
         initial_log_std: logarithm of the deviation that Box actions have at first, in halves of the box's width; 0
             explores wider, as a first reward that is hard to come by wants.
         beam: where an action is the next word of what is written, act greedily by beam search of that width
@@ -147,8 +150,10 @@ class PolicyConfig(MemoryConfig):
     """
 
     network: Literal["perceptron", "unet"] = "perceptron"
-    head: Literal["gaussian", "mixture", "autoregressive"] = "gaussian"
+    head: Literal["gaussian", "mixture", "autoregressive", "state_dependent"] = "gaussian"
     components: int = Field(5, ge=2, le=64)
+    noise_features: int = Field(16, ge=1, le=1024)
+    noise_steps: int = Field(8, ge=1)
     initial_log_std: float = Field(-0.5, ge=-5, le=2)
     beam: int = Field(1, ge=1, le=256)
 

@@ -62,9 +62,11 @@ class IQLConfig(OptimisationConfig, PolicyConfig):
     expert_share: float = Field(0.5, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _remembers_nothing(self) -> Self:
-        if self.memory is not None:
-            raise ValueError(f"memory must be null; got {self.memory!r}")
+    def _looks_at_single_steps(self) -> Self:
+        for name, only in (("memory", None), ("network", "perceptron"), ("beam", 1)):
+            if getattr(self, name) != only:
+                told = "null" if only is None else repr(only)
+                raise ValueError(f"{name} must be {told}; got {getattr(self, name)!r}")
         return self
 
 
@@ -91,12 +93,13 @@ class IQL(OffPolicyAgent):
         self.demonstration, self._steps = None, None
         self.replay, self.updates = None, 0
         self.progress = torch.zeros((), dtype=torch.float32, device=self.device)
-        self.policy = distribution(self.action_space, config.head, config.components)
+        self.policy = distribution(self.action_space, config.head, config.components, config.noise_features)
         if hasattr(self.policy, "log_std"):
             nn.init.constant_(self.policy.log_std, config.initial_log_std)
         self.noise = self.policy.noise
         masked = is_masked(space, self.action_space)
-        self.actor = Actor(space, self.policy.size, masked=masked, **config.trunk())
+        latent = getattr(self.policy, "latent", 0)
+        self.actor = Actor(space, self.policy.size, masked=masked, latent=latent, **config.trunk())
         self.value = Values(space, 1, **config.trunk())
         self.critic = _action_values(space, self.action_space, config)
         self.target = copy.deepcopy(self.critic)
@@ -148,21 +151,38 @@ class IQL(OffPolicyAgent):
         if self._steps is None:
             self._steps = steps_of(self.name, self.demonstration, self.policy, config.gamma)
             self.forget_updates()
+        if env is not self._env:
+            self._env, self._iterations = env, None
+        if self.execution == "captured" and not env.started:
+            env.reset()  # a graph holds the environments' state too
         while self.steps < steps:
             self.progress.fill_(self.steps / steps)
             self.on_schedule(list(self.optimisers.values()), self.steps / steps)
-            with training(*self.learning):
-                losses = []
-                for _ in range(config.updates):
-                    losses.append(torch.stack(list(self.descend().values())))
-                    self._move_targets()
+            numbers = self.run(self._fit)
             self.steps += config.updates * config.batch_size
             self.updates += config.updates
-            means = dict(zip(NUMBERS, torch.stack(losses).mean(0).tolist(), strict=True))
+            means = dict(zip(NUMBERS, numbers.tolist(), strict=True))
             for name, number in means.items():
                 if not math.isfinite(number):
                     raise Diverged(self.updates // config.updates, name, number)
             yield {"steps": float(self.steps), **means}
+
+    def _fit(self) -> Any:
+        """Gradient steps on what was recorded; the means of their numbers, (6,)."""
+        losses = []
+        with training(*self.learning):
+            for _ in range(self.config.updates):
+                losses.append(torch.stack(list(self.descend().values())))
+                self._move_targets()
+        return torch.stack(losses).mean(0)
+
+    @property
+    def moving(self) -> Any:
+        """Nothing: it does not play."""
+        return ()
+
+    @moving.setter
+    def moving(self, tree: Any) -> None: ...
 
     def _descend(self) -> dict[str, Tensor]:
         """A gradient step on recorded steps."""

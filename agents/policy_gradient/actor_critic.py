@@ -68,6 +68,7 @@ class ActorCriticAgent(PolicyAgent):
     """An agent with one network for policy and value, learning on-policy. Subclasses say what an update is.
 
     Attributes:
+        network_kind: of its network.
         over: share that is over of the run that `learn` is only a part of; None where it is all of it.
     """
 
@@ -75,10 +76,11 @@ class ActorCriticAgent(PolicyAgent):
     in_processes: ClassVar[bool] = True
     network: ActorCritic
     over: float | None = None
+    network_kind: type[ActorCritic] = ActorCritic
 
     def build(self) -> None:
         """Network, distribution and optimiser."""
-        self.make_network(ActorCritic)
+        self.make_network(self.network_kind)
         normalised = self.config.normalise_reward
         self.reward_normaliser = RewardNormaliser(self.config.gamma).to(self.device) if normalised else None
         self.optimiser = self.make_optimiser()
@@ -139,6 +141,9 @@ class ActorCriticAgent(PolicyAgent):
         """A rollout, and an update on it."""
         config, collector = self.config, self.collector
         noise = self.randomness.steps(ACT, config.rollout_steps, collector.env.num_envs, self.policy.noise)
+        if config.head == "state_dependent":  # each function of the state stays for some steps
+            steps = torch.arange(config.rollout_steps, device=self.device)
+            noise = noise.index_select(0, steps - steps % config.noise_steps)
         rollout, self.memory = collector.collect(self.memory, noise, self.chunk)
         reward = rollout.reward * config.reward_scale
         if self.reward_normaliser is not None:

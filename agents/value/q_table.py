@@ -16,7 +16,7 @@ from ...neural_blocks.errors import InvalidInput
 from ..core.agent import Memory, Report
 from ..core.randomness import ACT
 from ..core.thought import Thought
-from ..learning.exploration import NOISE, ExplorationConfig, explore
+from ..learning.exploration import NOISE, ExplorationConfig, chances, explore
 from ..learning.learner import Learner
 from ..learning.rollout import stacked, without_observations
 from ..learning.statistics import Numbers
@@ -30,12 +30,15 @@ class QTableConfig(ExplorationConfig):
         decay: exponent: the rate falls as visits ** -decay; 0 for a constant rate, 1 for the plain average.
         rollout_steps: steps of every environment between two reports.
         gamma: discount.
+        q_evaluation: what follows is worth the mean over the actions of the policy that explores, so that policy is
+            valued: expected SARSA (van Seijen et al., 2009); else the best action's value: Q-learning.
     """
 
     learning_rate: float = Field(1.0, gt=0, le=1)
     decay: float = Field(0.6, ge=0, le=1)
     rollout_steps: int = Field(100, ge=1)
     gamma: float = Field(0.99, ge=0, le=1)
+    q_evaluation: bool = False
 
 
 class QTable(Learner):
@@ -107,10 +110,14 @@ class QTable(Learner):
         """Moves the values of the pairs (B,) that were visited; returns the mean size of their errors."""
         state = _from_zero(observation, self.observation_space)
         pair = state * int(self.action_space.n) + _from_zero(action, self.action_space)
-        following = self.values[_from_zero(outcome.final_observation, self.observation_space)].max(-1).values
+        following = self.values[_from_zero(outcome.final_observation, self.observation_space)]  # (B, A)
+        if self.config.q_evaluation:
+            following = (chances(following, self.config, self.progress) * following).sum(-1)
+        else:
+            following = following.max(-1).values
         target = outcome.reward + self.config.gamma * following * ~outcome.terminated
         error = target - self.values.view(-1)[pair]
-        _move(self.values, self.visits, pair, error, self.config.learning_rate, self.config.decay)
+        move(self.values, self.visits, pair, error, self.config.learning_rate, self.config.decay)
         return error.abs().mean()
 
     def changing(self) -> list[Tensor]:
@@ -166,7 +173,7 @@ def td_evaluation(
         outcome = env.step(policy(observation))
         state, following = _from_zero(observation, space), _from_zero(outcome.final_observation, space)
         target = outcome.reward + gamma * values[following] * ~outcome.terminated
-        _move(values, visits, state, target - values[state], learning_rate, decay)
+        move(values, visits, state, target - values[state], learning_rate, decay)
         observation = outcome.observation
     return values
 
@@ -176,7 +183,7 @@ def _from_zero(value: Any, space: spaces.Discrete) -> Tensor:
     return value - int(space.start)
 
 
-def _move(values: Tensor, visits: Tensor, index: Tensor, error: Tensor, learning_rate: float, decay: float) -> None:
+def move(values: Tensor, visits: Tensor, index: Tensor, error: Tensor, learning_rate: float, decay: float) -> None:
     """Moves entries of a table by the mean of their errors, as far as that many updates one after the other would.
 
     Args:

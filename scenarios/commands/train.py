@@ -78,7 +78,7 @@ def train(
         str, typer.Option(help="What '--track wandb' uploads beside numbers: film, checkpoint, or film,checkpoint.")
     ] = "",
     demonstrations: Annotated[
-        Path | None, typer.Option(help="A recording (.json) or minari:NAME to imitate, for behaviour_cloning or gail.")
+        Path | None, typer.Option(help="A recording (.json) or minari:NAME, for behaviour_cloning, gail or iql.")
     ] = None,
     gpus: Gpus = None,
     patience: Annotated[

@@ -51,6 +51,10 @@ def test_what_is_written_is_read_back_by_minari_and_by_us(name: str) -> None:
     for key, part in wanted.items():
         assert (seen[key].dtype, seen[key].shape[2:]) == (part.dtype, part.shape[1:])
     assert all(env.action_space.contains(action[0].numpy()) for action in found.label)
+    assert found.reward[:, 0].tolist() == pytest.approx(np.concatenate([one.rewards for one in episodes]))
+    within = ~found.start[1:, 0]  # what a step led to is what the next one acted on
+    after, before = (one if isinstance(one, dict) else {"": one} for one in (found.following, found.observation))
+    assert all((after[key][:-1][within] == before[key][1:][within]).all() for key in before)
 
 
 def test_a_clone_learns_from_a_data_set_and_goes_on_without_it(tiny: Path, shelf: Path) -> None:
@@ -116,3 +120,16 @@ def test_the_command_writes_a_data_set(tiny: Path, monkeypatch: pytest.MonkeyPat
     assert ended.value.code == 0
     assert "tiny/random-v0: 5 episodes with a mean return of" in capsys.readouterr().out
     assert minari.load_dataset("tiny/random-v0").total_episodes == 5
+
+
+def test_values_are_learned_from_players_who_take_turns(tiny: Path) -> None:
+    scenario = catalogue.get(tiny)
+    write_dataset("tiny/mixed-v0", scenario, "expert,random", 40)
+    found = read_dataset("tiny/mixed-v0")
+    assert found.reward[::2].eq(1).all()  # the expert's episodes, of one step each
+    assert found.reward[1::2].mean() < 0.7
+    assert found.terminated.all()
+    row = runner.run(tiny, "iql", root="runs", steps=4096, demonstrations="minari:tiny/mixed-v0")
+    assert row.steps == 40
+    agent = runner.load_agent(row.folder, make_environment(scenario, 1))
+    assert agent.demonstration.reward.flatten().tolist() == found.reward.flatten().tolist()

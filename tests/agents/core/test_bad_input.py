@@ -111,7 +111,7 @@ def test_more_than_memory_holds_is_refused_before_it_is_taken(name, setting, tol
 
 @pytest.mark.parametrize("steps", [float("inf"), float("nan"), "x", -1, 1e3, True, [1], 10**30])
 @pytest.mark.parametrize(
-    "name", ["ppo", "dqn", "reinforce", "dagger", "behaviour_cloning", "gail", "sb3:PPO", "sb3:DQN"]
+    "name", ["ppo", "dqn", "reinforce", "dagger", "behaviour_cloning", "gail", "iql", "sb3:PPO", "sb3:DQN"]
 )
 def test_steps_that_are_no_whole_number_are_refused(name, steps, uneven):
     refused(lambda: list(agents.make(name, uneven(2)).learn(uneven(2), steps)), f"{name}: steps must be a whole number")

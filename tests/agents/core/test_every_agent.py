@@ -63,6 +63,7 @@ SMALL = {
     "dagger": IMITATION,
     "dqn": REPLAY,
     "gail": {**EPOCHS, "demonstration_steps": 4, "discriminator_hidden": (4,), "discriminator_batch": 8},
+    "iql": {"hidden": (4,), "updates": 2, "batch_size": 8, "demonstration_steps": 4},
     "maml": {"support_steps": 2, "rollout_steps": 4, "hidden": (4,)},
     "matching": {"rollout_steps": 4, "embedding": 4},
     "ppo": EPOCHS,
@@ -77,6 +78,7 @@ SMALL = {
     "sb3:PPO": {**FOREIGN, "n_steps": 4, "batch_size": 8, "n_epochs": 2},
     "sb3:SAC": FOREIGN_REPLAY,
     "sb3:TD3": FOREIGN_REPLAY,
+    "value_table": {"rollout_steps": 4},
     "self_play": {**EPOCHS, "turn": 1, "pool": 2},
 }
 LEARNERS = [name for name in agents.names() if agents.agent_class(name).learn is not Agent.learn]
@@ -160,7 +162,7 @@ def test_a_short_run_in_every_space_that_is_claimed(name, seen, acted):
     if reports:
         assert agent.steps == reports[-1]["steps"] >= 64
         named = set().union(*reports)
-        assert named >= CORE
+        assert named >= ({"steps"} if name == "iql" else CORE)  # which learns from recordings, and does not play
         assert any(one.endswith(("loss", "error")) for one in named)
         assert all(math.isfinite(value) for report in reports for value in report.values())
     observation = env.reset(3)

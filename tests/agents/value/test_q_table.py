@@ -8,7 +8,8 @@ import torch
 
 from palaestra import agents
 from palaestra.agents import QTable, QTableConfig, td_evaluation
-from palaestra.agents.value.q_table import _move
+from palaestra.agents.learning.exploration import ExplorationConfig, chances, explore
+from palaestra.agents.value.q_table import move
 from palaestra.envs import GymnasiumBridge
 from palaestra.envs.core.protocol import TimeStep
 from palaestra.neural_blocks.errors import InvalidInput
@@ -69,10 +70,30 @@ def test_a_truncated_step_bootstraps_and_a_terminated_one_does_not():
     assert agent.act(torch.tensor([4, 1, 2]), greedy=True)[0].tolist() == [6, 5, 6]
 
 
+def test_expected_sarsa_takes_the_mean_over_the_policy_that_explores():
+    config = QTableConfig(gamma=0.5, decay=0.0, q_evaluation=True, epsilon_start=0.4, epsilon_end=0.4)
+    agent = QTable(spaces.Discrete(2), spaces.Discrete(4), config)
+    agent.values[1] = torch.tensor([2.0, 6.0, 0.0, 4.0])
+    now, no = torch.tensor([0]), torch.tensor([False])
+    agent.update(now, now, TimeStep(now, torch.tensor([1.0]), no, no, torch.tensor([1])))
+    assert agent.values[0, 0].item() == pytest.approx(1 + 0.5 * (0.6 * 6 + 0.1 * (2 + 6 + 0 + 4)))
+
+
+@pytest.mark.parametrize("kind", ["epsilon_greedy", "boltzmann"])
+def test_chances_are_how_often_actions_are_taken(kind):
+    values = torch.tensor([[0.3, 1.0, -0.5]])
+    config = ExplorationConfig(exploration=kind, epsilon_start=0.3, epsilon_end=0.3, temperature=0.7)
+    noise = torch.rand(30_000, 2, generator=torch.Generator().manual_seed(0))
+    taken = explore(values.expand(30_000, -1), config, torch.zeros(()), noise).bincount(minlength=3) / 30_000
+    expected = chances(values, config, torch.zeros(()))
+    assert expected.sum().item() == pytest.approx(1)
+    assert taken.tolist() == pytest.approx(expected[0].tolist(), abs=0.01)
+
+
 def test_rows_that_visit_the_same_pair_move_it_as_far_as_one_after_the_other_would():
     values, visits = torch.tensor([1.0, 5.0, 7.0]), torch.tensor([0.0, 3.0, 2.0])
     index, target = torch.tensor([0, 1, 0, 0]), torch.tensor([3.0, 9.0, 3.0, 3.0])
-    _move(values, visits, index, target - values[index], 0.5, 0.0)
+    move(values, visits, index, target - values[index], 0.5, 0.0)
     one_by_one = 1.0
     for _ in range(3):
         one_by_one += 0.5 * (3.0 - one_by_one)
@@ -83,5 +104,5 @@ def test_rows_that_visit_the_same_pair_move_it_as_far_as_one_after_the_other_wou
 def test_a_rate_that_falls_as_one_over_the_visits_gives_the_average():
     values, visits = torch.zeros(1), torch.zeros(1)
     for target in (4.0, 8.0, 3.0):
-        _move(values, visits, torch.tensor([0]), target - values, 1.0, 1.0)
+        move(values, visits, torch.tensor([0]), target - values, 1.0, 1.0)
     assert values.item() == pytest.approx(5.0)
