@@ -13,6 +13,7 @@ import argparse
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,7 +21,7 @@ from palaestra import agents, envs
 from palaestra.scenarios import catalogue
 
 RESULTS = Path(__file__).parent / "results"
-SHARES = (1.0, 0.5, 0.25, 0.0)
+SHARES = (1.0, 0.5, 0.0)
 NAMES = {"iql": "implicit Q-learning", "behaviour_cloning": "behaviour cloning"}
 
 
@@ -28,8 +29,8 @@ def returns(share: float, seed: int) -> dict[str, float]:
     """The mean return of each agent after learning from one recording."""
     scenario = catalogue.get("road-mixed")
     env = envs.make_batched(scenario.environment, scenario.num_envs, seed=seed)
-    first = agents.make("iql", env, seed=seed, **scenario.agents["iql"] | {"expert_share": share})
-    second = agents.make("behaviour_cloning", env, seed=seed, learning_rate=1e-3, minibatch_size=256)
+    first: Any = agents.make("iql", env, seed=seed, **scenario.agents["iql"] | {"expert_share": share})
+    second: Any = agents.make("behaviour_cloning", env, seed=seed, learning_rate=1e-3, minibatch_size=256)
     found = {}
     for agent in (first, second):
         agent.demonstration = first.demonstration

@@ -86,6 +86,7 @@ class IQL(OffPolicyAgent):
     acts = "actor"
     for_learning = ("demonstration",)
     demonstration: Demonstration | None
+    _steps: Steps | None
 
     def build(self) -> None:
         """Policy, state values, action values with their target, and an optimiser for each."""
@@ -158,7 +159,7 @@ class IQL(OffPolicyAgent):
         while self.steps < steps:
             self.progress.fill_(self.steps / steps)
             self.on_schedule(list(self.optimisers.values()), self.steps / steps)
-            numbers = self.run(self._fit)
+            numbers: Any = self.run(self._fit)
             self.steps += config.updates * config.batch_size
             self.updates += config.updates
             means = dict(zip(NUMBERS, numbers.tolist(), strict=True))

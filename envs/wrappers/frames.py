@@ -91,7 +91,7 @@ def _stacked(space: spaces.Space[Any], count: int, name: str) -> spaces.Space[An
         return spaces.Dict({key: part if key in ALONE else _stacked(part, count, name) for key, part in own})
     if isinstance(space, spaces.Box):
         low, high = (np.concatenate([np.atleast_1d(bound)] * count) for bound in (space.low, space.high))
-        return spaces.Box(low, high, dtype=space.dtype)  # type: ignore[arg-type]
+        return spaces.Box(low, high, dtype=space.dtype)
     if isinstance(space, spaces.Discrete):
         return spaces.MultiDiscrete([int(space.n)] * count, start=[int(space.start)] * count)
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:

@@ -12,7 +12,8 @@ from palaestra.tests.agents.core.test_resume import check_resume
 from palaestra.tests.agents.learning.test_execution import captured, close
 from palaestra.tests.envs.core.tape import Tape
 
-SMALL = {"embedding": 4, "rollout_steps": 4, "context_steps": 2}
+STEPS = 6  # of an episode: each class twice, and once more
+SMALL = {"embedding": 4, "rollout_steps": STEPS, "context_steps": 2}
 
 
 def glyphs():
@@ -67,14 +68,15 @@ def test_acting_and_learning_embed_alike():
     agent.enter(env, 100)
     (question, label), _ = agent.collect(env)
     shown = []
-    for time in range(4):
+    for time in range(STEPS):
         seen = question[:, time] if isinstance(question, torch.Tensor) else {k: v[:, time] for k, v in question.items()}
         query = agent.network.encoder(seen)
-        before = torch.arange(4) < time
+        before = torch.arange(STEPS) < time
         kept = label.masked_fill(~before, agent.ways)
-        embedding = agent.network.encoder(question.flatten(0, 1)).unflatten(0, (4, 4))
-        shown.append(agent.logits(embedding, kept, query.unsqueeze(1))[:, 0])
-        only = agent.logits(embedding.masked_fill(~before.view(1, 4, 1), 0.0), kept, query.unsqueeze(1))[:, 0]
+        embedding = agent.network.encoder(question.flatten(0, 1)).unflatten(0, (4, STEPS))
+        shown.append(agent.logits(embedding, kept, query.unsqueeze(1))[:, 0].log_softmax(-1))
+        zeroed = embedding.masked_fill(~before.view(1, STEPS, 1), 0.0)
+        only = agent.logits(zeroed, kept, query.unsqueeze(1))[:, 0].log_softmax(-1)
         torch.testing.assert_close(only, shown[-1])  # what is to come does not matter
     losses = torch.nn.functional.cross_entropy(
         torch.stack(shown, 1).flatten(0, 1), label.flatten(), ignore_index=agent.ways
@@ -83,7 +85,7 @@ def test_acting_and_learning_embed_alike():
 
 
 def test_context_is_resumed_and_captured(monkeypatch):
-    check_resume("matching", glyphs, 64, **SMALL)
+    check_resume("matching", glyphs, 96, **SMALL)
     monkeypatch.setattr(Learner, "recorder", Tape)
     states = []
     for way in ("eager", "captured"):

@@ -22,7 +22,7 @@ from palaestra.tests.envs.core.tape import Tape
 @pytest.mark.parametrize("estimator", ["advantage", "td_error", "td_target", "return"])
 def test_weights_are_those_of_the_formulas(estimator):
     draw = torch.rand(T, B, generator=torch.Generator().manual_seed(1))
-    rollout = replace(make_rollout(make(A2C, A2CConfig(hidden=(4,)))), terminated=draw < 0.2, truncated=draw > 0.8)
+    rollout = replace(make_rollout(make(A2C, A2CConfig(hidden=(4,)))), terminated=draw < 0.3, truncated=draw > 0.5)
     rollout = replace(rollout, final_value=torch.where(rollout.truncated, rollout.final_value, 0.0))
     advantage = generalised_advantage(rollout, 0.9, 0.7)
     found = weights(estimator, rollout, advantage, 0.9)

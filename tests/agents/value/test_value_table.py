@@ -54,7 +54,7 @@ def test_an_expert_is_valued_where_there_is_one():
     env = make_batched("palaestra/RepeatPrevious-v0", 8, seed=1, length=8, delay=2)
     agent = agents.make("value_table", env, policy="expert", method="monte_carlo", gamma=1.0, rollout_steps=16)
     reports = list(agent.learn(env, 256))
-    assert reports[-1]["return"] == 6  # all that can be known is named
+    assert reports[-1]["return"] == pytest.approx(1)  # all that can be known is named
     lake = GymnasiumBridge("FrozenLake-v1", 2)
     with pytest.raises(NoExpert):
         next(agents.make("value_table", lake, policy="expert").learn(lake, 100))
