@@ -17,6 +17,7 @@ from ...neural_blocks.perception.mlp import MLP
 from ...neural_blocks.representation.full_context import FullContext
 from ...neural_blocks.representation.metric import FewShotNetwork, MatchingNetwork, PrototypicalNetwork
 from ..core.agent import Memory
+from ..core.config import AgentConfig
 from ..learning.rollout import stacked, without_observations
 from ..networks.network import make_encoder
 from ..networks.network_config import EncoderConfig
@@ -71,7 +72,7 @@ class MetricLearner(EpisodeLearner):
         InvalidInput: an observation without the label of the question before.
     """
 
-    Config = MetricLearnerConfig
+    Config: ClassVar[type[AgentConfig]] = MetricLearnerConfig
     Network: ClassVar[type[FewShotNetwork]]
     network: FewShotNetwork
     observation_spaces: ClassVar = (spaces.Dict,)

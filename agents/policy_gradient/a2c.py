@@ -51,6 +51,8 @@ class A2C(ActorCriticAgent):
                     f"a2c: estimator 'q' needs a Discrete action space and the network 'perceptron'; got "
                     f"{self.action_space} and {self.config.network!r}"
                 )
+            if self.config.ensemble > 1:
+                raise InvalidInput(f"a2c: estimator 'q' needs an ensemble of 1; got {self.config.ensemble}")
             self.network_kind = QActorCritic
         super().build()
         self.run_loss = self.compiled(self.loss)
