@@ -33,6 +33,7 @@ def configuration(
     version: str,
     *,
     demonstrations: str | None = None,
+    init: str | None = None,
     budgets: list[int] | None = None,
     early_stopping: Mapping[str, Any] | None = None,
 ) -> str:
@@ -45,6 +46,7 @@ def configuration(
         steps: the budget.
         version: of Palaestra; only the major one counts.
         demonstrations: digest of the recording that it imitates.
+        init: digest of the weights that it begins with.
         budgets: earlier budgets of a run that was extended, whose schedules were those of a shorter one.
         early_stopping: the rules by which training may end before; they look at the validation options.
     """
@@ -57,6 +59,8 @@ def configuration(
     }
     if demonstrations is not None:
         content["demonstrations"] = demonstrations
+    if init is not None:
+        content["init"] = init
     if budgets:
         content["budgets"] = budgets
     if early_stopping:

@@ -15,13 +15,11 @@ IMPORT = re.compile(r"^ *from (\.*)([\w.]*) import (\([^)]*\)|.*)$", re.MULTILIN
 NAMED = re.compile(r'"(\w+\.\w+):\w+"')
 READ = "is there to be read; agents use what PyTorch has"
 UNUSED = {  # for one's own code alone, and why; a file that something uses leaves this list, and none should come
-    "generation/autoencoder": "no environment learns codes by a network; Code is a game of two learners",
     "primer/dense": READ,
     "primer/gradient_check": READ,
     "primer/graph": READ,
     "primer/step_network": READ,
     "representation/ranking": "environments rank what counts and what does not, by envs.perception.measures",
-    "sequence/language_model": "agents read texts by a memory, a step at a time",
 }
 
 

@@ -18,6 +18,7 @@ from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ...neural_blocks.errors import InvalidInput
 from ..networks.network import make_encoder
+from ..networks.pretrained import EncoderFile
 from .config import SB3Config
 
 COUNTERS = (
@@ -32,10 +33,17 @@ class Encoder(BaseFeaturesExtractor):
         observation_space: what is encoded; the policy one-hot encodes its discrete parts first.
         kind: of images, see `network.make_encoder`.
         depth: see there too.
+        freeze: see there too.
     """
 
-    def __init__(self, observation_space: spaces.Space[Any], kind: str, depth: int | None = None) -> None:
-        network = make_encoder(_one_hot(observation_space), kind, depth)
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        kind: str | EncoderFile,
+        depth: int | None = None,
+        freeze: bool = False,
+    ) -> None:
+        network = make_encoder(_one_hot(observation_space), kind, depth, freeze)
         super().__init__(observation_space, network.output_size)
         self.network = network
 
@@ -87,7 +95,11 @@ def make_model(
     settings["policy_kwargs"] = {
         **(settings["policy_kwargs"] or {}),
         "features_extractor_class": Encoder,
-        "features_extractor_kwargs": {"kind": config.encoder, "depth": config.encoder_depth},
+        "features_extractor_kwargs": {
+            "kind": config.source,
+            "depth": config.encoder_depth,
+            "freeze": config.freeze,
+        },
         "normalize_images": False,
     }
     policy = "MultiInputPolicy" if isinstance(observation_space, spaces.Dict) else "MlpPolicy"

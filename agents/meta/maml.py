@@ -111,7 +111,7 @@ class MAML(EpisodeLearner):
         else:
             trial = seen if isinstance(seen, spaces.Dict) else spaces.Dict({"observation": seen})
             self.inner = PolicyGradient(trial, actions, config.gamma, self.device)
-        self.encode = make_encoder(self.inner.input_space, config.encoder, config.encoder_depth)
+        self.encode = make_encoder(self.inner.input_space, config.source, config.encoder_depth, config.freeze)
         features = int(self.encode.output_size)
         self.head = MLP(features, config.hidden, self.inner.output_size, activation=config.activation)
         self.optimise(nn.Sequential(self.encode, self.head), self.inner.parameters)

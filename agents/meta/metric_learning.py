@@ -83,7 +83,8 @@ class MetricLearner(EpisodeLearner):
         found = answers(self.name, self.observation_space, self.action_space)
         assert isinstance(found, Labels)  # the action is Discrete
         self.answers, self.ways = found, found.size
-        first: Any = make_encoder(found.question_space, self.config.encoder, self.config.encoder_depth)
+        chosen = self.config
+        first: Any = make_encoder(found.question_space, chosen.source, chosen.encoder_depth, chosen.freeze)
         embedding = nn.Sequential(first, MLP(first.output_size, (), self.config.embedding))
         self.unseen = nn.Parameter(torch.randn(self.config.embedding).to(self.device))
         self.optimise(self.make_comparison(embedding), [self.unseen])

@@ -23,6 +23,7 @@ from ...neural_blocks.sequence.memory import Memory as MemoryBlock
 from ...neural_blocks.sequence.recurrent import memory as make_memory
 from .masking import allowed
 from .normalisation import ObservationNormaliser
+from .pretrained import EncoderFile, Held, Recipe, shown_space
 
 Memory = tuple[Tensor, ...]
 
@@ -79,7 +80,12 @@ class Parts(nn.Module):
         return torch.cat([part(x[name]) for name, part in zip(self.names, self.parts, strict=True)], -1)
 
 
-def make_encoder(space: spaces.Space[Any], kind: str | nn.Module = "auto", depth: int | None = None) -> Any:
+def make_encoder(
+    space: spaces.Space[Any],
+    kind: str | nn.Module | EncoderFile = "auto",
+    depth: int | None = None,
+    freeze: bool = False,
+) -> Any:
     """The encoder of an observation space: a module from (N, ...) to (N, output_size).
 
     Args:
@@ -87,13 +93,19 @@ def make_encoder(space: spaces.Space[Any], kind: str | nn.Module = "auto", depth
         kind: a name of `named_blocks.ENCODERS` or "module:Class", see `perception.encoders`. Those of the suite are for
             images, see `perception.images`: "cnn", "strided", "nature", "lenet", "alexnet", "vgg", "inception",
             "residual", "densenet", "vit"; "auto" is "nature" from 64 pixels a side on, "cnn" from 16 on, else "flat".
-            Or a module, which is copied; its dropout draws from counters, as all that agents draw.
+            Or a module, which is copied; its dropout draws from counters, as all that agents draw. Or a fitted encoder
+            in a file; of a Dict it reads those entries that are such as it was fitted on, "auto" the others.
         depth: of "vgg", "inception", "residual", "densenet" and "vit", which say what it counts; None for their own.
+        freeze: its weights are not learned, and it stays in evaluation mode; of a Dict those from the file.
 
     Raises:
-        InvalidInput: an unknown name, an encoder without `output_size`, a depth for one that has none to choose, or a
-            space of another kind.
+        InvalidInput: an unknown name, an encoder without `output_size`, a depth for one that has none to choose, a
+            space of another kind, or a file of an encoder that reads another space.
     """
+    if depth is None and isinstance(kind, EncoderFile):
+        return _from_file(space, kind, freeze)
+    if freeze:
+        return Held(make_encoder(space, kind, depth), frozen=True)
     if depth is not None and not has_depth(kind):
         deep = ", ".join(filter(has_depth, ENCODERS))
         raise InvalidInput(f"encoder_depth: encoder must be one of {deep}; got {kind!r:.80}")
@@ -116,7 +128,41 @@ def make_encoder(space: spaces.Space[Any], kind: str | nn.Module = "auto", depth
     raise InvalidInput(f"observation space must be Box, Discrete, MultiDiscrete, MultiBinary or Dict; got {space}")
 
 
-def has_depth(kind: str | nn.Module) -> bool:
+def _from_file(space: spaces.Space[Any], file: EncoderFile, freeze: bool) -> nn.Module:
+    """A fitted encoder with its weights; those that a file no longer has come from a checkpoint, or must."""
+    if shown_space(space) != file.recipe.space:
+        parts = space.spaces if isinstance(space, spaces.Dict) else {}
+        fitting = [name for name, part in parts.items() if shown_space(part) == file.recipe.space]
+        if isinstance(space, spaces.Dict) and fitting:
+            return Parts(space, "auto", {name: _from_file(space[name], file, freeze) for name in fitting})
+        raise InvalidInput(f"encoder {file}: reads {file.recipe.space}; the observation here is {shown_space(space)}")
+    network, weights = from_recipe(space, file.recipe), file.weights()
+    absent = f"encoder {file}: the file is gone or another one now, and no checkpoint has its weights"
+    if weights is not None:
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise InvalidInput(
+                f"encoder {file}: its weights do not fit: {' '.join(str(error).split())[:160]}"
+            ) from None
+    return Held(network, frozen=freeze, absent=absent if weights is None else None)
+
+
+def from_recipe(space: spaces.Space[Any], recipe: Recipe) -> Any:
+    """The encoder that a recipe makes, with fresh weights. Raises `InvalidInput` where it does not fit the space."""
+    if recipe.parts and isinstance(space, spaces.Dict):
+        return Parts(
+            space, recipe.encoder, {name: from_recipe(space[name], part) for name, part in recipe.parts.items()}
+        )
+    if not recipe.settings:
+        return make_encoder(space, recipe.encoder, recipe.depth)
+    try:
+        return _with_size(ENCODERS.load(recipe.encoder, nn.Module)(space, **recipe.settings))
+    except TypeError as error:
+        raise InvalidInput(f"encoder {recipe.encoder}: {error}") from None
+
+
+def has_depth(kind: str | nn.Module | EncoderFile) -> bool:
     """Whether an encoder of that name has a depth to choose."""
     return isinstance(kind, str) and bool(getattr(ENCODERS.load(kind, nn.Module), "depth_setting", None))
 
@@ -134,6 +180,7 @@ class Trunk(nn.Module):
         observation_space: what is encoded.
         encoder: see `make_encoder`.
         encoder_depth: see `make_encoder`.
+        freeze: see `make_encoder`.
         memory: None, the name of a memory block, or one, which is copied.
         memory_size: features of a named block.
         memory_layers: named blocks on top of each other.
@@ -151,8 +198,9 @@ class Trunk(nn.Module):
         self,
         observation_space: spaces.Space[Any],
         *,
-        encoder: str | nn.Module = "auto",
+        encoder: str | nn.Module | EncoderFile = "auto",
         encoder_depth: int | None = None,
+        freeze: bool = False,
         memory: str | MemoryBlock | None = None,
         memory_size: int = 64,
         memory_layers: int = 1,
@@ -168,7 +216,7 @@ class Trunk(nn.Module):
         super().__init__()
         self.normaliser = ObservationNormaliser(observation_space) if normalise else None
         self.augmentation = Augmentation(observation_space, augment) if augment else None
-        self.encoder = make_encoder(observation_space, encoder, encoder_depth)
+        self.encoder = make_encoder(observation_space, encoder, encoder_depth, freeze)
         features = int(self.encoder.output_size)
         if isinstance(memory, str):
             memory = make_memory(memory, features, memory_size, memory_layers, memory_span)

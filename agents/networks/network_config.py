@@ -12,6 +12,7 @@ from ...neural_blocks.named_blocks import ENCODERS, MEMORIES
 from ...neural_blocks.registry import Registry
 from ...neural_blocks.sequence.memory import Memory
 from ..core.config import AgentConfig
+from .pretrained import EncoderFile, Recipe, is_file, read_recipe
 
 
 class BlockChoice:
@@ -36,11 +37,19 @@ class BlockChoice:
         return {"type": "string", "enum": self.registry.names()}
 
 
+class EncoderOrFile(BlockChoice):
+    """The annotation of a setting that chooses an encoder: as `BlockChoice`, or the file of a fitted one."""
+
+    def check(self, block: Any) -> Any:
+        """The encoder as it came. Raises `InvalidInput` with the nearest right name."""
+        return str(block) if is_file(block) else super().check(block)
+
+
 Activation = Literal["tanh", "relu", "leaky_relu", "elu", "silu", "gelu", "logistic", "arctan", "threshold"]
 Initialisation = Literal["orthogonal", "fan_in", "xavier", "he", "gaussian", "zeros"]
 
-EncoderName = Annotated[str, BlockChoice(ENCODERS, None)]
-EncoderChoice = Annotated[str | nn.Module, BlockChoice(ENCODERS, nn.Module)]
+EncoderName = Annotated[str, EncoderOrFile(ENCODERS, None)]
+EncoderChoice = Annotated[str | nn.Module, EncoderOrFile(ENCODERS, nn.Module)]
 MemoryChoice = Annotated[str | Memory, BlockChoice(MEMORIES, Memory)]
 
 
@@ -50,12 +59,39 @@ class EncoderConfig(AgentConfig):
     Attributes:
         encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "strided", "nature", "lenet", "alexnet",
             "vgg", "inception", "residual", "densenet" or "vit", a name that was registered, or "module:Class"; or a
-            module from whole observations (N, ...) to (N, output_size), of which every network gets a copy.
+            module from whole observations (N, ...) to (N, output_size), of which every network gets a copy; or the file
+            of an encoder that was fitted before, encoder.pt of a `palaestra pretrain`, to begin from.
         encoder_depth: of "vgg", "inception", "residual", "densenet" and "vit"; null for their own.
+        freeze: leave the encoder's weights as they are, in evaluation mode.
+        pretrained: what the file named as `encoder` holds; read from there, and kept so that a saved agent needs no
+            file.
     """
 
     encoder: EncoderChoice = "auto"
     encoder_depth: int | None = Field(None, ge=1, le=64)
+    freeze: bool = False
+    pretrained: Recipe | None = None
+
+    def __init__(self, **values: Any) -> None:
+        """As `AgentConfig`; the file of an encoder must be there, unless `pretrained` says what it held.
+
+        Raises:
+            InvalidInput: as of `AgentConfig`, or a file that is no encoder's.
+        """
+        if is_file(values.get("encoder")) and values.get("pretrained") is None:
+            values["pretrained"] = read_recipe(str(values["encoder"]))
+        super().__init__(**values)
+
+    @model_validator(mode="after")
+    def _only_of_a_file(self) -> Self:
+        if self.pretrained is not None and not is_file(self.encoder):
+            raise ValueError("pretrained tells of the encoder's file, so it goes with none but that")
+        return self
+
+    @property
+    def source(self) -> str | nn.Module | EncoderFile:
+        """The encoder as `network.make_encoder` takes it."""
+        return self.encoder if self.pretrained is None else EncoderFile(str(self.encoder), self.pretrained)
 
     @field_serializer("encoder", "memory", when_used="json", check_fields=False)
     def _name_of_a_module(self, block: str | nn.Module | None) -> str | None:
@@ -86,8 +122,10 @@ class NetworkConfig(EncoderConfig):
 
     def trunk(self) -> dict[str, Any]:
         """The settings as `network.Trunk` takes them."""
-        encoder, head = ("encoder", "encoder_depth"), ("hidden", "activation", "initialisation", "normalisation")
-        return {name: getattr(self, name) for name in (*encoder, *head, "dropout", "augment")}
+        encoder, head = ("encoder_depth", "freeze"), ("hidden", "activation", "initialisation", "normalisation")
+        return {"encoder": self.source} | {
+            name: getattr(self, name) for name in (*encoder, *head, "dropout", "augment")
+        }
 
 
 class MemoryConfig(NetworkConfig):
@@ -168,6 +206,7 @@ class PolicyConfig(MemoryConfig):
         taken: dict[str, Any] = {
             "encoder": "auto",
             "encoder_depth": None,
+            "freeze": False,
             "memory": None,
             "normalise_observation": False,
             "normalisation": None,

@@ -25,6 +25,7 @@ from ..learning.losses import value_error
 from ..learning.optimisers import make_optimiser
 from ..learning.replay import Batch, Replay
 from ..networks.network import Actor, make_encoder
+from ..networks.pretrained import EncoderFile
 from .action_noise import ActionNoiseConfig
 from .off_policy import OffPolicyAgent, OffPolicyConfig
 
@@ -43,6 +44,7 @@ class TwinCritic(nn.Module):
         action_size: features of a raw action.
         encoder: see `network.make_encoder`.
         encoder_depth: see there too.
+        freeze: see there too.
         hidden: widths of each perceptron's hidden layers.
         activation: of the perceptrons.
         initialisation: of the perceptrons.
@@ -56,8 +58,9 @@ class TwinCritic(nn.Module):
         observation_space: spaces.Space[Any],
         action_size: int,
         *,
-        encoder: str | nn.Module,
+        encoder: str | nn.Module | EncoderFile,
         encoder_depth: int | None,
+        freeze: bool,
         hidden: Sequence[int],
         activation: str,
         initialisation: str,
@@ -67,7 +70,7 @@ class TwinCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.augmentation = Augmentation(observation_space, augment) if augment else None
-        self.encoder = make_encoder(observation_space, encoder, encoder_depth)
+        self.encoder = make_encoder(observation_space, encoder, encoder_depth, freeze)
         size = int(self.encoder.output_size) + action_size
         settings: dict[str, Any] = {"normalisation": normalisation, "dropout": dropout}
         self.heads = nn.ModuleList(

@@ -22,6 +22,7 @@ GUIDES = (
     "own-scenario",
     "playing",
     "leaderboards",
+    "pretraining",
     "sweeps",
     "learning",
     "robustness",

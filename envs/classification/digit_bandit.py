@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..checks.options import choice
+from ..checks.options import choice as one_of
 from ..checks.options import flag as true_or_false
-from ..core.splits import SPLITS
+from ..checks.options import integer
+from ..core.splits import SPLITS, few_of_each
 from ..core.task import Observation, Step
 from ..core.tree import select
 from ..drawing.canvas import MUTED, Canvas
@@ -21,6 +22,8 @@ from ..frozen.likeness import likeness
 from .bandit import BanditState, ClassificationBandit
 from .sources.domains import DOMAINS, TARGETS, by_ink, in_target
 from .sources.images import IMAGE_SETS, load_images
+
+LAST_CHOICE = 2**32 - 1  # of few images
 
 
 class DigitBandit(ClassificationBandit):
@@ -54,9 +57,13 @@ class DigitBandit(ClassificationBandit):
             background, see `sources.domains.in_target`; or "inked", a covariate shift: the same images, but that which
             has the r-th least ink of N, from 0, is (2 r + 1) / N times as likely.
         flag: whether the domain is seen.
+        rows: images that the training split has, as many of each class as that goes, at least one of each; None for
+            all. The other splits are whole.
+        choice: which images these are, a whole number; each is a choice of its own, the same for everyone.
 
     Raises:
-        InvalidInput: an unknown name, or a data set that is neither cached nor reachable.
+        InvalidInput: an unknown name, more or fewer rows than there can be, or a data set that is neither cached nor
+            reachable.
 
     Example:
         >>> import palaestra.envs as envs
@@ -71,6 +78,7 @@ class DigitBandit(ClassificationBandit):
         {"domain": "target", "target": "rotated", "split": "test"},
         {"domain": "mixed", "target": "textured", "flag": True},
         {"domain": "mixed", "target": "inked"},
+        {"rows": 100, "split": "test"},
     )
 
     order: Tensor
@@ -85,13 +93,20 @@ class DigitBandit(ClassificationBandit):
         domain: str = "source",
         target: str = "inverted",
         flag: bool = False,
+        rows: int | None = None,
+        choice: int = 0,
     ) -> None:
-        choice("DigitBandit: dataset", dataset, IMAGE_SETS)
-        choice("DigitBandit: split", split, SPLITS)
-        choice("DigitBandit: domain", domain, DOMAINS)
-        choice("DigitBandit: target", target, TARGETS)
+        one_of("DigitBandit: dataset", dataset, IMAGE_SETS)
+        one_of("DigitBandit: split", split, SPLITS)
+        one_of("DigitBandit: domain", domain, DOMAINS)
+        one_of("DigitBandit: target", target, TARGETS)
         told = true_or_false("DigitBandit: flag", flag)
+        integer("DigitBandit: choice", choice, 0, LAST_CHOICE)
         images, labels, class_names = load_images(dataset, split, cache)
+        if rows is not None and split == "train":
+            integer("DigitBandit: rows", rows, len(class_names), len(labels))
+            few = few_of_each(labels, rows, choice)
+            images, labels = images[few], labels[few]
         count, inked = len(images), target == "inked"
         shown = _shown(images, domain, target)
         image = spaces.Box(0, 255, shown[-1].shape[1:], np.uint8)

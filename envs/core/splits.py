@@ -52,3 +52,18 @@ def training_rows(labels: NDArray[Any], split: str) -> Rows:
     held = np.zeros(len(labels), dtype=bool)
     held[order[EIGHTH // 2 - 1 :: EIGHTH]] = True
     return np.flatnonzero(held if split == "validation" else ~held)
+
+
+def few_of_each(labels: NDArray[Any], count: int, choice: int) -> Rows:
+    """Some rows, as many of each class as the number goes, ascending; where it does not go evenly, one more of some.
+
+    Args:
+        labels: (N,) the class of each row.
+        count: of rows, from one a class to N; a class that has fewer than its share gives all, and others more.
+        choice: which rows these are.
+    """
+    shuffled = np.random.RandomState(choice).permutation(len(labels))
+    order = shuffled[np.argsort(labels[shuffled], kind="stable")]  # by class, each shuffled
+    sizes = np.unique(labels, return_counts=True)[1]
+    place = np.concatenate([np.arange(size) for size in sizes])  # of each row within its class
+    return np.sort(order[np.argsort(place, kind="stable")[:count]])

@@ -1,4 +1,4 @@
-"""Runs: `palaestra train`, `resume`, `evaluate` and `verify`."""
+"""Runs: `palaestra train`, `pretrain`, `resume`, `evaluate` and `verify`."""
 
 from __future__ import annotations
 
@@ -80,6 +80,9 @@ def train(
     demonstrations: Annotated[
         Path | None, typer.Option(help="A recording (.json) or minari:NAME, for behaviour_cloning, gail or iql.")
     ] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="A run whose weights it begins with, as far as they fit; transfer.")
+    ] = None,
     gpus: Gpus = None,
     patience: Annotated[
         int | None,
@@ -116,8 +119,8 @@ def train(
     for rounding: 'palaestra train SCENARIO --gpus 4', or 'torchrun --nproc-per-node 4 -m palaestra.scenarios.main train
     SCENARIO'. ppo, rl2, a2c, reinforce and dqn learn so.
     """
-    if together and (gpus is not None or demonstrations is not None):
-        raise typer.BadParameter("--together goes with neither --gpus nor --demonstrations")
+    if together and (gpus is not None or demonstrations is not None or init is not None):
+        raise typer.BadParameter("--together goes with none of --gpus, --demonstrations and --init")
     stopping = {"patience": patience, "target": target, "checks": checks}
     if together and any(value is not None for value in stopping.values()):
         raise typer.BadParameter("--together goes without --patience, --target and --checks")
@@ -149,9 +152,52 @@ def train(
             together,
             [name.strip() for name in upload.split(",") if name.strip()],
             stopping,
+            init,
         )
     except progress.Left as error:
         _stopped(f"{error}{_rest(error.seeds)}")
+
+
+def method_names(incomplete: str) -> list[str]:
+    """The methods of pretraining that a shell may complete a word to."""
+    from ...agents.representation.registry import METHODS
+
+    return [name for name in METHODS.names() if name.startswith(incomplete)]
+
+
+@app.command()
+def pretrain(
+    method: Annotated[
+        str,
+        typer.Argument(
+            help="autoencoder, vae, simclr, moco, byol, dino, cpc, language_model, masked_language_model, skip_gram, "
+            "clip.",
+            autocompletion=method_names,
+        ),
+    ],
+    scenario: ScenarioName,
+    seed: Annotated[int, typer.Option(parser=whole(0, LARGEST_SEED), metavar="N", help="Of all that is drawn.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the method, key=value; repeatable.")
+    ] = None,
+    env_settings: EnvSettings = None,
+    root: Root = Path("runs"),
+    allow_import: AllowImport = False,
+) -> None:
+    """Fit an encoder without labels to what a scenario's training split shows; 'train --set encoder=FILE' takes it.
+
+    Ctrl-C saves; the same command again goes on from there.
+    """
+    from .. import catalogue
+    from ..output.progress import working
+    from ..pretraining import pretrain as fit
+
+    changed = catalogue.get(scenario).with_options(parse_settings(env_settings or [], "--env-set"))
+    chosen = parse_settings(settings or [])
+    with working(f"{changed.name} · {method}") as on_part:
+        path, loss = fit(method, changed, settings=chosen, seed=seed, device=device, root=root, on_part=on_part)
+    say(f"{changed.name} · {method}: loss {loss:.4g} → {path}")
 
 
 def _in_processes(gpus: int) -> None:

@@ -45,6 +45,7 @@ def train(
     together: bool = False,
     upload: Sequence[str] = (),
     early_stopping: dict[str, Any] | None = None,
+    init: Path | None = None,
 ) -> list[Row]:
     """Runs one seed after the other, each with its progress and its line of result; or as one batch, where it can be.
 
@@ -59,7 +60,7 @@ def train(
 
     def one(seed: int) -> Work:
         alone: dict[str, Any] = {
-            "demonstrations": demonstrations, "processes": processes, "early_stopping": early_stopping,
+            "demonstrations": demonstrations, "processes": processes, "early_stopping": early_stopping, "init": init,
         }  # fmt: skip
         return lambda on_report: [start_run(scenario, agent, seed, on_report=on_report, **given, **alone)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 
 from ... import agents
 from ...agents.core.agent import Agent
+from ...agents.core.checkpoint import read_checkpoint, write_checkpoint
 from ...agents.core.processes import ALONE, Processes, share
+from ...agents.core.transfer import take_over, weights_of
+from ...agents.networks.pretrained import digest
 from ...envs.adapters.batched import BatchedEnv
 from ...envs.core.protocol import BatchedEnvironment
 from ...neural_blocks.errors import InvalidInput
@@ -24,7 +28,7 @@ from ..seeds import SEED_SPAN
 from ..tracking import ROW, tracker
 from . import checks
 from .adapting import keep_adaptation
-from .folder import CHECKPOINT, DATASET, DEMONSTRATIONS, RECORDING, Beside, RunFolder, resolved
+from .folder import CHECKPOINT, DATASET, DEMONSTRATIONS, INIT, RECORDING, Beside, RunFolder, resolved
 from .hardware import hardware
 from .interruption import Asked, Stopped
 from .plan import Plan, device_here, execution_on, make_plan, read_plan, wanted_checks
@@ -66,6 +70,7 @@ def run(
     track: str | None = None,
     upload: Sequence[str] = (),
     demonstrations: str | Path | None = None,
+    init: str | Path | None = None,
     label: str | None = None,
     on_report: OnReport | None = None,
     checkpoint_seconds: float = 10.0,
@@ -86,6 +91,7 @@ def run(
         track: "wandb" to log to Weights & Biases as well, "tensorboard" to write TensorBoard's event files.
         upload: what Weights & Biases is given beside numbers: "film", "checkpoint".
         demonstrations: a recording for an agent that imitates, or "minari:ID", instead of the environment's own expert.
+        init: the folder of a run, or its checkpoint, with whose weights the agent begins, as far as they fit.
         label: what its standing on the leaderboard is called; None for a name made of what differs from the scenario's
             own settings.
         on_report: called after every iteration with the steps taken, the steps in all, and the agent's report.
@@ -104,20 +110,24 @@ def run(
         OSError: the run folder or the leaderboard cannot be written.
     """
     recording = None if demonstrations is None else load_demonstrations(demonstrations)
+    before = None if init is None else checkpoint_of(init)
     plan = make_plan(
         scenario, agent, seed, steps=steps, settings=settings, device=device, track=track, label=label,
         demonstrations=None if recording is None else _content(recording),
+        init=None if before is None else digest(before),
         execution="eager" if execution == "auto" and processes.size > 1 else execution,
         upload=upload, stopping=early_stopping,
     )  # fmt: skip
     plan = plan.model_copy(update={"run_id": processes.same(plan.run_id)})
     Leaderboard(Path(root) / "leaderboard.sqlite").check()
-    prepared = prepare(plan, recording, processes)
+    prepared = prepare(plan, recording, processes, before)
     if not processes.leads:
         return _result(
             carry_out(plan, Beside(plan.folder(Path(root)), plan), prepared, None, checkpoint_seconds, processes)
         )
-    return _result(begin(plan, Path(root), prepared, recording, on_report, checkpoint_seconds, processes))
+    return _result(
+        begin(plan, Path(root), prepared, recording, on_report, checkpoint_seconds, processes, before=before)
+    )
 
 
 def begin(
@@ -130,6 +140,7 @@ def begin(
     processes: Processes = ALONE,
     learn: Learn | None = None,
     asked: Asked | None = None,
+    before: Path | None = None,
 ) -> Generator[bool, None, Row]:
     """Makes a run's folder and carries the run out in it, see `carry_out`; one in which nothing was trained is left."""
     place = plan.folder(root)
@@ -139,6 +150,8 @@ def begin(
         with folder:
             if recording is not None:
                 recording.save(place / (DATASET if isinstance(recording, Dataset) else DEMONSTRATIONS))
+            if before is not None:
+                write_checkpoint(place / INIT, weights_of(read_checkpoint(before)))
             plan.write(place)
             return (
                 yield from carry_out(
@@ -188,7 +201,8 @@ def resume(
         plan = plan.model_copy(update={"device": here, "hardware": hardware(here)})
         if processes.size > 1:
             plan = plan.model_copy(update={"execution": "eager"})
-        prepared = prepare(plan, _imitated(place.path), processes)
+        begun = (place.path / CHECKPOINT).exists() or not (place.path / INIT).exists()
+        prepared = prepare(plan, _imitated(place.path), processes, None if begun else place.path / INIT)
         if processes.leads:
             plan.write(place.path)
         return _result(carry_out(plan, place, prepared, on_report, checkpoint_seconds, processes))
@@ -204,8 +218,19 @@ def _result(work: Generator[bool, None, Row]) -> Row:
             return row
 
 
-def prepare(plan: Plan, recording: Recording | Dataset | None, processes: Processes = ALONE) -> Prepared:
-    """Makes agent and environments.
+def checkpoint_of(run: str | Path) -> Path:
+    """The checkpoint of a run's folder, or the file itself. Raises `InvalidInput` where there is none."""
+    path = Path(run)
+    found = path / CHECKPOINT if path.is_dir() else path
+    if not found.is_file():
+        raise InvalidInput(f"init must be the folder of a run, or a checkpoint; got {str(run)!r}")
+    return found
+
+
+def prepare(
+    plan: Plan, recording: Recording | Dataset | None, processes: Processes = ALONE, before: Path | None = None
+) -> Prepared:
+    """Makes agent and environments; the agent has weights of the checkpoint `before`, if there is one.
 
     Raises:
         InvalidInput: whatever of the plan cannot be made or does not go together.
@@ -215,6 +240,10 @@ def prepare(plan: Plan, recording: Recording | Dataset | None, processes: Proces
     how = execution_on(plan, device)
     agent = agents.make(plan.agent, evaluation_env, seed=plan.seed, execution=how, **plan.config)
     agent.join(processes)
+    if before is not None:
+        taken = take_over(agent, read_checkpoint(before, agent.device), before)
+        if processes.leads:
+            print(f"palaestra: {before}: {taken}", file=sys.stderr, flush=True)
     env, check_env, shown = None, None, None
     if recording is not None:
         if not hasattr(agent, "demonstration"):

@@ -18,7 +18,7 @@ from .plan import Plan
 
 CHECKPOINT, BEST, METRICS = "checkpoint.pt", "best.pt", "metrics.jsonl"
 RESULT, RECORDING, DEMONSTRATIONS = "result.json", "recording.json", "demonstrations.json"
-ADAPTATION, FILM, DATASET = "adaptation.json", "film.mp4", "dataset.pt"
+ADAPTATION, FILM, DATASET, INIT = "adaptation.json", "film.mp4", "dataset.pt", "init.pt"
 
 
 class RunFolder:

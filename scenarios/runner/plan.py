@@ -50,6 +50,7 @@ class Plan(BaseModel):
         label: what its standing on the leaderboard is called.
         named: whether a person chose the label.
         demonstrations: digest of the recording that it imitates.
+        init: digest of the weights that it begins with.
         budgets: the earlier values of `steps`, of a run that was extended.
         early_stopping: when training ends before; None for never.
     """
@@ -68,6 +69,7 @@ class Plan(BaseModel):
     label: str = ""
     named: bool = False
     demonstrations: str | None = None
+    init: str | None = None
     budgets: list[int] = []
     execution: Literal["eager", "compiled", "captured"] = "eager"
     hardware: str = ""
@@ -84,6 +86,7 @@ class Plan(BaseModel):
             self.steps,
             self.version,
             demonstrations=self.demonstrations,
+            init=self.init,
             budgets=self.budgets,
             early_stopping=None if self.early_stopping is None else self.early_stopping.changes(),
         )
@@ -105,6 +108,8 @@ class Plan(BaseModel):
             changes |= self.early_stopping.changes()
         if self.demonstrations is not None:
             changes["demonstrations"] = self.demonstrations[:6]
+        if self.init is not None:
+            changes["init"] = self.init[:6]
         return self.model_copy(update={"label": derived_label(self.agent, changes), "named": False})
 
     def changed_options(self) -> dict[str, Any]:
@@ -152,6 +157,7 @@ def make_plan(
     track: str | None,
     label: str | None,
     demonstrations: Any,
+    init: str | None = None,
     execution: str = "auto",
     upload: Sequence[str] = (),
     stopping: dict[str, Any] | None = None,
@@ -191,6 +197,7 @@ def make_plan(
         hardware=hardware(device),
         version=__version__,
         demonstrations=None if demonstrations is None else digest(demonstrations),
+        init=init,
         upload=list(upload),
         early_stopping=early_stopping(stopping),
     )

@@ -22,6 +22,7 @@ GOLDEN = {
     "digit_bandit": ("DigitBandit", {}, [3]),
     "digit_bandit_before": ("DigitBandit", {}, []),
     "digit_bandit_mixed": ("DigitBandit", {"domain": "mixed", "target": "textured", "flag": True}, []),
+    "digit_bandit_few": ("DigitBandit", {"rows": 100, "choice": 3}, [4]),
     "tabular_bandit": ("TabularBandit", {}, [1]),
     "tabular_bandit_moons": ("TabularBandit", {"dataset": "moons"}, []),
     "tabular_bandit_wine": ("TabularBandit", {"dataset": "wine"}, [0]),

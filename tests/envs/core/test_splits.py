@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from palaestra.envs import ids, make_task
 from palaestra.envs.classification.sources.images import load_images
 from palaestra.envs.classification.sources.tables import TABLES, load_table
-from palaestra.envs.core.splits import OUTSIDE_TEST, SPLITS, split_rows, training_rows
+from palaestra.envs.core.splits import OUTSIDE_TEST, SPLITS, few_of_each, split_rows, training_rows
 from palaestra.envs.registry import task_class
 from palaestra.envs.sequence.grammar import split_sentences
 from palaestra.neural_blocks.errors import InvalidInput
@@ -190,3 +190,21 @@ def test_an_unknown_split_is_answered_with_the_nearest_right_one(id):
         told = f"{name}: split must be one of 'train', 'validation', 'test'; got {wrong!r}"
         assert str(caught.value).startswith(told)
         assert meant in str(caught.value)
+
+
+def test_few_rows_are_as_many_of_each_class_as_that_goes():
+    labels = np.repeat([3, 7, 9], [50, 4, 30])
+    rows = few_of_each(labels, 21, 0)
+    assert list(rows) == sorted(set(rows))
+    assert np.unique(labels[rows], return_counts=True)[1].tolist() in ([9, 4, 8], [8, 4, 9])
+    assert not np.array_equal(rows, few_of_each(labels, 21, 1))
+    assert np.array_equal(few_of_each(labels, 84, 2), np.arange(84))
+
+
+def test_few_rows_of_digits_are_training_rows_and_the_other_splits_are_whole():
+    whole, few = (make_task("palaestra/DigitBandit-v0", **options) for options in ({}, {"rows": 100, "choice": 2}))
+    assert np.bincount(few.labels.numpy()).tolist() == [10] * 10
+    assert set(map(bytes, few.inputs.flatten(1).numpy())) <= set(map(bytes, whole.inputs.flatten(1).numpy()))
+    assert len(make_task("palaestra/DigitBandit-v0", rows=100, split="test").labels) == 360
+    with pytest.raises(InvalidInput, match="DigitBandit: rows must be a whole number from 10"):
+        make_task("palaestra/DigitBandit-v0", rows=9)

@@ -1,0 +1,23 @@
+"""Methods of pretraining by name. A new one is one line here."""
+
+from __future__ import annotations
+
+from ...neural_blocks.registry import Registry
+
+METHODS = Registry(
+    "method",
+    "palaestra.agents",
+    {
+        "autoencoder": "representation.autoencoding:AutoencoderMethod",
+        "vae": "representation.autoencoding:VAEMethod",
+        "simclr": "representation.contrast:SimCLR",
+        "moco": "representation.contrast:MoCo",
+        "byol": "representation.distillation:BYOLMethod",
+        "dino": "representation.distillation:DINO",
+        "cpc": "representation.prediction:CPC",
+        "language_model": "representation.language:LanguageModelMethod",
+        "masked_language_model": "representation.language:MaskedLanguageModel",
+        "skip_gram": "representation.language:SkipGramMethod",
+        "clip": "representation.captions:CLIP",
+    },
+)
