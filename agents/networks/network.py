@@ -102,13 +102,13 @@ def make_encoder(
         InvalidInput: an unknown name, an encoder without `output_size`, a depth for one that has none to choose, a
             space of another kind, or a file of an encoder that reads another space.
     """
-    if depth is None and isinstance(kind, EncoderFile):
-        return _from_file(space, kind, freeze)
-    if freeze:
-        return Held(make_encoder(space, kind, depth), frozen=True)
     if depth is not None and not has_depth(kind):
         deep = ", ".join(filter(has_depth, ENCODERS))
         raise InvalidInput(f"encoder_depth: encoder must be one of {deep}; got {kind!r:.80}")
+    if isinstance(kind, EncoderFile):
+        return _from_file(space, kind, freeze)
+    if freeze:
+        return Held(make_encoder(space, kind, depth), frozen=True)
     if isinstance(kind, nn.Module):
         return counted_dropout(copy.deepcopy(_with_size(kind)))
     cls = ENCODERS.load(kind, nn.Module)

@@ -6,7 +6,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import gymnasium.spaces as spaces
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -36,7 +36,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     encoder: str = Field(min_length=1)
-    depth: int | None = Field(None, ge=1, le=64)
+    depth: Annotated[int | None, Field(ge=1, le=64)] = None
     settings: dict[str, int | list[int]] = {}
     parts: dict[str, Recipe] = {}
     space: str = ""

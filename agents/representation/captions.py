@@ -83,9 +83,8 @@ class CLIP(Method):
         self.recipe = Recipe(encoder="auto", parts=parts, method=self.name)
         both = dict(zip(self.encoder.names, self.encoder.parts, strict=True))
         self.encoders = nn.ModuleDict({"image": both[self.image], "text": both[self.text]})
-        self.projections = nn.ModuleDict(
-            {name: MLP(one.output_size, (), config.projection) for name, one in self.encoders.items()}
-        )
+        sizes: dict[str, Any] = {name: one.output_size for name, one in self.encoders.items()}
+        self.projections = nn.ModuleDict({name: MLP(size, (), config.projection) for name, size in sizes.items()})
         self.log_scale = nn.Parameter(torch.tensor(-math.log(config.temperature)))
 
     def loss(self, batch: dict[str, Tensor], seed: Tensor) -> Tensor:

@@ -97,7 +97,8 @@ class DINO(Method):
             self.mean = torch.cat(slow).mean(0)
         temperatures = (self.config.temperature, self.config.sharp)
         ways = [(self.online(first), slow[1]), (self.online(second), slow[0])]
-        return sum((dino_loss(student, teacher, self.centre, *temperatures) for student, teacher in ways), 0) / 2
+        losses = [dino_loss(student, teacher, self.centre, *temperatures) for student, teacher in ways]
+        return torch.stack(losses).mean()
 
     def after(self) -> None:
         """The slow copy follows, and its centre moves."""

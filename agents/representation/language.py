@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +35,7 @@ class TextMethod(Method):
 
     needs = "a word (Discrete) or a row of words (MultiDiscrete)"
     reads = "sequences"
-    Config = TextConfig
+    Config: ClassVar[type[PretrainConfig]] = TextConfig
     fits = space_test(has_words)
 
     @property

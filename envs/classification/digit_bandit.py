@@ -23,7 +23,7 @@ from .bandit import BanditState, ClassificationBandit
 from .sources.domains import DOMAINS, TARGETS, by_ink, in_target
 from .sources.images import IMAGE_SETS, load_images
 
-LAST_CHOICE = 2**32 - 1  # of few images
+LAST_CHOICE = 9_999  # of few images
 
 
 class DigitBandit(ClassificationBandit):
@@ -59,7 +59,7 @@ class DigitBandit(ClassificationBandit):
         flag: whether the domain is seen.
         rows: images that the training split has, as many of each class as that goes, at least one of each; None for
             all. The other splits are whole.
-        choice: which images these are, a whole number; each is a choice of its own, the same for everyone.
+        choice: which images these are, from 0 to 9,999; each is a choice of its own, the same for everyone.
 
     Raises:
         InvalidInput: an unknown name, more or fewer rows than there can be, or a data set that is neither cached nor
