@@ -81,6 +81,8 @@ CLAIMS = (
     Claim("pattern-completion", "score", ">=", 0.9),
     Claim("pattern-completion", "score", "<=", 0.75, "memory=null"),  # the cue as it is scores 0.61
     Claim("arithmetic", "score", ">=", 0.9),
+    Claim("arithmetic", "exact", ">=", 0.9),
+    Claim("arithmetic-by-heart", "exact", "<=", 0.8),
     Claim("translate", "score", ">=", 0.7),
     Claim("translate", "bleu", ">=", 0.95, agent="behaviour_cloning", steps=100_000),
     Claim("translate", "bleu", "<=", 0.5, "encoder=seq2seq_bottleneck", agent="behaviour_cloning", steps=100_000),
@@ -121,6 +123,7 @@ CLAIMS = (
     Claim("pixel-canvas-fit", "score", ">=", 0.9),
     Claim("pixel-canvas-fit", "bits_per_dimension", "<=", 0.36),  # independent pixels, given the class, need 0.417
     Claim("latent-search", "score", ">=", 0.7),
+    Claim("point-cloud", "score", ">=", 0.7),
     Claim("restore", "return", ">=", 0.84),  # a linear regression for each place of the hole returns 0.81
     Claim("compose", "score", ">=", 0.8),  # the likeliest sentences by heart score about 0.5
     Claim("denoise-fit", "return", ">=", 0.8),  # guidance by the judge's own gradient returns 0.95

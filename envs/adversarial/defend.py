@@ -23,6 +23,7 @@ from ..frozen.classifiers import NAMES, classifier
 
 ATTACKS = {"mixed": ("clean", "fgsm", "pgd"), "fgsm": ("clean", "fgsm"), "pgd": ("clean", "pgd")}
 DONE = {"clean": "nothing was done to it", "fgsm": "attacked by FGSM", "pgd": "attacked by projected gradient"}
+STRENGTHS = (0.5, 1.0, 2.0)  # of attacks, in epsilons
 PGD_STEPS = 10
 OPEN = -1  # the choice before it is made
 
@@ -32,7 +33,7 @@ class DefendState:
     """Which image is shown, and what was chosen.
 
     Attributes:
-        index: (B,) int64 the image's row: N clean ones, then N attacked in one way, then N in the next.
+        index: (B,) int64 the image's row: N clean ones, then N for each strength of one attack, then of the next.
         choice: (B,) int64 the preprocessing, their number for passing; -1 before.
     """
 
@@ -44,10 +45,11 @@ class Defend(Task[DefendState]):
     """Choose how an image is cleaned before a classifier reads it, or pass.
 
     A digit is shown as it is or as an attack on a shipped classifier has left it, and the agent says what is to be done
-    to it before that classifier reads it.
+    to it before that classifier reads it. An attack may be weak, of middle strength or strong: its traces show.
 
-    Isolates the choice of a defence: each restores other images and spoils others, and whether one is needed at all has
-    to be seen in the image. The attacker knows the classifier and not the defence.
+    Isolates the choice of a defence: each restores other images and spoils others. Whether one is needed at all has to
+    be seen in the image, and whether one still helps: of the strongest attacks hardly any image recovers, and passing
+    is cheaper. The attacker knows the classifier and not the defence.
 
     Observation: (1, 8, 8) uint8, the image.
     Action: Discrete(10): 0 leave it as it is, 1 stretch the contrast, 2 make dark pixels black, 3 to 5 round to four,
@@ -58,17 +60,18 @@ class Defend(Task[DefendState]):
     Metrics: clean, the accuracy on images that were left as they are; robust, that on attacked ones, passing being
         wrong in both; passed, the share of images passed on.
     Expert: knows the answers: the first action after which the classifier is right, passing if there is none. So no
-        defence can return more; with the default options it returns 0.82, the best constant choice, to stretch the
-        contrast, 0.52, and random ones 0.17.
+        defence can return more; with the default options it returns 0.69, the best constant choice, to stretch the
+        contrast, 0.36, and random ones 0.14.
     Source: Guo et al. (2018) for transformations against attacks, Xu et al. (2018) for fewer greys and medians; Chow
         (1970) for the fee; attacks of Goodfellow et al. (2015) and Madry et al. (2018); digits of Alpaydin and Kaynak
         (1998).
 
     Args:
         victim: the classifier: "plain", "robust", "trades" or "ensemble"; see `frozen.classifiers.classifier`.
-        attack: "fgsm", "pgd", 10 steps of a quarter of epsilon, or "mixed"; with one attack half of the images are
+        attack: "fgsm", "pgd", 10 steps of a quarter of its strength, or "mixed"; with one attack half of the images are
             clean, with both a third.
-        epsilon: the largest change of a pixel, from black to white being 1.
+        epsilon: the largest change of a pixel in an attack of middle strength, from black to white being 1; a third of
+            the attacks are half as strong, a third twice.
         fee: what passing costs, from 0 to 1.
         split: "train", "validation" or "test", the digits. The classifier learned from all but those of "test".
 
@@ -83,7 +86,7 @@ class Defend(Task[DefendState]):
     )
 
     horizon = 1
-    reset_noise = 2
+    reset_noise = 3
     still = True
     images: Tensor
     labels: Tensor
@@ -101,25 +104,28 @@ class Defend(Task[DefendState]):
         super().__init__()
         choice("Defend: victim", victim, NAMES)
         self.kinds = ATTACKS[choice("Defend: attack", attack, ATTACKS)]
-        number("Defend: epsilon", epsilon, 0.001, 1)
+        self.epsilon = number("Defend: epsilon", epsilon, 0.001, 0.5)
         self.fee = number("Defend: fee", fee, 0, 1)
         choice("Defend: split", split, SPLITS)
         images, labels, self.class_names = load_images("digits", split)
         network = classifier(victim).double()
         clean, label = torch.from_numpy(images).double() / 255, torch.from_numpy(labels)
-        shown = torch.cat([attacked(kind, network, clean, label, epsilon) for kind in self.kinds])
+        attacks = [(kind, strength * self.epsilon) for kind in self.kinds[1:] for strength in STRENGTHS]
+        shown = torch.cat([clean, *(attacked(kind, network, clean, label, radius) for kind, radius in attacks)])
         with torch.no_grad():
             said = [network(preprocess(shown)).argmax(1) for preprocess in PREPROCESSINGS.values()]
+        self.rows = len(clean)
         self.register_buffer("images", (255 * shown).round().to(torch.uint8), persistent=False)
-        self.register_buffer("labels", label.repeat(len(self.kinds)), persistent=False)
-        self.register_buffer("answers", torch.stack(said, 1), persistent=False)  # (kinds N, preprocessings)
+        self.register_buffer("labels", label.repeat(1 + len(attacks)), persistent=False)
+        self.register_buffer("answers", torch.stack(said, 1), persistent=False)  # (rows, preprocessings)
         self.observation_space = spaces.Box(0, 255, images.shape[1:], np.uint8)
         self.action_space = spaces.Discrete(len(PREPROCESSINGS) + 1)
 
     def reset(self, noise: Tensor) -> DefendState:
-        """A digit drawn uniformly, and what is done to it."""
-        rows = len(self.labels) // len(self.kinds)
-        index = (noise[:, 0] * len(self.kinds)).long() * rows + (noise[:, 1] * rows).long()
+        """A digit drawn uniformly, and what is done to it: the kind, then how strongly."""
+        kind, strength = (noise[:, 0] * len(self.kinds)).long(), (noise[:, 1] * len(STRENGTHS)).long()
+        block = torch.where(kind > 0, 1 + (kind - 1) * len(STRENGTHS) + strength, 0)
+        index = block * self.rows + (noise[:, 2] * self.rows).long()
         return DefendState(index, torch.full_like(index, OPEN))
 
     def _right(self, state: DefendState) -> Tensor:
@@ -131,7 +137,7 @@ class Defend(Task[DefendState]):
         """Judges what the classifier says of the image after that preprocessing."""
         right = self._right(state).gather(1, action[:, None])[:, 0].float()
         passed = (action == len(PREPROCESSINGS)).float()
-        clean = state.index < len(self.labels) // len(self.kinds)
+        clean = state.index < self.rows
         metrics = {
             "clean": right.masked_fill(~clean, torch.nan),
             "robust": right.masked_fill(clean, torch.nan),
@@ -158,7 +164,7 @@ class Defend(Task[DefendState]):
             return self.draw_seen(self.observe_one(state), canvas)
         index, middle = int(state.index), canvas.width // 2
         image, label = self.images[index], int(self.labels[index])
-        told = DONE[self.kinds[index // (len(self.labels) // len(self.kinds))]]
+        told = self._done(index // self.rows)
         if made == OPEN:
             self.draw_seen(image, canvas)
             canvas.text(f"it is a {label}; {told}", (middle, 464), 20, MUTED, "center")
@@ -188,6 +194,14 @@ class Defend(Task[DefendState]):
         names = [*PREPROCESSINGS, f"pass, for {self.fee:g}"]
         for k, name in enumerate(names):
             canvas.text(f"{k}  {name}", (44 + 220 * (k // 5), 292 + 34 * (k % 5)), 22, anchor="midleft")
+
+    def _done(self, block: int) -> str:
+        """What was done to the images of a block of rows."""
+        if block == 0:
+            return DONE["clean"]
+        kind, strength = divmod(block - 1, len(STRENGTHS))
+        percent = 100 * STRENGTHS[strength] * self.epsilon
+        return f"{DONE[self.kinds[1 + kind]]}, up to {percent:.3g} % a pixel"
 
     def choices(self) -> list[Choice]:
         """A number for each preprocessing, the last one to pass."""
