@@ -21,6 +21,7 @@ from .english import ADJECTIVE, ADJECTIVES, NAMED, NOUN, VERB, VERBS, WORDS
 ACTORS = ADJECTIVES * NAMED  # whom a document can tell of, such as the small dog
 CAST = 6  # of them in one document
 FACTS = CAST + VERBS
+FIELD = 5  # bits of a count of sentences, of which there are 10 at most
 SIZES = (ADJECTIVES, NAMED, VERBS, ADJECTIVES, NAMED)  # what a sentence's five words are chosen from
 
 
@@ -116,18 +117,22 @@ class Summarize(Task[SummarizeState]):
         """The start of documents with that cast (B, 6) and those sentences (B, N, 3), see `SummarizeState`."""
         who, whom, verb = sentences.unbind(2)
         facts = (1 << who) | (1 << whom) | (1 << (verb + CAST))
-        mentions = torch.stack([(facts >> fact & 1).sum(1) for fact in range(FACTS)], 1)
+        # each fact counts as one in the field of its number, so that a single sum counts all of them
+        counts = ((1 << FIELD * who) + (1 << FIELD * whom) + (1 << FIELD * (verb + CAST))).sum(1, keepdim=True)
+        mentions = counts >> FIELD * torch.arange(FACTS, device=facts.device) & (1 << FIELD) - 1
         chosen = torch.zeros_like(facts, dtype=torch.bool)
         return SummarizeState(cast, sentences, facts, mentions, chosen, torch.zeros_like(cast[:, 0]))
 
     def step(self, state: SummarizeState, action: Tensor, noise: Tensor) -> Step[SummarizeState]:
         """Adds a sentence to those chosen."""
         chosen = state.chosen | (torch.arange(self.count, device=action.device) == action[:, None])
-        before, after = (_told(some[:, None], state.facts) for some in (state.chosen, chosen))  # (B, 1) each
-        gain, whole = _weight(after & ~before, state.mentions)[:, 0], 3 * self.count
+        before = _told(state.chosen[:, None], state.facts)  # (B, 1)
+        after = before | state.facts.gather(1, action[:, None])
+        gain, covered = _weight(torch.cat([after & ~before, after], 1), state.mentions).unbind(1)
+        whole = 3 * self.count
         time = state.time + 1
         ended = time >= self.horizon
-        coverage = (_weight(after, state.mentions)[:, 0].float() / whole).masked_fill(~ended, torch.nan)
+        coverage = (covered.float() / whole).masked_fill(~ended, torch.nan)
         following = SummarizeState(state.cast, state.sentences, state.facts, state.mentions, chosen, time)
         return Step(following, gain.float() / whole, ended, {"coverage": coverage})
 
