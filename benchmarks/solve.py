@@ -103,6 +103,7 @@ CLAIMS = (
     Claim("road", "score", ">=", 0.95),
     Claim("road", "return", "<=", -2.0, agent="behaviour_cloning"),  # DAgger's, with as many labels, is above -1.5
     Claim("road-mixed", "score", ">=", 0.9),  # cloning the same recordings: offline.py
+    Claim("localize", "score", ">=", 0.7),
     Claim("point-goal", "score", ">=", 0.7),
     Claim("sinusoid", "score", ">=", 0.8),
     Claim("few-shot", "accuracy", ">=", 0.75),

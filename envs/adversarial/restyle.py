@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 SIDE, WHITE = 8, 255
-PARTS = 64  # of a mixture
+BITS = 6
+PARTS = 2**BITS  # of a mixture
 SLANT = 2.0  # pixels by which the uppermost row moves at most
 
 
@@ -26,15 +27,17 @@ def restyled(pictures: Tensor, how: Tensor) -> Tensor:
     cell = torch.arange(SIDE, device=pictures.device)
     turn = 1 - cell.double() / ((SIDE - 1) / 2)  # 1 in the uppermost row, -1 in the lowermost
     shift = (SLANT * how[:, :1].double() * turn).round().long()[..., None]  # (B, 8, 1) whole pixels
-    x = pictures.gather(2, (cell - shift).clamp(0, SIDE - 1))
-    padded = torch.cat([x[:, :1], x, x[:, -1:]], 1)
-    padded = torch.cat([padded[:, :, :1], padded, padded[:, :, -1:]], 2)  # (B, 10, 10)
-    around = torch.stack([x, padded[:, :-2, 1:-1], padded[:, 2:, 1:-1], padded[:, 1:-1, :-2], padded[:, 1:-1, 2:]])
-    weight, negative = ((PARTS * part.double()).round().long()[:, None, None] for part in how[:, 1:].unbind(1))
-    x = _mixed(x, torch.where(weight > 0, around.amax(0), around.amin(0)), weight.abs())
-    return _mixed(x, WHITE - x, negative.clamp(min=0))
+    x = pictures.short().gather(2, (cell - shift).clamp(0, SIDE - 1))
+    weight, negative = ((PARTS * part.double()).round().short()[:, None, None] for part in how[:, 1:].unbind(1))
+    sign = torch.where(weight > 0, 1, -1).short()  # the darkest of some greys is minus the largest of minus each
+    signed = sign * x
+    above, below = torch.cat([signed[:, :1], signed[:, :-1]], 1), torch.cat([signed[:, 1:], signed[:, -1:]], 1)
+    left, right = torch.cat([signed[..., :1], signed[..., :-1]], 2), torch.cat([signed[..., 1:], signed[..., -1:]], 2)
+    around = torch.maximum(torch.maximum(above, below), torch.maximum(left, right)).maximum(signed)
+    x = _mixed(x, sign * around, weight.abs())
+    return _mixed(x, WHITE - x, negative.clamp(min=0)).long()
 
 
 def _mixed(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
-    """Whole greys with so many 64ths of the second."""
-    return ((PARTS - share) * first + share * second + PARTS // 2) // PARTS
+    """Whole greys with so many 64ths of the second, all int16: no sum is above 64 * 255 + 32."""
+    return ((PARTS - share) * first + share * second + PARTS // 2) >> BITS

@@ -12,7 +12,8 @@ STEADY = (0.01 * WHITE) ** 2, (0.03 * WHITE) ** 2  # what keeps the ratios of me
 
 def squared_error(picture: Tensor, original: Tensor) -> Tensor:
     """(B,) int64 the summed squared difference of greys (B, 64), int64."""
-    return (picture - original).square().sum(1)
+    apart = picture - original
+    return (apart * apart).sum(1)  # whole numbers are multiplied much faster than squared
 
 
 def signal_to_noise(error: Tensor) -> Tensor:
@@ -40,7 +41,7 @@ class Similarity(nn.Module):
     def forward(self, picture: Tensor, original: Tensor) -> Tensor:
         """(B,) the similarity; the sums are of whole numbers below 2^24, so exact."""
         x, y = picture.float(), original.float()
-        sums = torch.stack([x, y, x * x, y * y, x * y]) @ self.windows  # (5, B, 4)
+        sums = torch.stack([part @ self.windows for part in (x, y, x * x, y * y, x * y)])  # (5, B, 4)
         mean_x, mean_y, square_x, square_y, product = (sums.double() / WINDOW**2).unbind()
         spread = square_x - mean_x.square() + square_y - mean_y.square() + STEADY[1]
         level = (2 * mean_x * mean_y + STEADY[0]) / (mean_x.square() + mean_y.square() + STEADY[0])

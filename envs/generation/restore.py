@@ -191,10 +191,10 @@ class Restore(Task[RestoreState]):
 
     def observe(self, state: RestoreState) -> dict[str, Tensor]:
         """The damaged picture, and what has become of it."""
-        parts = [state.damaged]
+        parts = [state.damaged.to(torch.uint8)]
         if self.damage == "hole":
-            parts.append(state.missing * WHITE)
-        damaged = torch.stack(parts, 1).to(torch.uint8).view(-1, len(parts), SIDE, SIDE)
+            parts.append(state.missing.to(torch.uint8) * WHITE)
+        damaged = torch.stack(parts, 1).view(-1, len(parts), SIDE, SIDE)
         seen = {"damaged": damaged, "canvas": state.canvas.to(torch.uint8).view(-1, 1, SIDE, SIDE)}
         if self.horizon > 1:
             seen["time"] = state.time
