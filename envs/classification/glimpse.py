@@ -32,7 +32,7 @@ class GlimpseState:
     """What lies where, the fovea and the guess.
 
     Attributes:
-        cells: (B, 65) int64 the number of each cell's piece in `Glimpse.pieces`, row by row; the last is the outside.
+        cells: (B, 65) int32 the number of each cell's piece in `Glimpse.pieces`, row by row; the last is the outside.
         corner: (B, 2) int64 row and column of the digit's upper left cell, 0 to 6.
         label: (B,) int64 the digit.
         place: (B, 2) int64 row and column of the fovea's upper left cell in the finest view, 0 to 6.
@@ -118,7 +118,7 @@ class Glimpse(Task[GlimpseState]):
     def reset(self, noise: Tensor) -> GlimpseState:
         """The digit and where it lies, then each piece of clutter: source, its corner in there, its cell."""
         batch = len(noise)
-        cells = torch.full((batch, CELLS**2 + 1), self.empty, device=noise.device)
+        cells = torch.full((batch, CELLS**2 + 1), self.empty, dtype=torch.int32, device=noise.device)
         cells[:, -1] = self.outside
         for u in noise[:, 3:].unflatten(1, (self.clutter, 5)).unbind(1) if self.clutter else ():
             row, column = (u[:, 3:] * CELLS).long().unbind(1)
@@ -136,7 +136,8 @@ class Glimpse(Task[GlimpseState]):
 
     def _piece(self, uniform: Tensor, cut: Tensor) -> Tensor:
         """(B, ...) numbers of the squares of random images, drawn by uniforms, that begin at the corners (..., 2)."""
-        return ((uniform * len(self.labels)).long() * self.cuts + cut[..., 0]) * self.cuts + cut[..., 1]
+        image = (uniform * len(self.labels)).long()
+        return ((image * self.cuts + cut[..., 0]) * self.cuts + cut[..., 1]).int()
 
     def step(self, state: GlimpseState, action: Tensor, noise: Tensor) -> Step[GlimpseState]:
         """Moves the fovea or judges the guess."""

@@ -94,7 +94,6 @@ class Strokes(Task[StrokesState]):
     reset_noise = 1
     targets: Tensor
     labels: Tensor
-    middles: Tensor
     moves: Tensor
     inks: Tensor
     pressures: Tensor
@@ -115,7 +114,6 @@ class Strokes(Task[StrokesState]):
         self.register_buffer("targets", images, persistent=False)  # (N, 1, 8, 8)
         self.register_buffer("labels", labels, persistent=False)
         middles = torch.cartesian_prod(torch.arange(SIDE), torch.arange(SIDE)).flip(1).double()  # (64, 2) right, down
-        self.register_buffer("middles", middles, persistent=False)
         halves = torch.arange(-2 * int(REACH), 2 * int(REACH) + 1, dtype=torch.float64) / 2
         self.register_buffer("moves", torch.cartesian_prod(halves, halves), persistent=False)  # (81, 2)
         places = torch.cartesian_prod(torch.arange(GRID), torch.arange(GRID)).flip(1).double()[:, None] / 2
@@ -159,12 +157,14 @@ class Strokes(Task[StrokesState]):
     def _stroke(self, start: Tensor, end: Tensor) -> Tensor:
         """The ink (..., 64) that a full stroke from start (..., 2) to end (..., 2) leaves, from 0 to 1."""
         (x, y), (right, down) = start.unbind(-1), (end - start).unbind(-1)  # each (...)
-        ahead_x, ahead_y = self.middles[:, 0] - x[..., None], self.middles[:, 1] - y[..., None]  # (..., 64)
-        right, down = right[..., None], down[..., None]
-        along = (ahead_x * right + ahead_y * down) / (right * right + down * down).clamp(min=1e-9)
-        along = along.clamp(0, 1)
-        away = ((ahead_x - along * right).square() + (ahead_y - along * down).square()).sqrt()
-        return ((RIM - away) / (RIM - CORE)).clamp(0, 1)
+        side = torch.arange(SIDE, dtype=torch.float64, device=start.device)
+        ahead_x, ahead_y = side - x[..., None], side - y[..., None]  # (..., 8) of columns, of rows
+        along = (ahead_y * down[..., None])[..., None] + (ahead_x * right[..., None])[..., None, :]  # (..., 8, 8)
+        right, down = right[..., None, None], down[..., None, None]
+        along = along.div_((right * right + down * down).clamp(min=1e-9)).clamp_(0, 1)
+        off_x, off_y = ahead_x[..., None, :] - along * right, ahead_y[..., None] - along * down
+        away = off_x.square_().add_(off_y.square_()).sqrt_()
+        return away.neg_().add_(RIM).div_(RIM - CORE).clamp_(0, 1).flatten(-2)
 
     def _closeness(self, canvas: Tensor, target: Tensor, request: Tensor) -> Tensor:
         """(B,) how near the canvas is to what is wanted, 1 at best."""
