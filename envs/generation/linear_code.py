@@ -36,9 +36,9 @@ class LinearCode(nn.Module):
         self.register_buffer("decoder", decoder.T.contiguous(), persistent=False)  # (D, 64)
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures (B, 64) int64 to codes (B, D) float32, in standard deviations, multiples of 1 / 4096."""
+        """Pictures (B, 64) of whole greys to codes (B, D) float32, in standard deviations, multiples of 1 / 4096."""
         return rounded((pictures.double() - self.mean) @ self.encoder)
 
     def decode(self, code: Tensor) -> Tensor:
-        """Codes (B, D), multiples of 1 / 4096, to pictures (B, 64) int64."""
-        return (self.mean + code.double() @ self.decoder).round().clamp(0, 255).long()
+        """Codes (B, D), multiples of 1 / 4096, to pictures (B, 64) int32."""
+        return (self.mean + code.double() @ self.decoder).round().clamp(0, 255).int()

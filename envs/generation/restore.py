@@ -36,10 +36,10 @@ class RestoreState:
     """A damaged digit and what has become of it.
 
     Attributes:
-        original: (B, 64) int64 the digit's greys, hidden.
-        damaged: (B, 64) int64 what is left of it.
+        original: (B, 64) int32 the digit's greys, hidden.
+        damaged: (B, 64) int32 what is left of it.
         missing: (B, 64) bool which pixels are not: the hole's.
-        canvas: (B, 64) int64 the picture now.
+        canvas: (B, 64) int32 the picture now.
         code: (B, D) float32 what it is decoded from; zeros where pixels are painted.
         error: (B,) int64 the summed squared difference of the picture from the original.
         time: (B,) int64 steps taken.
@@ -117,7 +117,7 @@ class Restore(Task[RestoreState]):
         self.patches = flag("Restore: patches", patches)
         if patches and by == "code":
             raise InvalidInput("Restore: patches must be False by code; got True")
-        images = torch.from_numpy(load_images("digits", split)[0]).flatten(1).long()
+        images = torch.from_numpy(load_images("digits", split)[0]).flatten(1).int()
         self.register_buffer("images", images, persistent=False)  # (N, 64)
         cell, place = torch.arange(SIDE), torch.arange(PLACES)[:, None]
         along = (cell >= place) & (cell < place + HOLE)  # (5, 8)
@@ -128,7 +128,7 @@ class Restore(Task[RestoreState]):
         self.register_buffer("quarters", quarters, persistent=False)  # (4, 16) the pixels of each
         self.similarity = Similarity()
         if by == "code":
-            known = torch.from_numpy(load_images("digits", OUTSIDE_TEST)[0]).flatten(1).long()
+            known = torch.from_numpy(load_images("digits", OUTSIDE_TEST)[0]).flatten(1).int()
             self.coder = LinearCode(known, COMPONENTS)
         self.horizon = LENGTH if by == "code" else 4 if patches else 1
         self.reset_noise = 1 + {"hole": 1, "noise": PIXELS, "coarse": 0}[damage]
@@ -153,10 +153,10 @@ class Restore(Task[RestoreState]):
             missing = self.holes.index_select(0, (noise[:, 1] * len(self.holes)).long())
             damaged = original.masked_fill(missing, 0)
         elif self.damage == "noise":
-            damaged = (original + DEVIATION * normal(noise[:, 1:])).round().clamp(0, WHITE).long()
+            damaged = (original + DEVIATION * normal(noise[:, 1:])).round().clamp(0, WHITE).int()
         else:
             blocks = original.view(-1, SIDE // 2, 2, SIDE // 2, 2).sum((2, 4), keepdim=True)
-            damaged = ((blocks + 2) // 4).expand(-1, -1, 2, -1, 2).reshape(original.shape)
+            damaged = ((blocks + 2) // 4).int().expand(-1, -1, 2, -1, 2).reshape(original.shape)
         if self.by == "code":
             code = self.coder.encode(damaged)
             canvas = self.coder.decode(code)
@@ -172,7 +172,7 @@ class Restore(Task[RestoreState]):
             code = rounded(code.double() + STRIDE * action.double())
             canvas = self.coder.decode(code)
         else:
-            change = (WHITE * action.double()).round().long()
+            change = (WHITE * action.double()).round().int()
             if self.patches:
                 canvas = state.canvas.scatter_add(1, self._quarter(state.time), change).clamp(0, WHITE)
             else:
