@@ -104,6 +104,7 @@ CLAIMS = (
     Claim("road", "return", "<=", -2.0, agent="behaviour_cloning"),  # DAgger's, with as many labels, is above -1.5
     Claim("road-mixed", "score", ">=", 0.9),  # cloning the same recordings: offline.py
     Claim("localize", "score", ">=", 0.7),
+    Claim("detect", "map_50", ">=", 0.5),
     Claim("point-goal", "score", ">=", 0.7),
     Claim("sinusoid", "score", ">=", 0.8),
     Claim("few-shot", "accuracy", ">=", 0.75),
@@ -117,6 +118,7 @@ CLAIMS = (
     Claim("evade", "fooled", ">=", 0.7, agent="fgsm", steps=1),
     Claim("evade", "fooled", ">=", 0.85, agent="finite_differences", steps=1),
     Claim("evade", "fooled", ">=", 0.5, agent="transfer", steps=1),
+    Claim("defend", "return", ">=", 0.36),  # the best constant choice returns 0.29
     Claim("policy-attack", "kept", "<=", 0.5),
     Claim("policy-attack", "kept", ">=", 0.8, agent="random", steps=1),  # uniform shifts of the same size
     Claim("code", "exact", ">=", 0.999),  # a given partner's code; two learners of their own: self_play.py
