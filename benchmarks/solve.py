@@ -118,7 +118,7 @@ CLAIMS = (
     Claim("evade", "fooled", ">=", 0.7, agent="fgsm", steps=1),
     Claim("evade", "fooled", ">=", 0.85, agent="finite_differences", steps=1),
     Claim("evade", "fooled", ">=", 0.5, agent="transfer", steps=1),
-    Claim("defend", "return", ">=", 0.36),  # the best constant choice returns 0.29
+    Claim("defend", "return", ">=", 0.36),  # the best constant choice returns 0.30
     Claim("policy-attack", "kept", "<=", 0.5),
     Claim("policy-attack", "kept", ">=", 0.8, agent="random", steps=1),  # uniform shifts of the same size
     Claim("code", "exact", ">=", 0.999),  # a given partner's code; two learners of their own: self_play.py

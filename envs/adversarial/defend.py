@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.robustness.adversarial import fgsm, pgd
-from ..checks.options import choice, number
+from ..checks.options import choice, integer, number
 from ..classification.sources.images import load_images
 from ..classification.sources.preprocessing import PREPROCESSINGS
 from ..core.splits import SPLITS
@@ -30,33 +30,37 @@ OPEN = -1  # the choice before it is made
 
 @dataclass(frozen=True)
 class DefendState:
-    """Which image is shown, and what was chosen.
+    """Which images are shown, and what was chosen last.
 
     Attributes:
-        index: (B,) int64 the image's row: N clean ones, then N for each strength of one attack, then of the next.
-        choice: (B,) int64 the preprocessing, their number for passing; -1 before.
+        row: (B, T) int64 the rows of all images of the episode, in order: of N clean ones, then N for each strength of
+            one attack, then of the next.
+        time: (B,) int64 images judged.
+        choice: (B,) int64 the last preprocessing, their number for passing; -1 before.
     """
 
-    index: Tensor
+    row: Tensor
+    time: Tensor
     choice: Tensor
 
 
 class Defend(Task[DefendState]):
     """Choose how an image is cleaned before a classifier reads it, or pass.
 
-    A digit is shown as it is or as an attack on a shipped classifier has left it, and the agent says what is to be done
-    to it before that classifier reads it. An attack may be weak, of middle strength or strong: its traces show.
+    Digits are shown, one after the other, as they are or as an attack on a shipped classifier has left them, and the
+    agent says what is to be done to each before that classifier reads it. An attack may be weak, of middle strength or
+    strong: its traces show.
 
     Isolates the choice of a defence: each restores other images and spoils others. Whether one is needed at all has to
     be seen in the image, and whether one still helps: of the strongest attacks hardly any image recovers, and passing
     is cheaper. The attacker knows the classifier and not the defence.
 
-    Observation: (1, 8, 8) uint8, the image.
+    Observation: (1, 8, 8) uint8, the image; the last one again at the end.
     Action: Discrete(10): 0 leave it as it is, 1 stretch the contrast, 2 make dark pixels black, 3 to 5 round to four,
         three or two greys, 6 round the coefficients of its cosine transform as JPEG does, 7 blur, 8 take medians of
         3 x 3, 9 pass.
-    Reward: 1 if the classifier then names the digit, -1 if it does not, -`fee` for passing.
-    Episode: terminates after one step.
+    Reward: over length: 1 if the classifier then names the digit, -1 if it does not, -`fee` for passing.
+    Episode: terminates after `length` images.
     Metrics: clean, the accuracy on images that were left as they are; robust, that on attacked ones, passing being
         wrong in both; passed, the share of images passed on.
     Expert: knows the answers: the first action after which the classifier is right, passing if there is none. So no
@@ -73,6 +77,7 @@ class Defend(Task[DefendState]):
         epsilon: the largest change of a pixel in an attack of middle strength, from black to white being 1; a third of
             the attacks are half as strong, a third twice.
         fee: what passing costs, from 0 to 1.
+        length: images of an episode.
         split: "train", "validation" or "test", the digits. The classifier learned from all but those of "test".
 
     Raises:
@@ -85,9 +90,6 @@ class Defend(Task[DefendState]):
         {"attack": "fgsm", "victim": "ensemble", "split": "validation"},
     )
 
-    horizon = 1
-    reset_noise = 3
-    still = True
     images: Tensor
     labels: Tensor
     answers: Tensor
@@ -99,6 +101,7 @@ class Defend(Task[DefendState]):
         attack: str = "mixed",
         epsilon: float = 0.15,
         fee: float = 0.3,
+        length: int = 4,
         split: str = "train",
     ) -> None:
         super().__init__()
@@ -106,6 +109,8 @@ class Defend(Task[DefendState]):
         self.kinds = ATTACKS[choice("Defend: attack", attack, ATTACKS)]
         self.epsilon = number("Defend: epsilon", epsilon, 0.001, 0.5)
         self.fee = number("Defend: fee", fee, 0, 1)
+        self.horizon = integer("Defend: length", length, 1, 1000)
+        self.reset_noise = 3 * self.horizon
         choice("Defend: split", split, SPLITS)
         images, labels, self.class_names = load_images("digits", split)
         network = classifier(victim).double()
@@ -122,47 +127,54 @@ class Defend(Task[DefendState]):
         self.action_space = spaces.Discrete(len(PREPROCESSINGS) + 1)
 
     def reset(self, noise: Tensor) -> DefendState:
-        """A digit drawn uniformly, and what is done to it: the kind, then how strongly."""
-        kind, strength = (noise[:, 0] * len(self.kinds)).long(), (noise[:, 1] * len(STRENGTHS)).long()
+        """Digits drawn uniformly, and what is done to each: the kind, then how strongly."""
+        kinds, strengths, digits = noise.chunk(3, 1)
+        kind, strength = (kinds * len(self.kinds)).long(), (strengths * len(STRENGTHS)).long()
         block = torch.where(kind > 0, 1 + (kind - 1) * len(STRENGTHS) + strength, 0)
-        index = block * self.rows + (noise[:, 2] * self.rows).long()
-        return DefendState(index, torch.full_like(index, OPEN))
+        row = block * self.rows + (digits * self.rows).long()
+        time = torch.zeros_like(row[:, 0])
+        return DefendState(row, time, torch.full_like(time, OPEN))
 
-    def _right(self, state: DefendState) -> Tensor:
-        """(B, 10) whether the classifier is right after each choice; never after passing."""
-        right = self.answers[state.index] == self.labels[state.index][:, None]
+    def _shown(self, state: DefendState) -> Tensor:
+        """(B,) the row of the image that is shown."""
+        return state.row.gather(1, state.time.clamp(max=self.horizon - 1)[:, None])[:, 0]
+
+    def _right(self, row: Tensor) -> Tensor:
+        """(B, 10) whether the classifier is right about images (B,) after each choice; never after passing."""
+        right = self.answers[row] == self.labels[row][:, None]
         return torch.cat([right, torch.zeros_like(right[:, :1])], 1)
 
     def step(self, state: DefendState, action: Tensor, noise: Tensor) -> Step[DefendState]:
         """Judges what the classifier says of the image after that preprocessing."""
-        right = self._right(state).gather(1, action[:, None])[:, 0].float()
+        row, time = self._shown(state), state.time + 1
+        right = self._right(row).gather(1, action[:, None])[:, 0].float()
         passed = (action == len(PREPROCESSINGS)).float()
-        clean = state.index < self.rows
+        clean = row < self.rows
         metrics = {
             "clean": right.masked_fill(~clean, torch.nan),
             "robust": right.masked_fill(clean, torch.nan),
             "passed": passed,
         }
-        reward = torch.where(passed > 0, -self.fee, 2 * right - 1)
-        return Step(DefendState(state.index, action), reward, torch.ones_like(clean), metrics)
+        reward = torch.where(passed > 0, -self.fee, 2 * right - 1) / self.horizon
+        return Step(DefendState(state.row, time, action), reward, time >= self.horizon, metrics)
 
     def observe(self, state: DefendState) -> Tensor:
         """The image, (B, 1, 8, 8)."""
-        return select(self.images, state.index)
+        return select(self.images, self._shown(state))
 
     def expert(self, state: DefendState) -> Tensor:
         """The first choice after which the classifier is right, else to pass."""
-        right = self._right(state)
+        right = self._right(self._shown(state))
         right[:, -1] = True
         places = torch.arange(right.shape[1], device=right.device)
         return torch.where(right, places, len(places)).amin(1)
 
     def draw(self, state: DefendState, canvas: Canvas) -> None:
-        """The image with what was done to it; once chosen, what was made of it and what the classifier says."""
-        made = int(state.choice)
+        """The image with what was done to it; after a choice, what was made of it and what the classifier says."""
+        made, time = int(state.choice), int(state.time)
         if not canvas.spectator:
             return self.draw_seen(self.observe_one(state), canvas)
-        index, middle = int(state.index), canvas.width // 2
+        index, middle = int(state.row[max(time - 1, 0)]), canvas.width // 2
         image, label = self.images[index], int(self.labels[index])
         told = self._done(index // self.rows)
         if made == OPEN:
@@ -170,6 +182,7 @@ class Defend(Task[DefendState]):
             canvas.text(f"it is a {label}; {told}", (middle, 464), 20, MUTED, "center")
             return
         canvas.text("What is to be done before a classifier reads it?", (middle, 24), 26, anchor="center")
+        canvas.text(f"image {time} of {self.horizon}", (middle, 464), 20, MUTED, "center")
         canvas.text("as shown", (124, 66), 24, anchor="center")
         canvas.image(image, (24, 84, 200, 200), border=MUTED)
         canvas.text(told, (middle, 316), 24, MUTED, "center")

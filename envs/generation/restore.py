@@ -162,7 +162,8 @@ class Restore(Task[RestoreState]):
             canvas = self.coder.decode(code)
         else:
             code, canvas = noise.new_zeros(len(noise), COMPONENTS, dtype=torch.float32), damaged
-        error, time = squared_error(canvas, original), torch.zeros_like(original[:, 0])
+        error = squared_error(canvas, original)
+        time = torch.zeros_like(error)
         return RestoreState(original, damaged, missing, canvas, code, error, time)
 
     def step(self, state: RestoreState, action: Tensor, noise: Tensor) -> Step[RestoreState]:

@@ -65,7 +65,7 @@ GOLDEN = {
     "summarize": ("Summarize", {"sentences": 5, "choose": 2}, [2, 4]),
     "word_context": ("WordContext", {}, [1]),
     "caption": ("Caption", {}, [1, 7, 12, 2, 3]),
-    "defend": ("Defend", {}, [1]),
+    "defend": ("Defend", {}, [9, 1]),
     "policy_attack": ("PolicyAttack", {}, [[1.0, -1.0, 0.5], [-0.5, 1.0, 0.2], [1.0, 1.0, -1.0], [0.3, -1.0, 0.0]]),
     "pixel_canvas": ("PixelCanvas", {}, [0, 0, 1, 1, 1, 1, 0, 0] * 5),
     "pixel_canvas_diagonal": ("PixelCanvas", {"order": "diagonal"}, [0, 0, 1, 1, 1, 1, 0, 0] * 5),

@@ -22,6 +22,12 @@ def task():
     return make_task(ID, split="validation")  # 180 digits as they are, and after two attacks of three strengths
 
 
+def shown(index):
+    """The state in which the only image left is that of a row (B,)."""
+    open_ = torch.full_like(index, -1)
+    return DefendState(index[:, None].expand(-1, 4), torch.full_like(index, 3), open_)
+
+
 def frequencies(image):
     """The cosine transform rounded as JPEG does it."""
     step = 0.15 * (1 + np.add.outer(np.arange(8), np.arange(8)))
@@ -55,15 +61,14 @@ def test_what_is_judged_is_what_the_classifier_says(task):
         image = task.images[index, 0].numpy() / 255
         label = int(task.labels[index])
         for action in range(10):
-            state = DefendState(torch.tensor([index]), torch.tensor([-1]))
-            step = task.step(state, torch.tensor([action]), torch.empty(1, 0))
+            step = task.step(shown(torch.tensor([index])), torch.tensor([action]), torch.empty(1, 0))
             if action == 9:
-                assert step.reward.tolist() == [pytest.approx(-0.3)]
+                assert step.reward.tolist() == [pytest.approx(-0.3 / 4)]
                 assert step.metrics["passed"].tolist() == [1]
                 continue
             made = torch.from_numpy(BY_SCIPY[names[action]](image))[None, None]
             right = int(network(made).argmax()) == label
-            assert step.reward.tolist() == [1 if right else -1]
+            assert step.reward.tolist() == [0.25 if right else -0.25]
             known, other = ("clean", "robust") if index < 180 else ("robust", "clean")
             assert step.metrics[known].tolist() == [float(right)]
             assert step.metrics[other].isnan().all()
@@ -114,20 +119,27 @@ def test_one_step_of_fgsm_follows_a_gradient_by_finite_differences(task):
 
 def test_the_expert_is_right_wherever_a_choice_is_and_passes_elsewhere(task):
     index = torch.arange(1260)
-    state = DefendState(index, torch.full_like(index, -1))
+    state = shown(index)
     action = task.expert(state)
     rewards = torch.stack([task.step(state, torch.full_like(index, k), torch.empty(1260, 0)).reward for k in range(10)])
     assert torch.equal(rewards.gather(0, action[None])[0], rewards.amax(0))
     saved = action < 9
-    assert torch.equal(action[saved], (rewards == 1).long().argmax(0)[saved])
+    assert torch.equal(action[saved], (rewards > 0).long().argmax(0)[saved])
     assert 0.6 < float(saved.double().mean()) < 0.8
 
 
 def test_images_are_drawn_by_kind_strength_and_row():
-    task = make_task(ID, attack="pgd", split="validation")
-    noise = torch.tensor([[0.0, 0.9, 0.0], [0.49, 0.0, 0.999], [0.5, 0.0, 0.0], [0.99, 0.5, 0.5], [0.5, 0.999, 0.999]])
-    assert task.reset(noise).index.tolist() == [0, 179, 180, 450, 719]
+    task = make_task(ID, attack="pgd", split="validation", length=5)
+    uniforms = [[0.0, 0.49, 0.5, 0.99, 0.5], [0.9, 0.0, 0.0, 0.5, 0.999], [0.0, 0.999, 0.0, 0.5, 0.999]]
+    state = task.reset(torch.tensor(uniforms).view(1, 15))
+    rows = [0, 179, 180, 450, 719]
+    assert state.row.tolist() == [rows]
     assert len(task.images) == 720
+    for place, row in enumerate(rows):
+        assert torch.equal(task.observe(state)[0], task.images[row])
+        step = task.step(state, torch.tensor([9]), torch.empty(1, 0))
+        assert step.terminated.tolist() == [place == 4]
+        state = step.state
 
 
 @pytest.mark.parametrize(
@@ -136,6 +148,7 @@ def test_images_are_drawn_by_kind_strength_and_row():
         ({"attack": "pdg"}, "Defend: attack must be one of 'mixed', 'fgsm', 'pgd'; got 'pdg'"),
         ({"victim": "weak"}, "Defend: victim must be one of 'plain'"),
         ({"epsilon": 0}, "Defend: epsilon must be a number from 0.001 to 0.5; got 0"),
+        ({"length": 0}, "Defend: length must be a whole number from 1 to 1000; got 0"),
         ({"fee": 2}, "Defend: fee must be a number from 0 to 1; got 2"),
     ],
 )
