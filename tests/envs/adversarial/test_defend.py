@@ -22,7 +22,7 @@ def task():
     return make_task(ID, split="validation")  # 180 digits as they are, and after two attacks of three strengths
 
 
-def shown(index):
+def before_the_last(index):
     """The state in which the only image left is that of a row (B,)."""
     open_ = torch.full_like(index, -1)
     return DefendState(index[:, None].expand(-1, 4), torch.full_like(index, 3), open_)
@@ -61,7 +61,7 @@ def test_what_is_judged_is_what_the_classifier_says(task):
         image = task.images[index, 0].numpy() / 255
         label = int(task.labels[index])
         for action in range(10):
-            step = task.step(shown(torch.tensor([index])), torch.tensor([action]), torch.empty(1, 0))
+            step = task.step(before_the_last(torch.tensor([index])), torch.tensor([action]), torch.empty(1, 0))
             if action == 9:
                 assert step.reward.tolist() == [pytest.approx(-0.3 / 4)]
                 assert step.metrics["passed"].tolist() == [1]
@@ -80,7 +80,7 @@ def test_attacks_stay_in_their_ball_and_work(task):
     shown = task.images.view(7, 180, 64).long()
     assert np.array_equal(shown[0].numpy(), images.reshape(180, 64))
     assert torch.equal(task.labels.view(7, 180)[6], torch.from_numpy(labels))
-    for block, reach in enumerate([0, 0.075, 0.15, 0.3] + [0.075, 0.15, 0.3]):
+    for block, reach in enumerate([0, 0.075, 0.15, 0.3, 0.075, 0.15, 0.3]):
         assert float((shown[block] - shown[0]).abs().max()) == pytest.approx(reach * 255, abs=0.51)
     right = (task.answers[:, 0] == task.labels).view(7, 180).double().mean(1)
     assert right[0] > 0.97
@@ -119,7 +119,7 @@ def test_one_step_of_fgsm_follows_a_gradient_by_finite_differences(task):
 
 def test_the_expert_is_right_wherever_a_choice_is_and_passes_elsewhere(task):
     index = torch.arange(1260)
-    state = shown(index)
+    state = before_the_last(index)
     action = task.expert(state)
     rewards = torch.stack([task.step(state, torch.full_like(index, k), torch.empty(1260, 0)).reward for k in range(10)])
     assert torch.equal(rewards.gather(0, action[None])[0], rewards.amax(0))
