@@ -44,9 +44,7 @@ def draw(title: str, measured: Measured, value: str, across: str, path: Path) ->
     for tick in np.linspace(0, 1, TICKS):
         at, y = low + (high - low) * tick, round(BOTTOM - tick * (PLOT - 1))
         canvas.fill((LEFT - 5, y, 5, 1), MUTED)
-        canvas.text(
-            number(float(f"{math.exp(at) if measured.logarithmic else at:.2g}")), (LEFT - 8, y), 16, MUTED, "midright"
-        )
+        canvas.text(label(math.exp(at) if measured.logarithmic else at), (LEFT - 8, y), 16, MUTED, "midright")
     slot = (RIGHT - LEFT) / len(places)
     for index, place in enumerate(places):
         canvas.text(place, (LEFT + (index + 0.5) * slot, BOTTOM + 6), 16, MUTED, "midtop", slot - 6)
@@ -68,3 +66,8 @@ def draw(title: str, measured: Measured, value: str, across: str, path: Path) ->
         canvas.points([[0.5, 0.5]], (LEFT, y, 20, 20), [colour], 6, (0.0, 1.0, 0.0, 1.0), sign)
         canvas.text(line, (LEFT + 30, y), 18, INK, max_width=RIGHT - LEFT - 30)
     canvas.save_png(path)
+
+
+def label(value: float) -> str:
+    """A number on the axis, of two digits; with an exponent where it is very small."""
+    return f"{value:.0e}" if 0 < abs(value) < 1e-3 else number(float(f"{value:.2g}"))

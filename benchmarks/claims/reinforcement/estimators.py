@@ -55,7 +55,7 @@ def variances(seed: int) -> Lines:
         "reward to go": to_go,
         "less its mean": to_go - to_go.mean(),
         "less the value": to_go - value,
-        f"generalised advantage, λ = {LAMBDA}": generalised_advantage(rollout, 1.0, LAMBDA),
+        f"advantage, λ = {LAMBDA}": generalised_advantage(rollout, 1.0, LAMBDA),
     }
     return {"REINFORCE": {way: float(one.var(0).sum()) for way, one in gradients(rollout, agent, credits).items()}}
 
@@ -101,15 +101,15 @@ def critics(seed: int) -> Lines:
             target = rewards[time, walk] + (value[after] if after >= 0 else 0.0)
             value[state] += 0.1 * (target - value[state])
     states, rewards = walks(WALKS, generator)
-    found: dict[str, dict[float, float]] = {"|bias|": {}, "standard deviation": {}}
+    found: dict[str, dict[float, float]] = {"size of the bias": {}, "standard deviation": {}}
     for decay in LAMBDAS:
         values = lambda_returns(states, rewards, value, decay)
-        found["|bias|"][decay] = abs(float(values.mean() - true[STATES // 2]))
+        found["size of the bias"][decay] = abs(float(values.mean() - true[STATES // 2]))
         found["standard deviation"][decay] = math.sqrt(float(values.var()))
     return found
 
 
-WAYS = ("whole return", "reward to go", "less its mean", "less the value", f"generalised advantage, λ = {LAMBDA}")
+WAYS = ("whole return", "reward to go", "less its mean", "less the value", f"advantage, λ = {LAMBDA}")
 
 
 def lower(before: str, after: str) -> Callable[[Measured], bool]:
@@ -143,8 +143,11 @@ CRITICS = Claim(
             lambda found: found.above(("standard deviation", 0.8), ("standard deviation", 0.0)),
         ),
         ("and from 0.8 to 1", lambda found: found.above(("standard deviation", 1.0), ("standard deviation", 0.8))),
-        ("the bias falls from λ = 0 to 1", lambda found: found.above(("|bias|", 0.0), ("|bias|", 1.0))),
-        ("at λ = 1 the bias is below 0.03", lambda found: found.interval("|bias|", 1.0)[2] < 0.03),
+        (
+            "the bias falls from λ = 0 to 1",
+            lambda found: found.above(("size of the bias", 0.0), ("size of the bias", 1.0)),
+        ),
+        ("at λ = 1 the bias is below 0.03", lambda found: found.interval("size of the bias", 1.0)[2] < 0.03),
     ),
     value="of the target for the middle state",
     across="λ",
