@@ -41,11 +41,13 @@ class Lesson(NamedTuple):
         inputs: (B, S, ...).
         target: (B, S, ...) answers, or raw actions.
         weight: (B, S).
+        start: (B, S) bool, the first step of an episode; None where nobody asks.
     """
 
     inputs: Any
     target: Tensor
     weight: Tensor
+    start: Tensor | None = None
 
 
 class Supervised:
@@ -82,7 +84,7 @@ class Supervised:
         """Each known answer weighs the same."""
         known = block.outcome[..., -1]
         share = known.mean(-1, keepdim=True).clamp(min=1 / known.shape[-1])
-        return Lesson(block.inputs, block.outcome[..., :-1], known / share)
+        return Lesson(block.inputs, block.outcome[..., :-1], known / share, block.start)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """(...) squared error, or cross-entropy."""
@@ -147,11 +149,31 @@ class PolicyGradient:
         advantage = to_go - _linear_baseline(block.inputs if self.vectors else None, block.start, to_go)
         centred = advantage - advantage.mean(-1, keepdim=True)
         deviation = centred.square().mean(-1, keepdim=True).sqrt()
-        return Lesson(block.inputs, block.action, centred / (deviation + 1e-6))
+        return Lesson(block.inputs, block.action, centred / (deviation + 1e-6), block.start)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """(...) minus the log-probability of the raw actions."""
         return -self.policy.log_prob(output, target)
+
+
+def dice(log_prob: Tensor, weight: Tensor, start: Tensor) -> Tensor:
+    """(N, S) the weights, so multiplied by 1 that all derivatives of their sum are the policy's own, in expectation.
+
+    Each weight depends on the actions of its episode up to it (Foerster et al., 2018); as an advantage, on the last of
+    them more than on those before (Farquhar et al., 2019). The first derivative is weight times that of the
+    log-probability; the value is 0.
+
+    Args:
+        log_prob: (N, S) of the actions.
+        weight: (N, S) their advantages.
+        start: (N, S) bool, the first step of an episode.
+    """
+    total = log_prob.cumsum(1)
+    steps = torch.arange(start.shape[1], device=start.device)
+    first = (steps * start).cummax(1).values
+    upto = total - (total - log_prob).gather(1, first)  # the log-probability of the episode's actions so far
+    one = lambda value: (value - value.detach()).exp()  # noqa: E731
+    return weight * (one(upto) - one(upto - log_prob))
 
 
 def _reward_to_go(reward: Tensor, start: Tensor, gamma: float) -> Tensor:

@@ -23,7 +23,7 @@ from ..learning.rollout import stacked, without_observations
 from ..networks.network import make_encoder
 from ..networks.network_config import Activation, EncoderConfig
 from .episodes import EpisodeLearner, EpisodeLearnerConfig
-from .inner_loss import Block, Lesson, PolicyGradient, Supervised
+from .inner_loss import Block, Lesson, PolicyGradient, Supervised, dice
 
 Weights = dict[str, Tensor]
 
@@ -35,6 +35,9 @@ class MAMLConfig(EpisodeLearnerConfig, EncoderConfig):
         inner_loss: "supervised", of the answers that the task shows, or "policy_gradient", of a trial's rewards.
         inner_rate: step size of an adaptation.
         inner_steps: gradient steps in an adaptation, all on the same steps of the trial.
+        inner_estimator: of the derivative of a policy gradient, which learning goes through: "plain", that of the
+            weighed log-probabilities, which leaves out how the policy's change changes what is met; or "dice", without
+            that bias (Foerster et al., 2018).
         first_order: leave away the adaptation's own derivative.
         objective: what is learned from: the loss after the "last" adaptation, or the mean of those after "each".
         support_steps: S, steps between two adaptations: for a policy, whole episodes.
@@ -49,6 +52,7 @@ class MAMLConfig(EpisodeLearnerConfig, EncoderConfig):
     inner_loss: Literal["supervised", "policy_gradient"] = "supervised"
     inner_rate: float = Field(0.01, gt=0)
     inner_steps: int = Field(1, ge=1, le=64)
+    inner_estimator: Literal["plain", "dice"] = "plain"
     first_order: bool = False
     objective: Literal["last", "each"] = "last"
     support_steps: int = Field(10, ge=1)
@@ -106,6 +110,8 @@ class MAML(EpisodeLearner):
             )
         seen, actions = self.observation_space, self.action_space
         self.inner: Supervised | PolicyGradient
+        if config.inner_loss == "supervised" and config.inner_estimator != "plain":
+            raise InvalidInput("MAMLConfig: inner_estimator 'dice' is for the inner_loss 'policy_gradient'")
         if config.inner_loss == "supervised":
             self.inner = Supervised(seen, actions)
         else:
@@ -184,6 +190,14 @@ class MAML(EpisodeLearner):
         loss = self.inner.loss(self.head.each(weights, lesson.inputs), lesson.target)
         return (lesson.weight * loss).mean(-1)
 
+    def _inner_loss(self, weights: Weights, lesson: Lesson) -> Tensor:
+        """(N,) what adaptation steps down: the same, or another of the same slope."""
+        if self.config.inner_estimator == "plain":
+            return self._loss(weights, lesson)
+        assert lesson.start is not None
+        log_prob = -self.inner.loss(self.head.each(weights, lesson.inputs), lesson.target)
+        return -dice(log_prob, lesson.weight, lesson.start).mean(-1)
+
     def _adapt(self, weights: Weights, lesson: Lesson) -> Weights:
         """Each task's weights (N, ...) after steps down the gradient of its loss on a block.
 
@@ -192,7 +206,7 @@ class MAML(EpisodeLearner):
         rate = self.config.inner_rate
         for _ in range(self.config.inner_steps):
             names, parts = zip(*weights.items(), strict=True)
-            loss = self._loss(weights, lesson).sum()
+            loss = self._inner_loss(weights, lesson).sum()
             slopes = torch.autograd.grad(loss, parts, create_graph=not self.config.first_order)
             weights = {name: part - rate * slope for name, part, slope in zip(names, parts, slopes, strict=True)}
         return weights

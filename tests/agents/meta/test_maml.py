@@ -65,7 +65,7 @@ def test_the_vectorised_gradient_is_that_of_explicit_autograd_task_by_task(
     generator = torch.Generator().manual_seed(1)
     inputs, outputs = agent.inner.input_space.shape[0], agent.inner.output_size
     random = lambda *shape: torch.randn(3, blocks, 7, *shape, generator=generator, dtype=torch.float64)  # noqa: E731
-    lessons = Lesson(random(inputs), random(outputs), random())
+    lessons = Lesson(random(inputs), random(outputs), random(), torch.ones(3, blocks, 7, dtype=torch.bool))
 
     losses = []
     for task in range(3):
@@ -221,3 +221,46 @@ def test_what_does_not_fit_is_refused_by_name():
         agents.make("maml", goals(2))
     with pytest.raises(InvalidInput, match="maml: observation space must be a trial's"):
         agents.make("maml", waves(2, episodes=1), inner_loss="policy_gradient", support_steps=5, rollout_steps=10)
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_the_second_derivative_by_dice_is_that_of_the_expected_return(second):
+    """Of two pulls of three levers, in one episode or in two; every pair of actions by its chance."""
+    agent = agents.make(
+        "maml", bandits(2), inner_loss="policy_gradient", inner_estimator="dice", support_steps=2, rollout_steps=6,
+        hidden=(),
+    )  # fmt: skip
+    agent.head.double()
+    action = torch.cartesian_prod(torch.arange(3), torch.arange(3))  # (9, 2)
+    reward = torch.tensor([1.0, 0.3, -0.5], dtype=torch.float64)[action]
+    to_go = reward if second else reward.flip(1).cumsum(1).flip(1)
+    start = torch.tensor([[True, second]]).expand(9, 2)
+    inputs = torch.zeros(9, 2, agent.encode.output_size, dtype=torch.float64)
+
+    def chances(logits):
+        return logits.softmax(0)[action].prod(1)
+
+    def sampled(estimator):
+        def objective(logits):
+            weights = {name: torch.zeros(9, *part.shape).double() for name, part in agent.head.named_parameters()}
+            weights["layers.0.bias"] = logits.expand(9, 3)
+            agent.config = agent.config.model_copy(update={"inner_estimator": estimator})
+            loss = agent._inner_loss(weights, Lesson(inputs, action, to_go, start))
+            return (chances(logits).detach() * -2 * loss).sum()
+
+        return objective
+
+    logits = torch.tensor([0.2, -0.4, 0.7], dtype=torch.float64)
+    exact = lambda values: (chances(values) * reward.sum(1)).sum()  # noqa: E731
+    hessian, gradient = torch.autograd.functional.hessian, torch.func.grad
+    torch.testing.assert_close(gradient(sampled("dice"))(logits), gradient(exact)(logits))
+    torch.testing.assert_close(hessian(sampled("dice"), logits), hessian(exact, logits))
+    torch.testing.assert_close(gradient(sampled("plain"))(logits), gradient(exact)(logits))
+    assert (hessian(sampled("plain"), logits) - hessian(exact, logits)).abs().max() > 0.05
+
+
+def test_dice_is_resumed_and_is_for_policies():
+    settings = {**GOALS, "support_steps": 3, "rollout_steps": 6, "inner_estimator": "dice", "tasks": 3}
+    check_resume("maml", lambda: bandits(5), 5 * 6 * 4, **settings)
+    with pytest.raises(InvalidInput, match="inner_estimator 'dice' is for the inner_loss 'policy_gradient'"):
+        agents.make("maml", waves(2), **WAVES, inner_estimator="dice")
