@@ -30,7 +30,7 @@ def returns(share: float, seed: int) -> dict[str, float]:
     scenario = catalogue.get("road-mixed")
     env = envs.make_batched(scenario.environment, scenario.num_envs, seed=seed)
     first: Any = agents.make("iql", env, seed=seed, **scenario.agents["iql"] | {"expert_share": share})
-    second: Any = agents.make("behaviour_cloning", env, seed=seed, learning_rate=1e-3, minibatch_size=256)
+    second: Any = agents.make("behaviour_cloning", env, seed=seed, learning_rate=1e-3, anneal=True, minibatch_size=256)
     found = {}
     for agent in (first, second):
         agent.demonstration = first.demonstration

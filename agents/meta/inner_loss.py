@@ -47,7 +47,7 @@ class Lesson(NamedTuple):
     inputs: Any
     target: Tensor
     weight: Tensor
-    start: Tensor | None = None
+    start: Any = None
 
 
 class Supervised:
