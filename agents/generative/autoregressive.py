@@ -80,9 +80,9 @@ class Autoregressive(Model):
         """The block, a `PixelModel`."""
 
     @property
-    def exact_name(self) -> str:
-        """It is the likelihood itself."""
-        return "exact"
+    def scored(self) -> bool:
+        """The likelihood itself."""
+        return True
 
     def loss(self, part: str, pixels: Tensor, labels: Tensor | None, seed: Seed) -> Tensor:
         """Bits per pixel."""

@@ -239,7 +239,7 @@ class Generator(Learner):
         pixels, labels = self._examples(env, unseen)
         found: dict[str, float] = {}
         with self.acting():
-            if self.model.exact_name is not None:
+            if self.model.scored:
                 total = 0.0
                 for rows in torch.arange(len(pixels), device=self.device).split(PART):
                     given = labels[rows] if self.model.pictures.classes else None

@@ -53,11 +53,10 @@ class VAEModel(Model):
         )
 
     @property
-    def exact_name(self) -> str | None:
+    def scored(self) -> bool:
         """A bound, where pixels have probabilities."""
         likelihood = self.config.likelihood
-        discrete = likelihood == "discretised" or (likelihood == "bernoulli" and self.pictures.levels == 2)
-        return "bound" if discrete else None
+        return likelihood == "discretised" or (likelihood == "bernoulli" and self.pictures.levels == 2)
 
     def loss(self, part: str, pixels: Tensor, labels: Tensor | None, seed: Seed) -> Tensor:
         """The negative evidence bound, nats."""
@@ -100,9 +99,9 @@ class VQVAEModel(Model):
         self.block = VQVAE(of.shape, of.levels, one.codes, one.size, one.channels, one.beta, of.classes)
 
     @property
-    def exact_name(self) -> str:
+    def scored(self) -> bool:
         """A bound, as a picture could have come from other codes too."""
-        return "bound"
+        return True
 
     def parameters_of(self, part: str) -> list[nn.Parameter]:
         """The prior's, or all others."""
@@ -146,9 +145,9 @@ class RealNVPModel(Model):
         self.block = PixelFlow(of.shape, of.levels, one.couplings, one.hidden, self.affine, of.classes)
 
     @property
-    def exact_name(self) -> str:
+    def scored(self) -> bool:
         """A bound, as pixels are dequantised."""
-        return "bound"
+        return True
 
     def begin(self, pixels: Tensor) -> None:
         """Each pixel alone has the frequencies of its greys."""
@@ -209,9 +208,9 @@ class DiffusionModel(Model):
         self.block = Diffusion(of.shape, of.levels, one.steps, one.schedule, one.width, one.blocks, of.classes)
 
     @property
-    def exact_name(self) -> str:
+    def scored(self) -> bool:
         """The variational bound."""
-        return "bound"
+        return True
 
     def loss(self, part: str, pixels: Tensor, labels: Tensor | None, seed: Seed) -> Tensor:
         """The squared error of the noise."""
@@ -251,13 +250,13 @@ class RBMModel(Model):
     def build(self) -> None:
         """The block."""
         if self.pictures.classes:
-            raise InvalidInput("generator: an rbm has no classes; it plays GANGame (dataset='digits') and the like")
+            raise InvalidInput("generator: an rbm has no classes; it plays GANGame (dataset='digits')")
         self.block = RBM(math.prod(self.pictures.shape), self.config.hidden)
 
     @property
-    def exact_name(self) -> str | None:
+    def scored(self) -> bool:
         """The likelihood of a small machine, of black and white pictures."""
-        return "exact" if self.config.hidden <= ENUMERABLE and self.pictures.levels == 2 else None
+        return self.config.hidden <= ENUMERABLE and self.pictures.levels == 2
 
     def begin(self, pixels: Tensor) -> None:
         """Biases that give each pixel alone its frequency (Hinton, 2012)."""

@@ -69,12 +69,12 @@ class Model(nn.Module, ABC):
     @property
     def telling(self) -> bool:
         """Whether `class_scores` can be asked for."""
-        return self.pictures.classes > 0 and self.exact_name is not None
+        return self.pictures.classes > 0 and self.scored
 
     @property
-    def exact_name(self) -> str | None:
-        """What `log_prob` is: the likelihood, "exact", or a "bound" on it; None where there is none."""
-        return None
+    def scored(self) -> bool:
+        """Whether it has a likelihood, or a bound on it: `log_prob`."""
+        return False
 
     def parameters_of(self, part: str) -> list[nn.Parameter]:
         """Those that a phase trains."""

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from palaestra import agents, envs
 from palaestra.agents.generative.generator import MODELS, GeneratorConfig
+from palaestra.agents.learning.learner import Learner
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.generation.measures import frechet_distance
 from palaestra.neural_blocks.generation.pixels import quantise
@@ -190,6 +191,23 @@ def test_an_info_gan_plays_where_no_class_is_asked_for():
     assert agent.act(env.observation)[0].shape == (2, 64)
     with pytest.raises(InvalidInput, match="categories are for a dense gan where no class is asked for"):
         made("DigitBandit", "gan", block={"categories": 5, "auxiliary": True})
+
+
+@pytest.mark.parametrize(
+    ("model", "block"),
+    [("gan", {"constraint": "penalty", "critic_steps": 1}), ("gan", {"constraint": "spectral"}), ("rbm", {})],
+)
+def test_updates_as_one_program_are_those_that_run_as_they_stand(model, block, monkeypatch):
+    monkeypatch.setattr(Learner, "backend", "aot_eager")  # traced as for the compiler, and run as it was traced
+    states = []
+    for execution in ("eager", "compiled"):
+        env = envs.make_batched("palaestra/GANGame-v0", 2, seed=3, **FORGER)
+        settings = {"model": model, "block": TINY[model] | block, "updates": 2, "minibatch_size": 8}
+        agent = agents.make("generator", env, seed=3, execution=execution, **settings)
+        agent.train(env, 4)
+        states.append(agent.model.state_dict())
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
