@@ -14,6 +14,7 @@ from ..core.splits import SPLITS
 from ..core.task import Step, Task
 from ..core.tree import select
 from ..drawing.canvas import ACCENT, MUTED, Canvas
+from .sources.domains import CHANGED, in_target
 from .sources.images import load_images
 
 LEAST = 1e-3  # the log score takes no probability for smaller than this
@@ -57,16 +58,20 @@ class Calibrate(Task[CalibrateState]):
         whoever could recognise both through blend and noise, and a bound for everyone else. Its mean log score is
         -0.5 `blend` for two different classes (the mean entropy of (w, 1 - w)), about -0.135 by default; random
         weights score about -2.6. Brier: about -0.09 and -0.93.
-    Source: Brier (1950), Good (1952) for the scores; Alpaydin and Kaynak (1998) for the digits, by scikit-learn.
+    Source: Brier (1950), Good (1952) for the scores; Ovadia et al. (2019) for what becomes of forecasts in another
+        domain; Alpaydin and Kaynak (1998) for the digits, by scikit-learn.
 
     Args:
         score: "log" or "brier".
         blend: the share of images that are blends, 0 to 1.
         corruption: the largest share of pixels that noise replaces, 0 to 0.5.
         split: "train", "validation" or "test", the images that are blended; that of `DigitBandit`.
+        domain: "source", the images as they are, or "target", as `target` says: a forecaster that learned on the one
+            should be less sure on the other.
+        target: "inverted", "rotated" or "textured", see `DigitBandit`.
 
     Raises:
-        InvalidInput: an unknown score or split, or a share outside its limits.
+        InvalidInput: an unknown score, split, domain or target, or a share outside its limits.
     """
 
     variants = (
@@ -74,6 +79,7 @@ class Calibrate(Task[CalibrateState]):
         {"score": "brier"},
         {"score": "brier", "split": "test"},
         {"blend": 1.0, "corruption": 0.0},
+        {"domain": "target", "target": "rotated", "split": "test"},
     )
 
     horizon = 1
@@ -81,14 +87,24 @@ class Calibrate(Task[CalibrateState]):
     labels: Tensor
 
     def __init__(
-        self, *, score: str = "log", blend: float = 0.3, corruption: float = 0.1, split: str = "train"
+        self,
+        *,
+        score: str = "log",
+        blend: float = 0.3,
+        corruption: float = 0.1,
+        split: str = "train",
+        domain: str = "source",
+        target: str = "rotated",
     ) -> None:
         super().__init__()
         self.score = choice("Calibrate: score", score, ("log", "brier"))
         self.blend = number("Calibrate: blend", blend, 0, 1)
         self.corruption = number("Calibrate: corruption", corruption, 0, 0.5)
         choice("Calibrate: split", split, SPLITS)
+        choice("Calibrate: domain", domain, ("source", "target"))
+        choice("Calibrate: target", target, CHANGED)
         images, labels, self.class_names = load_images("digits", split, None)
+        images = in_target(images, target) if domain == "target" else images
         self.register_buffer("images", torch.from_numpy(images), persistent=False)
         self.register_buffer("labels", torch.from_numpy(labels), persistent=False)
         self.observation_space = spaces.Box(0, 255, images.shape[1:], np.uint8)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 DOMAINS = ("source", "target", "mixed")
-TARGETS = ("inverted", "rotated", "textured", "inked")
+CHANGED = ("inverted", "rotated", "textured")  # targets whose images are others than the source's
+TARGETS = (*CHANGED, "inked")
 TEXTURE = 96  # the grey of every fourth diagonal of a textured background, and half of it of its neighbours
 
 

@@ -124,10 +124,26 @@ def test_a_certain_miss_costs_no_more_than_the_floor():
 
 
 @pytest.mark.parametrize(
+    ("target", "change"),
+    [("rotated", lambda image: np.rot90(image, axes=(2, 3))), ("inverted", lambda image: 255 - image)],
+)
+def test_another_domain_changes_what_is_seen_and_not_what_is_right(target, change):
+    states = []
+    for domain in ("source", "target"):
+        env = BatchedEnv(make_task(ID, domain=domain, target=target, corruption=0.0, blend=0.0), 50, seed=3)
+        env.reset()
+        states.append(env.state)
+    assert (states[1].image.numpy() == change(states[0].image.numpy())).all()
+    assert torch.equal(states[1].label, states[0].label)
+    assert torch.equal(states[1].chances, states[0].chances)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"score": "brior"}, "Calibrate: score must be one of 'log', 'brier'; got 'brior'"),
         ({"corruption": 0.6}, "Calibrate: corruption must be a number from 0 to 0.5; got 0.6"),
+        ({"target": "inked"}, "Calibrate: target must be one of 'inverted', 'rotated', 'textured'; got 'inked'"),
         ({"blend": -1}, "Calibrate: blend must be a number from 0 to 1; got -1"),
     ],
 )
