@@ -20,7 +20,7 @@ def images(count=16, **options):
     return make_batched("palaestra/Abstain-v0", count, seed=5, **options)
 
 
-def learned(detector, steps=2_000, **settings):
+def learned(detector, steps=2_048, **settings):
     env = images()
     agent = agents.make("behaviour_cloning", env, seed=1, **SMALL, detector=detector, **settings)
     agent.train(env, steps)
@@ -75,8 +75,7 @@ def test_no_strange_image_is_learned_from():
 
 
 def test_a_detector_is_saved_and_a_captured_evaluation_tells_the_same(monkeypatch):
-    check_resume("behaviour_cloning", images, 1024, **SMALL, detector="mahalanobis")
-    agent = learned("mahalanobis", 512)
+    agent = check_resume("behaviour_cloning", images, 1024, **SMALL, detector="mahalanobis")
     env = images(split="validation")
     agent.settle(env, 3)
     agent.save("detector.pt")
