@@ -61,6 +61,7 @@ class FiringTask(Task[FiringState]):
         background: half-width of the hidden constant current that each episode draws.
         strongest_background: the largest `background` allowed.
         strongest: the current at an action of 1; at 0 there is none.
+        outward: the current drawn out at an action of -1; 0 if actions begin at 0.
         targets: the lowest and the highest target rate, hertz.
         variables: how many numbers `seen` gives.
     """
@@ -81,13 +82,14 @@ class FiringTask(Task[FiringState]):
         strongest: float,
         targets: tuple[float, float],
         variables: int,
+        outward: float = 0.0,
     ) -> None:
         super().__init__()
         self.horizon = integer(f"{self.name}: length", length, 1)
         self.background = number(f"{self.name}: background", background, 0, strongest_background)
-        self.targets, self.strongest = targets, strongest
+        self.targets, self.strongest, self.outward = targets, strongest, outward
         self.observation_space = spaces.Box(-np.inf, np.inf, (variables + 2,), np.float32)
-        self.action_space = spaces.Box(0, 1, (1,), np.float32)
+        self.action_space = spaces.Box(-1 if outward else 0, 1, (1,), np.float32)
 
     @abstractmethod
     def start(self, like: Tensor) -> tuple[Neuron, Tensor]:
@@ -121,7 +123,7 @@ class FiringTask(Task[FiringState]):
 
     def step(self, state: FiringState, action: Tensor, noise: Tensor) -> Step[FiringState]:
         """Holds the current for a step and compares the rate with the target."""
-        current = self.strongest * action[:, 0]
+        current = self.strongest * action[:, 0].clamp(min=0) + self.outward * action[:, 0].clamp(max=0)
         before = tuple(part.double() for part in state.neuron)
         exact, fired, after = self.advance(before, current.double() + state.background)
         neuron, elapsed = tuple(part.float() for part in exact), state.since.double() + self.time_step

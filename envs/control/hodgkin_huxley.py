@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.neurons.spiking import CONDUCTANCE, REVERSAL, gate_rates, settled_axon
+from ..checks.options import number
 from .firing import FiringTask, Neuron
 
 REST = -65.0  # mV
@@ -28,7 +29,8 @@ class HodgkinHuxley(FiringTask):
 
     Observation: (6,) float32: voltage in hundreds of mV; the gates m, h and n, each in [0, 1]; the recent rate and the
         target rate, both in hundreds of hertz.
-    Action: Box(0, 1, (1,)), the injected current as a share of 50 uA / cm^2.
+    Action: Box(0, 1, (1,)), the injected current as a share of 50 uA / cm^2. With `outward` Box(-1, 1, (1,)): below 0
+        as much of the outward current is drawn, which takes the axon far below rest; it may fire when let go.
     Reward: the fourth power of the smaller of rate and target divided by the larger, so that 10 % off costs a third;
         divided by the episode's steps, so that a return of 1 is the target rate from first to last.
     Episode: terminates after `length` steps.
@@ -42,9 +44,13 @@ class HodgkinHuxley(FiringTask):
         length: steps of an episode, 0.5 ms each.
         background: half-width of a constant current (uA / cm^2) that each episode draws, adds to the action and does
             not show.
+        outward: the strongest current (uA / cm^2) that can be drawn out of the axon, from 0 to 30; 0 if none can.
+
+    Raises:
+        InvalidInput: a number outside its limits.
     """
 
-    variants = ({"background": 3.0, "length": 60},)
+    variants = ({"background": 3.0, "length": 60}, {"outward": 30.0})
 
     currents: Tensor
     rates: Tensor
@@ -54,7 +60,7 @@ class HodgkinHuxley(FiringTask):
     gates = ("sodium opens (m)", "sodium stays (h)", "potassium opens (n)")
     unit = "mV", " µA/cm²"
 
-    def __init__(self, *, length: int = 120, background: float = 0.0) -> None:
+    def __init__(self, *, length: int = 120, background: float = 0.0, outward: float = 0.0) -> None:
         super().__init__(
             length=length,
             background=background,
@@ -62,7 +68,10 @@ class HodgkinHuxley(FiringTask):
             strongest=50.0,
             targets=(60.0, 110.0),
             variables=4,
+            outward=number("HodgkinHuxley: outward", outward, 0, 30),
         )
+        if outward:
+            self.voltages = (-160.0, 50.0)  # mV; at 30 uA / cm^2 outwards the axon settles at -154
         self.register_buffer("currents", torch.tensor(CURRENTS, dtype=torch.float64), persistent=False)
         self.register_buffer("rates", torch.tensor(RATES, dtype=torch.float64), persistent=False)
 

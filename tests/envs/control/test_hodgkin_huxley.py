@@ -143,3 +143,24 @@ def test_a_row_is_the_same_in_a_large_batch_as_alone():
         many, one = large.step(action), alone.step(action[77:78])
         assert torch.equal(many.observation[77], one.observation[0])
         assert torch.equal(many.reward[77], one.reward[0])
+
+
+def test_an_axon_let_go_after_an_outward_current_fires_when_scipy_s_does():
+    """Anode break: far below rest the sodium gates open up, and the axon fires once the current ends."""
+    env = BatchedEnv(make_task(ID, outward=30.0), 1, seed=0)
+    assert env.task.action_space.low.tolist() == [-1]
+    env.reset()
+    for _ in range(40):
+        env.step(torch.tensor([[-0.8]]))  # 24 uA / cm^2 outwards for 20 ms
+    times = np.arange(0, 20, 0.01)
+    held = solve_ivp(squid_axon, (0, 20), REST, "LSODA", args=(-24.0,), rtol=1e-9, atol=1e-9, max_step=0.05).y[:, -1]
+    assert float(env.state.neuron[0]) == pytest.approx(held[0], abs=0.01)
+    let_go = solve_ivp(squid_axon, (0, 20), held, "LSODA", times, args=(0.0,), rtol=1e-9, atol=1e-9, max_step=0.05)
+    expected = times[np.argmax(let_go.y[0] > 0)]
+    assert expected > 0
+    spikes = []
+    for count in range(1, 41):
+        env.step(torch.tensor([[0.0]]))
+        if (since := 1000 * float(env.state.since)) < 0.5:
+            spikes.append(0.5 * count - since)
+    assert spikes == [pytest.approx(expected, abs=0.3)]
