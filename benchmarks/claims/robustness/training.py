@@ -15,7 +15,7 @@ from ..frame import Claim, Lines
 
 REACH = 0.1  # of the attacks in training, as a share of the images' range
 RADII = (0, 0.05, 0.1, 0.15, 0.2)
-STEPS, ATTACK_STEPS = 30_000, 40
+STEPS, ATTACK_STEPS = 60_000, 40
 ATTACKED: dict[str, Any] = {"adversarial_epsilon": REACH}
 TRAININGS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -29,7 +29,7 @@ def trained(seed: int, settings: dict[str, Any]) -> Any:
     """A cloner of the labels of the training images."""
     env = envs.make_batched("palaestra/DigitBandit-v0", num_envs=64, seed=seed)
     agent = agents.make(
-        "behaviour_cloning", env, seed=seed, hidden=(128,), rollout_steps=8, updates=4, minibatch_size=128,
+        "behaviour_cloning", env, seed=seed, hidden=(128,), rollout_steps=8, updates=8, minibatch_size=128,
         anneal=True, **settings,
     )  # fmt: skip
     agent.train(env, STEPS)
@@ -89,5 +89,5 @@ CLAIM = Claim(
     ),
     value="share of right answers",
     across="radius of the attack",
-    seeds=3,
+    seeds=4,
 )
