@@ -24,7 +24,7 @@ from ..learning import optimisers
 from ..learning.learner import training
 from ..learning.optimisers import adam
 from ..learning.rollout import Rollout, generalised_advantage
-from ..networks.network import Parts
+from ..networks.network import Parts, make_encoder
 from ..policy_gradient.ppo import PPO, PPOConfig
 from .demonstrations import Demonstration
 
@@ -84,8 +84,14 @@ class GAIL(PPO):
         config = self.config
         self.demonstration: Demonstration | None = None
         space = spaces.Dict({"observation": self.observation_space, "action": raw_space(self.action_space)})
-        module = config.encoder if isinstance(config.encoder, nn.Module) else None  # it reads whole observations
-        pairs = Parts(space, config.encoder) if module is None else Parts(space, "auto", {"observation": module})
+        source = config.source
+        pairs: Any
+        if isinstance(source, nn.Module):  # it reads whole observations
+            pairs = Parts(space, "auto", {"observation": source})
+        else:
+            pairs = (
+                Parts(space, source) if isinstance(source, str) else make_encoder(space, source, None, config.freeze)
+            )
         judge = DenseDiscriminator((pairs.output_size,), hidden=config.discriminator_hidden)
         self.discriminator = nn.Sequential(pairs, judge).to(self.device).eval()
         self.discriminator_optimiser = adam(self.discriminator.parameters(), config.discriminator_learning_rate)

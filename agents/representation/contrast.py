@@ -22,7 +22,7 @@ class ViewsConfig(EncodingConfig):
         hidden: units of the hidden layer before these.
     """
 
-    views: tuple[Change, ...] = Field(("shift", "rotate", "crop", "noise"), min_length=1)
+    views: tuple[Change, ...] = Field(("rotate", "crop", "noise"), min_length=1)
     projection: int = Field(64, ge=1, le=65_536)
     hidden: int = Field(128, ge=1, le=65_536)
 
@@ -34,7 +34,7 @@ class SimCLRConfig(ViewsConfig):
         temperature: divides the cosines.
     """
 
-    temperature: float = Field(0.2, gt=0)
+    temperature: float = Field(0.5, gt=0)
 
 
 class SimCLR(Method):

@@ -12,6 +12,7 @@ CLAIMS = {
     "depth-learning": "learning.depth:LEARNED",
     "overfitting": "learning.overfitting:CLAIM",
     "augmentation": "learning.few_rows:AUGMENTATION",
+    "pretraining": "learning.pretraining:CLAIM",
     "ensembles": "learning.few_rows:ENSEMBLES",
     "few-shot": "learning.few_shot:CLAIM",
     "reinforce-variance": "reinforcement.estimators:VARIANCE",

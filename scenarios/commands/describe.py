@@ -12,21 +12,25 @@ app = typer.Typer()
 
 
 def described_names(incomplete: str) -> list[str]:
-    """Scenarios, environments and agents that a shell may complete a word to."""
+    """Scenarios, environments, agents and methods that a shell may complete a word to."""
+    from ...agents.representation.registry import METHODS
     from ...envs.registry import ids
 
-    return [*scenario_names(incomplete), *agent_names(incomplete), *(id for id in ids() if id.startswith(incomplete))]
+    others = [name for name in (*METHODS, *ids()) if name.startswith(incomplete)]
+    return [*scenario_names(incomplete), *agent_names(incomplete), *others]
 
 
 @app.command()
 def describe(
     name: Annotated[
         str,
-        typer.Argument(help="A scenario, an environment's id or an agent.", autocompletion=described_names),
+        typer.Argument(
+            help="A scenario, an environment's id, an agent or a method of pretraining.", autocompletion=described_names
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Tell what a scenario, an environment or an agent is, with every option or setting, its default and meaning."""
+    """Tell what a scenario, environment, agent or method of 'pretrain' is, with every option, default and meaning."""
     from ..output import description
 
     description.show(name, as_json)

@@ -171,7 +171,7 @@ def pretrain(
         str,
         typer.Argument(
             help="autoencoder, vae, simclr, moco, byol, dino, cpc, language_model, masked_language_model, skip_gram, "
-            "clip.",
+            "clip; 'describe METHOD' tells its settings.",
             autocompletion=method_names,
         ),
     ],

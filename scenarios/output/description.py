@@ -1,4 +1,4 @@
-"""What a scenario, an environment or an agent is and takes, read from its file, its signature and its docstring."""
+"""What a scenario, environment, agent or method of pretraining is and takes, by its file, signature and docstring."""
 
 from __future__ import annotations
 
@@ -45,18 +45,21 @@ def show(name: str, as_json: bool) -> None:
 def describe(name: str) -> dict[str, Any]:
     """What something of that name is, as plain values; `options` holds a line for each that can be set."""
     from ...agents import names as agents
+    from ...agents.representation.registry import METHODS
     from ...envs.registry import ids, is_task
 
     if name.endswith((".yaml", ".yml")) or name in catalogue.names():
         return _scenario(name)
     if name in agents():
         return _agent(name)
+    if name in METHODS:
+        return _method(name)
     full = name if "/" in name or ":" in name else f"palaestra/{name}-v0"
     if is_task(full):
         return _class(full) if ":" in full else _environment(full)
-    nearest = difflib.get_close_matches(name[:80], [*catalogue.names(), *ids(), *agents()], n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(name[:80], [*catalogue.names(), *ids(), *agents(), *METHODS], n=1, cutoff=0.5)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-    raise InvalidInput(f"name must be a scenario, an environment's id or an agent; got {shown(name)}{hint}")
+    raise InvalidInput(f"name must be a scenario, an environment's id, an agent or a method; got {shown(name)}{hint}")
 
 
 def _class(path: str) -> dict[str, Any]:
@@ -135,17 +138,10 @@ def _agent(name: str) -> dict[str, Any]:
     from ...agents.core.agent import served
 
     cls = agent_class(name)
-    meanings: dict[str, str] = {}
-    for base in reversed(cls.Config.__mro__):
-        meanings |= arguments(inspect.getdoc(base) or "", "Attributes:") if base.__doc__ else {}
+    others: dict[str, str] = {}
     for base in reversed(getattr(cls, "algorithm", object).__mro__):  # somebody else's class that the agent wraps
-        meanings = parameters(base.__doc__ or "") | meanings
-    options = []
-    for key, field in cls.Config.model_fields.items():
-        options.append(
-            _option(key, _limits(_type(field.annotation), field.metadata), field.get_default(call_default_factory=True),
-                    meanings.get(key, ""))
-        )  # fmt: skip
+        others = parameters(base.__doc__ or "") | others
+    options = _settings(cls.Config, others)
     return {
         "name": name,
         "observations": served(cls, "observation"),
@@ -153,6 +149,27 @@ def _agent(name: str) -> dict[str, Any]:
         "about": prose(inspect.getdoc(cls) or ""),
         "options": options,
     }
+
+
+def _method(name: str) -> dict[str, Any]:
+    """A method of pretraining."""
+    from ...agents.representation.registry import METHODS
+
+    cls = METHODS.load(name)
+    about = prose(inspect.getdoc(cls) or "")
+    return {"name": name, "learns from": cls.needs, "about": about, "options": _settings(cls.Config, {})}
+
+
+def _settings(config: Any, others: dict[str, str]) -> list[dict[str, Any]]:
+    """A line for each setting of a configuration's class; what its docstrings leave out is told by `others`."""
+    meanings = others
+    for base in reversed(config.__mro__):
+        meanings = meanings | (arguments(inspect.getdoc(base) or "", "Attributes:") if base.__doc__ else {})
+    return [
+        _option(key, _limits(_type(field.annotation), field.metadata), field.get_default(call_default_factory=True),
+                meanings.get(key, ""))
+        for key, field in config.model_fields.items()
+    ]  # fmt: skip
 
 
 def _option(name: str, kind: str, default: Any, meaning: str) -> dict[str, Any]:

@@ -134,6 +134,14 @@ def test_a_run_begins_with_another_one_s_weights_also_after_a_stop(few, capsys):
 
 
 def test_the_command_says_where_the_encoder_is(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["palaestra", "describe", "simclr", "--json"])
+    with pytest.raises(SystemExit):
+        main()
+    told = json.loads(capsys.readouterr().out)
+    settings = {line["name"]: line for line in told["options"]}
+    assert told["learns from"] == "an image"
+    assert settings["temperature"]["meaning"] == "divides the cosines."
+    assert all(line["meaning"] for line in told["options"])
     sets = [f"--set={key}={value}" for key, value in SMALL.items()]
     for arguments, code in ((["autoencoder", "digits", *sets], 0), (["autoencodr", "digits"], 2)):
         monkeypatch.setattr(sys, "argv", ["palaestra", "pretrain", *arguments])

@@ -144,3 +144,12 @@ def test_a_file_may_not_name_code_to_import(fitted):
     write_encoder("other.pt", fitted, Recipe(encoder="os:path"), IMAGES)
     with pytest.raises(InvalidInput, match="names code to import, 'os:path'"):
         read_recipe("other.pt")
+
+
+def test_who_judges_pairs_reads_observations_through_the_file_s_encoder(fitted):
+    env = digits()
+    agent = agents.make("gail", env, encoder="encoder.pt", freeze=True, hidden=(8,))
+    pairs = agent.discriminator[0]
+    inner = dict(zip(pairs.names, pairs.parts, strict=True))["observation"].network
+    assert all(torch.equal(part, fitted.state_dict()[key]) for key, part in inner.state_dict().items())
+    assert pairs.output_size == fitted.output_size + 10
