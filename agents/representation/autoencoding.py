@@ -12,6 +12,8 @@ from ...neural_blocks.generation.autoencoder import (
     DenoisingAutoencoder,
     MaskedAutoencoder,
     SparseAutoencoder,
+    TiedAutoencoder,
+    Transposed,
 )
 from ...neural_blocks.generation.vae import VAE
 from ...neural_blocks.representation.codes import BottleneckEncoder, LatentEncoder, PatchEncoder, bounded
@@ -23,10 +25,10 @@ class AutoencoderConfig(PretrainConfig):
     """Settings of an autoencoder.
 
     Attributes:
-        kind: "bottleneck"; "denoising", of which a share of dimensions is hidden; "sparse", whose code is mostly
+        kind: "bottleneck"; "tied", one layer each way with the same weights; "denoising", of which a share of dimensions is hidden; "sparse", whose code is mostly
             silent; or "masked", a transformer that sees a share of an image's patches only.
         code_size: units of the code; of "masked" the features of a patch, a multiple of 8.
-        layers: widths of the encoder's hidden layers; of "masked" without effect.
+        layers: widths of the encoder's hidden layers; of "tied" and "masked" without effect.
         share: hidden, of "denoising" and "masked".
         target: mean activation of a unit, of "sparse".
         price: of the distance from it.
@@ -34,7 +36,7 @@ class AutoencoderConfig(PretrainConfig):
         depth: layers of the transformer, of "masked".
     """
 
-    kind: Literal["bottleneck", "denoising", "sparse", "masked"] = "bottleneck"
+    kind: Literal["bottleneck", "tied", "denoising", "sparse", "masked"] = "bottleneck"
     code_size: int = Field(32, ge=1, le=65_536)
     layers: tuple[int, ...] = Field((128,), max_length=16)
     share: float = Field(0.25, gt=0, lt=1)
@@ -63,16 +65,20 @@ class AutoencoderMethod(Method):
             self.block: Autoencoder | MaskedAutoencoder = masked
             self.recipe = Recipe(encoder="patches", settings=settings, method=self.name)
             return
-        self.encoder = BottleneckEncoder(self.seen, config.code_size, config.layers)
-        shape, sizes = self.encoder.scale.shape, (config.code_size, config.layers)
+        hidden = () if config.kind == "tied" else config.layers
+        self.encoder = BottleneckEncoder(self.seen, config.code_size, hidden)
+        shape, sizes = self.encoder.scale.shape, (config.code_size, hidden)
         if config.kind == "denoising":
             self.block = DenoisingAutoencoder(shape, *sizes, share=config.share)
         elif config.kind == "sparse":
             self.block = SparseAutoencoder(shape, *sizes, target=config.target, weight=config.price)
+        elif config.kind == "tied":
+            self.block = TiedAutoencoder(shape, config.code_size)
+            self.block.decoder = Transposed(self.encoder.network.layers[0])
         else:
             self.block = Autoencoder(shape, *sizes)
         self.block.encoder = self.encoder.network
-        settings = {"code_size": config.code_size, "hidden": list(config.layers)}
+        settings = {"code_size": config.code_size, "hidden": list(hidden)}
         self.recipe = Recipe(encoder="bottleneck", settings=settings, method=self.name)
 
     def loss(self, batch: Tensor, seed: Tensor) -> Tensor:

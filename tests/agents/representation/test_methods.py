@@ -77,7 +77,7 @@ def test_a_method_lessens_its_loss_and_goes_on_as_if_it_had_not_stopped(name):
     assert all(torch.equal(part, after[key]) for key, part in second.method.encoder.state_dict().items())
 
 
-@pytest.mark.parametrize("kind", ["bottleneck", "denoising", "sparse", "masked"])
+@pytest.mark.parametrize("kind", ["bottleneck", "tied", "denoising", "sparse", "masked"])
 def test_an_autoencoder_s_loss_is_its_block_s(kind):
     method, x = made("autoencoder", IMAGES, kind=kind, code_size=8), some_images()
     loss = method.loss(x, SEED)
@@ -214,3 +214,10 @@ def test_episodes_of_one_step_foretell_nothing():
     method = made("cpc", IMAGES, length=2, ahead=1)
     with pytest.raises(InvalidInput, match="episodes of at least two steps"):
         method.loss((some_images(8).view(2, 4, 1, 8, 8), torch.ones(2, 4).bool()), SEED)
+
+
+def test_a_tied_decoder_has_the_encoder_s_weights():
+    method, x = made("autoencoder", IMAGES, kind="tied", code_size=8), some_images()
+    weight, code = method.encoder.network.layers[0].weight, method.encoder(x)
+    rebuilt = torch.sigmoid(code @ weight + method.block.decoder.bias)
+    torch.testing.assert_close(method.block(x / 255).flatten(1), rebuilt)
