@@ -25,8 +25,9 @@ class AutoencoderConfig(PretrainConfig):
     """Settings of an autoencoder.
 
     Attributes:
-        kind: "bottleneck"; "tied", one layer each way with the same weights; "denoising", of which a share of dimensions is hidden; "sparse", whose code is mostly
-            silent; or "masked", a transformer that sees a share of an image's patches only.
+        kind: "bottleneck"; "tied", one layer each way with the same weights; "denoising", of which a share of
+            dimensions is hidden; "sparse", whose code is mostly silent; or "masked", a transformer that sees a share of
+            an image's patches only.
         code_size: units of the code; of "masked" the features of a patch, a multiple of 8.
         layers: widths of the encoder's hidden layers; of "tied" and "masked" without effect.
         share: hidden, of "denoising" and "masked".
