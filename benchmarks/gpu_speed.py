@@ -127,7 +127,7 @@ def main() -> None:
         if find_spec("jax") is None:
             print("\njax is not installed: no JAX loop beside (pip install jax)")
             return
-        from jax_loop import ppo_rate  # type: ignore[import-not-found]
+        from rivals.jax_loop import ppo_rate  # type: ignore[import-not-found]
 
         for size in (65_536, 4096) if CUDA else (256, 64):
             print(f"\nplain JAX loop, PPO, {size:,} environments: {ppo_rate(size, chosen.seconds):,.0f} steps a second")

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from maml_loop import maml_rates  # type: ignore[import-not-found]
-from peers import Result  # type: ignore[import-not-found]
-from races import RACES, Race  # type: ignore[import-not-found]
+from rivals.maml_loop import maml_rates  # type: ignore[import-not-found]
+from rivals.peers import Result  # type: ignore[import-not-found]
+from rivals.races import RACES, Race  # type: ignore[import-not-found]
 
 RESULTS = Path(__file__).parent / "results"
 INSTALL = {  # imitation asks for older versions than it runs with; the extra has what it needs beside them

@@ -12,12 +12,12 @@ import typer
 
 from .. import __version__
 from ..neural_blocks.errors import InvalidInput
-from .commands import assess, build, data, demo, describe, export, inspect, look, play, rank, report, runs, sweep, train
+from .commands import assess, build, data, demo, export, inspect, look, play, rank, report, runs, sweep, train
 from .output.terminal import say
 
 app = typer.Typer(name="palaestra", pretty_exceptions_enable=False, rich_markup_mode=None)
 GROUPS = (  # as --help names their commands
-    *(look, describe, train, sweep, play, data, rank),
+    *(look, train, sweep, play, data, rank),
     *(assess, report, inspect, runs, export, build, demo),
 )
 for group in GROUPS:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
-from ...neural_blocks.sequence.decoding import beam
+from ...neural_blocks.language.decoding import beam
 
 END = 0
 """The action that ends what is written."""

@@ -12,8 +12,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.language.words import WordTransformer, has_words
 from ...neural_blocks.perception.mlp import MLP
-from ...neural_blocks.sequence.words import WordTransformer, has_words
 from ..networks.network import Parts
 from ..networks.pretrained import Recipe
 from .method import EncodingConfig, Method, is_image

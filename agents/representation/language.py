@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.language.language_model import LanguageModel
+from ...neural_blocks.language.words import WordTransformer, WordVectors, has_words, masked_words, vocabulary_of
 from ...neural_blocks.noise import Draws, categorical
 from ...neural_blocks.representation.embedding import SkipGram, negative_probabilities
-from ...neural_blocks.sequence.language_model import LanguageModel
-from ...neural_blocks.sequence.words import WordTransformer, WordVectors, has_words, masked_words, vocabulary_of
 from ..networks.pretrained import Recipe
 from .method import Method, PretrainConfig, space_test
 

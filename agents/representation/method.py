@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from ...envs.core.task import Observation
 from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.language.words import has_words
 from ...neural_blocks.perception.augmentation import Augmentation
 from ...neural_blocks.perception.images import image_layout
 from ...neural_blocks.representation.codes import bounded
-from ...neural_blocks.sequence.words import has_words
 from ..learning.optimisation import OptimisationConfig
 from ..networks.network import make_encoder
 from ..networks.network_config import EncoderName

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from palaestra.neural_blocks.language.decoding import beam, greedy
+from palaestra.neural_blocks.language.language_model import LanguageModel, TokenEmbedding
+from palaestra.neural_blocks.language.text import corpus_bleu
 from palaestra.neural_blocks.sequence.attention import HardAttention, reinforce_loss
-from palaestra.neural_blocks.sequence.decoding import beam, greedy
-from palaestra.neural_blocks.sequence.language_model import LanguageModel, TokenEmbedding
 from palaestra.neural_blocks.sequence.recurrent import memory
-from palaestra.neural_blocks.sequence.text import corpus_bleu
 from palaestra.neural_blocks.sequence.transformer import Encoder
 
 CHUNK, DELAY, B = 4, 3, 32

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...neural_blocks.sequence.text import sentence_bleu
+from ...neural_blocks.language.text import sentence_bleu
 from ..checks.options import choice
 from ..core.splits import SPLITS
 from ..core.task import Step, Task

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
-from ...neural_blocks.sequence.text import BytePairTokens
+from ...neural_blocks.language.text import BytePairTokens
 from ..core.splits import EIGHTH, TEST_SHARE
 
 CHARACTERS = "\n" + "".join(map(chr, range(32, 127)))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
-from ...neural_blocks.sequence.text import sentence_bleu
+from ...neural_blocks.language.text import sentence_bleu
 from ..checks.options import choice, integer
 from ..core.splits import SPLITS
 from ..core.task import Step, Task

@@ -64,7 +64,7 @@ def test_list_tells_which_spaces_an_agent_serves(palaestra) -> None:
     served = {line["name"]: (line["observations"], line["actions"]) for line in json.loads(text)}
     everything = "Box, Discrete, MultiDiscrete, MultiBinary or Dict"
     assert served["ppo"] == (everything, "Discrete, MultiDiscrete, MultiBinary or Box")
-    assert served["dqn"] == (everything, "Discrete")
+    assert served["dqn"] == (everything, "Discrete or MultiDiscrete")
     assert served["sac"] == (everything, "Box")
     assert served["q_table"] == ("Discrete", "Discrete")
     assert served["expert"] == ("any", "any")

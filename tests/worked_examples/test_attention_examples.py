@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from palaestra.neural_blocks.language.text import perplexity, sentence_bleu, token_loss
 from palaestra.neural_blocks.sequence.attention import MultiHeadAttention, causal_mask
 from palaestra.neural_blocks.sequence.positions import sinusoidal
-from palaestra.neural_blocks.sequence.text import perplexity, sentence_bleu, token_loss
 
 
 def identity(block):

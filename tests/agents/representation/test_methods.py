@@ -14,9 +14,9 @@ from palaestra.agents.representation.fitting import Fitting
 from palaestra.agents.representation.gathering import Batches, Gathered, gather
 from palaestra.agents.representation.registry import METHODS
 from palaestra.neural_blocks.errors import InvalidInput
+from palaestra.neural_blocks.language.text import token_loss
+from palaestra.neural_blocks.language.words import masked_words
 from palaestra.neural_blocks.representation.contrast import nt_xent, queue_contrast
-from palaestra.neural_blocks.sequence.text import token_loss
-from palaestra.neural_blocks.sequence.words import masked_words
 
 IMAGES = spaces.Box(0, 255, (1, 8, 8), np.uint8)
 SEED = torch.tensor(5)

@@ -6,10 +6,10 @@ import torch._dynamo.testing
 from torch import nn
 
 from palaestra.neural_blocks.errors import InvalidInput
+from palaestra.neural_blocks.language.decoding import ancestral, beam, greedy
+from palaestra.neural_blocks.language.language_model import LanguageModel, TokenEmbedding
 from palaestra.neural_blocks.perception.vision_transformer import PatchEmbedding, VisionTransformer
 from palaestra.neural_blocks.sequence.attention import MultiHeadAttention, causal_mask, padding_mask
-from palaestra.neural_blocks.sequence.decoding import ancestral, beam, greedy
-from palaestra.neural_blocks.sequence.language_model import LanguageModel, TokenEmbedding
 from palaestra.neural_blocks.sequence.transformer import Decoder, Encoder, TransformerLayer
 
 B, T, S, C, D, V, L = 3, 5, 7, 8, 6, 11, 6

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.sequence.decoding import ancestral, beam, greedy
-from palaestra.neural_blocks.sequence.language_model import LanguageModel
+from palaestra.neural_blocks.language.decoding import ancestral, beam, greedy
+from palaestra.neural_blocks.language.language_model import LanguageModel
 
 V, L, END = 3, 4, 2
 

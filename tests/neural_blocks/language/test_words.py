@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.sequence.words import (
+from palaestra.neural_blocks.language.words import (
     WordTransformer,
     WordVectors,
     has_words,

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from peers import Goal, Result, imitation, palaestra, stable_baselines3  # type: ignore[import-not-found]
 from torch import Tensor
+
+from .peers import Goal, Result, imitation, palaestra, stable_baselines3
 
 Run = Callable[[dict[str, float]], Result]
 

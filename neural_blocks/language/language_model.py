@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput
 from ..noise import Seed
+from ..sequence.positions import positions
+from ..sequence.transformer import Decoder
 from .decoding import ancestral
-from .positions import positions
 from .text import token_loss
-from .transformer import Decoder
 
 
 class TokenEmbedding(nn.Module):

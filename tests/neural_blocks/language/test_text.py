@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torchmetrics.text import BLEUScore, Perplexity
 
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.sequence.text import (
+from palaestra.neural_blocks.language.text import (
     BytePairTokens,
     cooccurrence,
     corpus_bleu,

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ..errors import InvalidInput
 from ..noise import Draws, Seed
-from .positions import positions
-from .transformer import Encoder
+from ..sequence.positions import positions
+from ..sequence.transformer import Encoder
 
 
 def vocabulary_of(space: Any) -> int:
