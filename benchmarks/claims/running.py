@@ -92,6 +92,8 @@ def page(kept: dict[str, Any]) -> str:
         told = verdict(True) if holding == len(found["statements"]) else f"**{holding} of {len(found['statements'])}**"
         link = f"[{name}](#{name}-{anchor(found['title'])})"
         lines.append(f"| {link} | {found['title']} | {found['seeds']} | {found['seconds']:.0f} | {told} |")
+    if waiting := [name for name in registry.CLAIMS if name not in kept]:
+        lines += ["", f"Not measured yet: {', '.join(waiting)}."]
     return "\n".join(["\n".join(lines), *(f"\n{section(name, found)}" for name, found in kept.items())]) + "\n"
 
 

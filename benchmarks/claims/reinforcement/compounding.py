@@ -2,24 +2,9 @@
 
 from __future__ import annotations
 
-from palaestra import agents
-from palaestra.envs import make_batched
+from compounding import AGENTS, EPISODES, HORIZONS, LABELS, cost  # type: ignore[import-not-found]
 
 from ..frame import Claim, Lines
-
-HORIZONS = (8, 16, 32, 64, 128)
-AGENTS = {"behaviour_cloning": "behaviour cloning", "dagger": "DAgger"}
-ROAD = "palaestra/Road-v0"
-LABELS, NUM_ENVS, EPISODES = 4096, 32, 256
-
-
-def cost(name: str, horizon: int, seed: int) -> float:
-    """The mean offset summed over an episode, of an agent that learned from `LABELS` labels."""
-    env = make_batched(ROAD, NUM_ENVS, seed=(seed + 1) * 2**24, length=horizon)
-    agent = agents.make(name, env, seed=seed, rollout_steps=16, updates=50, minibatch_size=256, learning_rate=3e-3)
-    list(agent.learn(env, LABELS))
-    tested = make_batched(ROAD, EPISODES, length=horizon)
-    return -float(agents.evaluate(agent, tested, EPISODES, seed=2**41).returns.mean())
 
 
 def measure(seed: int) -> Lines:
