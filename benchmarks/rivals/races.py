@@ -80,7 +80,8 @@ def ppo(goal: Goal, rate: float) -> Race:
 
 def zoo_ppo() -> Race:
     """RL-Zoo's setting of CartPole on both sides, but for the clip range, which only the other side lets fall."""
-    num_envs, rollout, steps, shared = 8, 32, 100_000, {"gamma": 0.98, "gae_lambda": 0.8}
+    num_envs, rollout, steps = 8, 32, 100_000
+    shared: dict[str, Any] = {"gamma": 0.98, "gae_lambda": 0.8}
     ours = partial(
         palaestra, CARTPOLE, "ppo", num_envs, steps, rollout_steps=rollout, minibatches=1, epochs=20,
         learning_rate=1e-3, anneal=True, entropy_coefficient=0.0, activation="tanh", **shared,
@@ -97,7 +98,8 @@ def zoo_ppo() -> Race:
 
 def dqn() -> Race:
     """256 x 256 networks; RL-Zoo's setting for the other side, and for both half its updates in eight environments."""
-    steps, shared = 50_000, {"learning_rate": 2.3e-3, "batch_size": 64, "exploration_fraction": 0.16}
+    steps = 50_000
+    shared: dict[str, Any] = {"learning_rate": 2.3e-3, "batch_size": 64, "exploration_fraction": 0.16}
     ours = partial(
         palaestra, CARTPOLE, "dqn", 8, steps, rollout_steps=32, updates=64, double=False, hidden=(256, 256),
         target_rate=1.0, target_every=64, epsilon_end=0.04, **shared,
@@ -119,7 +121,7 @@ def dqn() -> Race:
 
 def dqn_digits() -> Race:
     """64 x 64 networks; the batch grows with the environments."""
-    shared = {"learning_rate": 1e-3, "exploration_fraction": 0.2}
+    shared: dict[str, Any] = {"learning_rate": 1e-3, "exploration_fraction": 0.2}
 
     def ours(num_envs: int, updates: int, minibatch: int) -> Run:
         return partial(

@@ -37,7 +37,7 @@ class ContextSet(Memory):
 
     def initial_memory(self, batch: int) -> State:
         """The sum of nothing."""
-        some = self.output.layers[0].weight
+        some = next(self.output.parameters())
         return some.new_zeros(batch, self.output_size), torch.zeros(batch, dtype=torch.int64, device=some.device)
 
     def forward(self, x: Tensor, memory: State, start: Tensor | None = None) -> tuple[Tensor, State]:
