@@ -23,7 +23,7 @@ LEARNED: dict[str, Any] = {
     "learning_rate": 3e-3,
     "hidden": (64,),
 }
-ALONE = ("pixels, labels alone", "network, labels alone", "network, labels alone, changed images")
+ALONE = ("pixels, labels alone", "network, labels alone", "network, changed images")
 PRETRAINED = "pretrained, frozen"
 
 
