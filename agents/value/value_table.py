@@ -46,9 +46,10 @@ class ValueTableConfig(AgentConfig):
 
 
 class ValueTable(Learner):
-    """A table of what each state is worth under a policy, which it follows; its `value` is that of where it stands.
+    """A table of what each state is worth under a policy that it follows.
 
-    An episode that time cuts off is bootstrapped by TD(0); for Monte Carlo it ends there, and what comes after is 0.
+    Its `value` is that of the state where it stands. An episode that time cuts off is bootstrapped by TD(0); for Monte
+    Carlo it ends there, and what comes after is 0.
 
     Attributes:
         values: (S,) float32, of each state, counted from 0.

@@ -60,8 +60,8 @@ def test_an_id_that_is_no_id_is_refused(id):
 @pytest.mark.parametrize("make", [make_task, gymnasium.make, gymnasium.make_vec, lambda id, **o: make_sb3(id, 2, **o)])
 def test_an_unknown_option_is_answered_with_the_nearest_right_one(make):
     assert complaint(make, DIGITS, splt="test") == (
-        "DigitBandit: option must be one of 'dataset', 'split', 'cache', 'domain', 'target', 'flag'; got 'splt' "
-        "(did you mean 'split'?)"
+        "DigitBandit: option must be one of 'dataset', 'split', 'cache', 'domain', 'target', 'flag', 'rows', 'choice', "
+        "'frame_stack'; got 'splt' (did you mean 'split'?)"
     )
 
 
