@@ -104,6 +104,7 @@ CLAIMS = (
     Claim("road-mixed", "score", ">=", 0.9),  # cloning the same recordings: offline.py
     Claim("localize", "score", ">=", 0.7),
     Claim("detect", "map_50", ">=", 0.5),
+    Claim("segment", "iou", ">=", 0.8),
     Claim("point-goal", "score", ">=", 0.7),
     Claim("sinusoid", "score", ">=", 0.8),
     Claim("few-shot", "accuracy", ">=", 0.75),
