@@ -23,6 +23,7 @@ from ..networks.heads import distribution
 from ..networks.masking import is_masked
 from ..networks.network import Actor, ActorCritic
 from ..networks.per_pixel import PixelActor, PixelActorCritic
+from ..networks.pointing import PointerActor, PointerActorCritic
 from ..robustness.adversarial import AdversarialTraining
 from ..robustness.answers import Answers, require_classes
 from ..robustness.ensemble import Committee, committee, cyclic_rate
@@ -31,13 +32,20 @@ from . import optimisers
 from .learner import Learner
 from .optimisers import set_rate
 
+WHOLE: dict[tuple[str, bool], Any] = {  # by the setting, and by whether there is a value
+    ("unet", False): PixelActor,
+    ("unet", True): PixelActorCritic,
+    ("pointer", False): PointerActor,
+    ("pointer", True): PointerActorCritic,
+}
+
 
 class PolicyAgent(Learner):
     """An agent whose network gives the parameters of a distribution over actions. Subclasses say how it learns.
 
     Attributes:
-        network: an `Actor` or `ActorCritic`, or one of `per_pixel` in its place; in training mode while it learns from
-            what was collected, else not.
+        network: an `Actor` or `ActorCritic`, or one of `per_pixel` or `pointing` in its place; in training mode while
+            it learns from what was collected, else not.
         policy: the action space's distribution.
         parameters: of both, those that are learned.
         optimiser: of the parameters; subclasses make it.
@@ -61,9 +69,9 @@ class PolicyAgent(Learner):
             torch.nn.init.constant_(policy.log_std, self.config.initial_log_std)
         if self.config.beam > 1:
             require_writing(self.name, self.observation_space, self.action_space)
-        if self.config.network == "unet":
-            per_pixel = PixelActorCritic if issubclass(kind, ActorCritic) else PixelActor
-            network: Any = per_pixel(self.observation_space, self.action_space, self.config.hidden)
+        if self.config.network != "perceptron":
+            whole = WHOLE[self.config.network, issubclass(kind, ActorCritic)]
+            network: Any = whole(self.observation_space, self.action_space, self.config.hidden)
         else:
             masked = is_masked(self.observation_space, self.action_space)
             if masked and self.config.head != "gaussian":

@@ -48,6 +48,21 @@ class EncoderOrFile(BlockChoice):
 Activation = Literal["tanh", "relu", "leaky_relu", "elu", "silu", "gelu", "logistic", "arctan", "threshold"]
 Initialisation = Literal["orthogonal", "fan_in", "xavier", "he", "gaussian", "zeros"]
 
+NOT_READ_WHOLE: dict[str, Any] = {  # settings of encoder, memory and perceptrons, and what they are without these
+    "encoder": "auto",
+    "encoder_depth": None,
+    "freeze": False,
+    "memory": None,
+    "normalise_observation": False,
+    "normalisation": None,
+    "dropout": 0,
+    "augment": (),
+    "head": "gaussian",
+    "ensemble": 1,
+    "invariance": None,
+    "detector": None,
+}
+
 EncoderName = Annotated[str, EncoderOrFile(ENCODERS, None)]
 EncoderChoice = Annotated[str | nn.Module, EncoderOrFile(ENCODERS, nn.Module)]
 MemoryChoice = Annotated[str | Memory, BlockChoice(MEMORIES, Memory)]
@@ -172,8 +187,10 @@ class PolicyConfig(MemoryConfig):
     """Settings of a network whose outputs are a policy.
 
     Attributes:
-        network: "perceptron", encoder, memory and perceptrons; or "unet", a U-Net from the image observed to an action
-            of one entry per pixel, see `per_pixel`: `hidden` then names the filters of its levels, the finest first.
+        network: "perceptron", encoder, memory and perceptrons; "unet", a U-Net from the image observed to an action of
+            one entry per pixel, see `per_pixel`: `hidden` then names the filters of its levels, the finest first; or
+            "pointer", attention among the things observed, of which the action names one, see `pointing`: `hidden` then
+            names the width of its layers, once for each.
         head: of the action: "gaussian", one normal distribution for a Box and independent choices elsewhere; for a Box
             "mixture", several, where more than one action may be right: greedily, the likeliest one's mean is taken;
             for MultiDiscrete, MultiBinary and Box actions "autoregressive", each choice knowing those before it; for a
@@ -187,7 +204,7 @@ class PolicyConfig(MemoryConfig):
             (Sutskever et al., 2014); 1 takes the likeliest word.
     """
 
-    network: Literal["perceptron", "unet"] = "perceptron"
+    network: Literal["perceptron", "unet", "pointer"] = "perceptron"
     head: Literal["gaussian", "mixture", "autoregressive", "state_dependent"] = "gaussian"
     components: int = Field(5, ge=2, le=64)
     noise_features: int = Field(16, ge=1, le=1024)
@@ -202,18 +219,8 @@ class PolicyConfig(MemoryConfig):
         return self
 
     @model_validator(mode="after")
-    def _whole_image(self) -> Self:
-        taken: dict[str, Any] = {
-            "encoder": "auto",
-            "encoder_depth": None,
-            "freeze": False,
-            "memory": None,
-            "normalise_observation": False,
-            "normalisation": None,
-            "dropout": 0,
-        }
-        taken |= {"augment": (), "head": "gaussian"}
-        for name, only in taken.items():
-            if self.network == "unet" and getattr(self, name, only) != only:
-                raise ValueError(f"network 'unet' reads the image by itself, so {name} must be {only!r}")
+    def _read_whole(self) -> Self:
+        for name, only in NOT_READ_WHOLE.items():
+            if self.network != "perceptron" and getattr(self, name, only) != only:
+                raise ValueError(f"network {self.network!r} reads what it sees by itself, so {name} must be {only!r}")
         return self

@@ -8,19 +8,19 @@ from typing import Any
 
 import gymnasium.spaces as spaces
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...envs.core.task import Observation
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.perception.images import brightest, image_layout
 from ...neural_blocks.perception.mlp import MLP
 from ...neural_blocks.perception.unet import UNet
-from .network import Memory
+from .whole import WholeActor, WholeActorCritic
 
 VALUE_FEATURES = 8  # of each pixel, whose means the value is read from
 
 
-class PixelActor(nn.Module):
+class PixelActor(WholeActor):
     """A U-Net (Ronneberger et al., 2015) for the policy's parameters, with the calls of `network.Actor`.
 
     Args:
@@ -34,7 +34,6 @@ class PixelActor(nn.Module):
         InvalidInput: other spaces, or an image that the levels cannot halve.
     """
 
-    memory = normaliser = None
     scale: Tensor
 
     def __init__(
@@ -63,29 +62,15 @@ class PixelActor(nn.Module):
             self.unet.output.bias[: self.each] = 0.0  # type: ignore[index]
         self.register_buffer("scale", torch.tensor(1 / brightest(observation_space)), persistent=False)
 
-    def initial_memory(self, batch: int) -> Memory:
-        """There is none."""
-        return ()
-
-    def maps(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+    def maps(self, observation: Observation) -> tuple[Tensor, Tensor]:
         """Images (N, ...) to policy parameters (N, P) and the further channels (N, features, H, W)."""
+        assert isinstance(observation, Tensor)
         image = self.layout(observation).to(self.scale.dtype) * self.scale
         own, further = self.unet(image).tensor_split([self.each], 1)
         return (own.movedim(1, -1) if self.last else own).flatten(1), further
 
-    def forward(self, observation: Observation, memory: Memory, start: Tensor) -> Any:
-        """Policy parameters (T, B, P) and the memory after the last step."""
-        assert isinstance(observation, Tensor)
-        parameters, _ = self.maps(observation.flatten(0, 1))
-        return parameters.view(*start.shape, -1), memory
 
-    def act(self, observation: Observation, memory: Memory, start: Tensor) -> Any:
-        """One step: observations (B, ...), memory, starts (B,), to parameters (B, P) and memory."""
-        assert isinstance(observation, Tensor)
-        return self.maps(observation)[0], memory
-
-
-class PixelActorCritic(PixelActor):
+class PixelActorCritic(WholeActorCritic, PixelActor):
     """A U-Net for the policy's parameters and for what the value is read from, with the calls of `ActorCritic`."""
 
     def __init__(
@@ -94,19 +79,8 @@ class PixelActorCritic(PixelActor):
         super().__init__(observation_space, action_space, widths, VALUE_FEATURES)
         self.critic = MLP(VALUE_FEATURES, (64,), 1, activation="relu", initialisation="orthogonal", output_gain=1.0)
 
-    def forward(self, observation: Observation, memory: Memory, start: Tensor) -> Any:
-        """Policy parameters (T, B, P), values (T, B) and the memory after the last step."""
-        assert isinstance(observation, Tensor)
-        parameters, further = self.maps(observation.flatten(0, 1))
-        return parameters.view(*start.shape, -1), self._value(further).view_as(start), memory
-
-    def act(self, observation: Observation, memory: Memory, start: Tensor) -> Any:
-        """One step: observations (B, ...), memory, starts (B,), to parameters (B, P), values (B,) and memory."""
-        assert isinstance(observation, Tensor)
-        parameters, further = self.maps(observation)
-        return parameters, self._value(further), memory
-
-    def _value(self, further: Tensor) -> Tensor:
+    def value(self, further: Tensor) -> Tensor:
+        """Values (N,) of the further channels."""
         return self.critic(further.mean((2, 3))).squeeze(-1)
 
 

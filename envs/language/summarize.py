@@ -22,7 +22,7 @@ ACTORS = ADJECTIVES * NAMED  # whom a document can tell of, such as the small do
 CAST = 6  # of them in one document
 FACTS = CAST + VERBS
 FIELD = 5  # bits of a count of sentences, of which there are 10 at most
-SIZES = (ADJECTIVES, NAMED, VERBS, ADJECTIVES, NAMED)  # what a sentence's five words are chosen from
+SIZES = (ADJECTIVES, NAMED, VERBS, ADJECTIVES, NAMED, 2)  # of a sentence's five words, and of whether it is chosen
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Summarize(Task[SummarizeState]):
     to whom, in short: "small dog chasing big cat". A document has a cast of six, told of unequally often; its facts
     are who is in it and what is done, each weighed by how many of its sentences tell of it.
 
-    Observation: MultiDiscrete: of each sentence adjective (4), noun (6), verb (4), adjective (4) and noun (6), then for
-        each sentence 1 if it is chosen, else 0.
+    Observation: MultiDiscrete: of each sentence adjective (4), noun (6), verb (4), adjective (4) and noun (6), and 1 if
+        it is chosen, else 0.
     Action: Discrete(sentences), the next one; one that is chosen already adds nothing.
     Reward: what the choice adds to the share of the document's weight that is covered; the return is the coverage.
     Episode: terminates after `choose` steps.
@@ -95,7 +95,7 @@ class Summarize(Task[SummarizeState]):
         member = torch.tensor([[k in subset for k in range(self.count)] for subset in every])
         self.register_buffer("subsets", member, persistent=False)  # (S, N), the largest first
         self.reset_noise = 2 + 3 * self.count
-        self.observation_space = spaces.MultiDiscrete(np.array([*SIZES * self.count, *[2] * self.count]))
+        self.observation_space = spaces.MultiDiscrete(np.array(SIZES * self.count))
         self.action_space = spaces.Discrete(self.count)
 
     def reset(self, noise: Tensor) -> SummarizeState:
@@ -137,8 +137,8 @@ class Summarize(Task[SummarizeState]):
         return Step(following, gain.float() / whole, ended, {"coverage": coverage})
 
     def observe(self, state: SummarizeState) -> Tensor:
-        """The words of all sentences, and which are chosen, (B, 6 N)."""
-        return torch.cat([self._words(state).flatten(1), state.chosen.long()], 1)
+        """The words of each sentence, and whether it is chosen, (B, 6 N)."""
+        return torch.cat([self._words(state), state.chosen.long()[..., None]], 2).flatten(1)
 
     def _words(self, state: SummarizeState) -> Tensor:
         """(B, N, 5) adjective, noun, verb, adjective and noun of each sentence."""
@@ -183,15 +183,15 @@ class Summarize(Task[SummarizeState]):
             canvas.text(line, (canvas.width // 2, 425 + 27 * k), 22, MUTED, "center")
 
     def _document(self, observation: Tensor, canvas: Canvas, pitch: int) -> None:
-        words, chosen = observation[: 5 * self.count].view(self.count, 5).tolist(), observation[5 * self.count :]
+        rows = observation.view(self.count, 6).tolist()
         canvas.text(
             f"Choose {self.horizon} sentences that tell most of it", (canvas.width // 2, 28), 28, anchor="center"
         )
-        for k, (adjective, noun, verb, other, whom) in enumerate(words):
+        for k, (adjective, noun, verb, other, whom, chosen) in enumerate(rows):
             line = f"{k}  {_actor(adjective, noun)} {WORDS[VERB + verb]} {_actor(other, whom)}"
             middle = 56 + pitch * k + pitch // 2
-            canvas.text(line, (24, middle), 22, INK if chosen[k] else MUTED, "midleft", 430)
-            if chosen[k]:
+            canvas.text(line, (24, middle), 22, INK if chosen else MUTED, "midleft", 430)
+            if chosen:
                 canvas.outline((14, middle - 14, 452, 28), GOOD, 3)
 
     def choices(self) -> list[Choice]:

@@ -192,6 +192,7 @@ def test_a_saved_batch_continues_exactly(case, task, mode):
         assert same([env.episode_start, env.ended], [other.episode_start, other.ended])
 
 
+@pytest.mark.of_every_task
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
 def test_a_step_as_a_pure_function_plays_the_same_episodes(case, task, mode):
     actions = actions_of(task, min(40, 3 * task.horizon))
@@ -205,6 +206,7 @@ def test_a_step_as_a_pure_function_plays_the_same_episodes(case, task, mode):
     assert same(leaves(env.batch), leaves(batch))
 
 
+@pytest.mark.of_every_task
 def test_an_environment_leaves_its_state_alone_when_its_outputs_are_changed(case):
     id, options = case
     envs, other = gymnasium.make_vec(id, 2, **options), gymnasium.make_vec(id, 2, **options)

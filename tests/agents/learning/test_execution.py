@@ -19,10 +19,11 @@ OWN = [name for name in LEARNERS if not name.startswith("sb3:")]  # foreign code
 ITERATIONS = 20
 
 
-def made(name, execution, **further):
+def made(name, execution, env=None, **further):
     """An agent that learns that way, and what it is for; captured by the stand-in for a graph on the CPU."""
     seen, acted = next(iter(claims(name)))
-    env = make_batched("palaestra/RepeatPrevious-v0", 4) if name == "q_table" else make_env(name, seen, acted)
+    if env is None:
+        env = make_batched("palaestra/RepeatPrevious-v0", 4) if name == "q_table" else make_env(name, seen, acted)
     config = {**settings(name, seen, acted), **further}
     agent = agents.make(name, env, seed=3, execution="compiled" if execution == "compiled" else "eager", **config)
     if execution == "captured":
@@ -112,6 +113,20 @@ def test_memories_are_captured_too(name, memory, monkeypatch):
     graphs, other_env, other_reports = learned(name, "captured", 6, memory=memory, memory_size=4)
     close(other_reports, reports)
     close(graphs.state_dict(), eager.state_dict())
+    close(other_env.state_dict(), env.state_dict())
+
+
+@pytest.mark.parametrize("execution", ["compiled", "captured"])
+@pytest.mark.parametrize(("network", "id"), [("pointer", "Summarize"), ("unet", "Segment")])
+def test_networks_that_read_what_they_see_by_themselves_learn_alike(network, id, execution, monkeypatch):
+    monkeypatch.setattr(Learner, "backend", "aot_eager")
+    monkeypatch.setattr(Learner, "recorder", Tape)
+    settings = {"network": network, "hidden": [8, 8]}
+    one, other = (make_batched(f"palaestra/{id}-v0", 4) for _ in range(2))
+    eager, env, reports = learned("ppo", "eager", 4, env=one, **settings)
+    again, other_env, other_reports = learned("ppo", execution, 4, env=other, **settings)
+    close(other_reports, reports)
+    close(again.state_dict(), eager.state_dict())
     close(other_env.state_dict(), env.state_dict())
 
 

@@ -85,10 +85,10 @@ def test_an_agent_learns_with_it_saves_and_acts_alike(name, tmp_path):
         ("DigitBandit", {}, "network: 'unet' needs an action of one entry per pixel, 8 x 8; got Discrete"),
         ("Localize", {}, "network: 'unet' needs one image as the observation; got Dict"),
         ("Segment", {"hidden": [4] * 6}, r"needs hidden to name so few levels that 16 x 16 pixels can be halved"),
-        ("Segment", {"memory": "gru"}, "network 'unet' reads the image by itself, so memory must be None"),
-        ("Segment", {"encoder": "cnn"}, "network 'unet' reads the image by itself, so encoder must be 'auto'"),
+        ("Segment", {"memory": "gru"}, "network 'unet' reads what it sees by itself, so memory must be None"),
+        ("Segment", {"encoder": "cnn"}, "network 'unet' reads what it sees by itself, so encoder must be 'auto'"),
         ("Segment", {"normalise_observation": True}, "so normalise_observation must be False"),
-        ("Segment", {"network": "unett"}, r"network must be one of 'perceptron', 'unet'; got 'unett'"),
+        ("Segment", {"network": "unett"}, r"network must be one of 'perceptron', 'unet', 'pointer'; got 'unett'"),
     ],
 )
 def test_elsewhere_it_is_refused_in_one_line(id, settings, told):

@@ -28,7 +28,7 @@ def test_a_document_computed_by_hand():
     task = make_task(ID, sentences=4, choose=3)
     state = task.begin(torch.tensor([[0, 5, 10, 15, 20, 23]]), torch.tensor([DOCUMENT]))
     # actors 0 and 5: adjective 0 and noun 0; adjective 1 and noun 1
-    assert task.observe(state)[0, :5].tolist() == [0, 0, 0, 1, 1]
+    assert task.observe(state)[0, :6].tolist() == [0, 0, 0, 1, 1, 0]
     assert coverage(DOCUMENT, [0]) == pytest.approx(8 / 12)
     rewards = []
     for action in (0, 1, 1):
@@ -38,7 +38,7 @@ def test_a_document_computed_by_hand():
     assert rewards == pytest.approx([8 / 12, 1 / 12, 0])
     assert float(step.metrics["coverage"]) == pytest.approx(9 / 12)
     assert bool(step.terminated)
-    assert task.observe(state)[0, -4:].tolist() == [1, 1, 0, 0]
+    assert task.observe(state)[0, 5::6].tolist() == [1, 1, 0, 0]
 
 
 @pytest.mark.parametrize("wasted", [0, 1])
