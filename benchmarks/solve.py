@@ -53,6 +53,7 @@ CLAIMS = (
     Claim("tabular", "accuracy", ">=", 0.9),
     Claim("repeat-previous", "score", ">=", 0.9),
     Claim("repeat-previous", "score", "<=", 0.5, "memory=null"),
+    Claim("repeat-previous-several", "score", ">=", 0.9),
     Claim("next-symbol", "score", ">=", 0.95),
     Claim("next-symbol", "score", "<=", 0.9, "memory=null"),
     Claim("cartpole", "return", ">=", 475.0),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..neural_blocks.errors import InvalidInput, unknown_name
+from ..neural_blocks.errors import InvalidInput, shown, unknown_name
 from ..neural_blocks.registry import Registry, import_path
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ OWN = {
     "palaestra/Fork-v0": "control.fork:Fork",
 }
 ENVIRONMENTS = Registry("environment id", "palaestra.envs", OWN)
+FOR_ALL = ("frame_stack", "tasks", "task_shown")
+"""Options that any environment takes."""
+FURTHER = {"tasks", "task_shown"}
+"""Options of any environment that make a `MultiTask` of several."""
 _SAVED: list[str] = []
 
 
@@ -167,7 +172,9 @@ def make_task(id: str, **options: Any) -> Task[Any]:
     how many, and ``episodes=1`` gives the bare task. A game (`GANGame`) comes as the task of one player, named by
     ``player=``, against ``opponent=``: the name of a scripted one, the folder of a run that plays the other side, or
     an `Opponent`, or a function from what the other player observes (B, ...) to its action (B, ...). Any of them shows
-    its last n observations at once with ``frame_stack=n``, see `FrameStack`.
+    its last n observations at once with ``frame_stack=n``, see `FrameStack`. Several tasks as one, of which each
+    episode plays one, come by ``tasks=[options, ...]``: each with options of its own beside the others, or of another
+    ``environment``, an id, with its own alone; ``task_shown=True`` shows which it is, see `MultiTask`.
 
     Raises:
         InvalidInput: an unknown id or option (with the nearest right name), or an option's value that is not allowed.
@@ -175,14 +182,45 @@ def make_task(id: str, **options: Any) -> Task[Any]:
     from .checks.options import integer
 
     cls = task_class(id)
-    if "frame_stack" not in options:
-        return _one_task(id, cls, options)
-    from .wrappers.frame_stack import FrameStack
-    from .wrappers.frames import MOST_FRAMES
+    frames = 1
+    if "frame_stack" in options:
+        from .wrappers.frames import MOST_FRAMES
 
-    frames = integer(f"{cls.__name__}: frame_stack", options.pop("frame_stack"), 1, MOST_FRAMES)
-    task = _one_task(id, cls, options)
-    return task if frames == 1 else FrameStack(task, frames)
+        frames = integer(f"{cls.__name__}: frame_stack", options.pop("frame_stack"), 1, MOST_FRAMES)
+    task = _several(id, options) if FURTHER & options.keys() else _one_task(id, cls, options)
+    if frames == 1:
+        return task
+    from .wrappers.frame_stack import FrameStack
+
+    return FrameStack(task, frames)
+
+
+def each_task(id: str, options: Options) -> list[tuple[str, Options]]:
+    """The id and options of each of the tasks that the option ``tasks`` lists, or of the one task.
+
+    Raises:
+        InvalidInput: ``tasks`` is no list of mappings from options to values.
+    """
+    if "tasks" not in options:
+        return [(id, {name: value for name, value in options.items() if name != "task_shown"})]
+    listed, common = options["tasks"], {name: value for name, value in options.items() if name not in FURTHER}
+    fine = isinstance(listed, list | tuple) and all(isinstance(one, Mapping) for one in listed)
+    if not fine or not listed or any(FURTHER & one.keys() for one in listed):
+        told = "a list of mappings from options to values, such as [{}, {'split': 'train'}]"
+        raise InvalidInput(f"{task_class(id).__name__}: tasks must be {told}; got {shown(listed)}")
+    found = []
+    for one in listed:
+        own = {name: value for name, value in one.items() if name != "environment"}
+        found.append((one["environment"], own) if "environment" in one else (id, {**common, **own}))
+    return found
+
+
+def _several(id: str, options: Options) -> Task[Any]:
+    """The tasks of an id's option ``tasks`` as one."""
+    from .wrappers.multi_task import MultiTask
+
+    tasks = [_one_task(own, task_class(own), dict(more)) for own, more in each_task(id, options)]
+    return MultiTask(tasks, options.get("task_shown", False))
 
 
 def _one_task(id: str, cls: Any, options: Options) -> Task[Any]:
@@ -194,14 +232,14 @@ def _one_task(id: str, cls: Any, options: Options) -> Task[Any]:
 
     if issubclass(cls, Game):
         player, opponent = options.pop("player", cls.players[0]), options.pop("opponent", None)
-        game = _make(id, options, ("player", "opponent", "frame_stack"))
+        game = _make(id, options, ("player", "opponent", *FOR_ALL))
         if _SAVED and isinstance(opponent, str | PathLike) and (Path(opponent) / "run.yaml").is_file():
             opponent = import_path(_SAVED[-1], "saved opponents")(game, player, opponent)
         return against(game, player, opponent)
     if not issubclass(cls, ProblemTask):
-        return _make(id, options, ("frame_stack",))
+        return _make(id, options, FOR_ALL)
     episodes = integer(f"{cls.__name__}: episodes", options.pop("episodes", cls.trial_episodes), 1)
-    task = _make(id, options, ("episodes", "frame_stack"))
+    task = _make(id, options, ("episodes", *FOR_ALL))
     return task if episodes == 1 else Trial(task, episodes)
 
 

@@ -29,7 +29,7 @@ from .adapters.batched import BatchedEnv
 from .core.actions import action_dtype, action_shape, bounds, random_action
 from .core.game import Game, faced
 from .core.task import NoExpert, ProblemTask, Task
-from .registry import OWN, Options, make_game, make_task, task_class
+from .registry import FURTHER, OWN, Options, each_task, make_game, make_task, task_class
 
 TABLE = Path(__file__).with_name("scores.json")
 EPISODES, PARALLEL, SEED = 16384, 4096, 2**40  # a seed range that no training run starts from
@@ -87,7 +87,7 @@ class Scores:
 
 
 def key(id: str, options: Options) -> str:
-    """The table's key: the id and those options that are not the defaults, in a fixed order.
+    """The table's key: the id and those options that are not the defaults, in a fixed order; not for several `tasks`.
 
     Raises:
         InvalidInput: an unknown id.
@@ -121,9 +121,13 @@ def _table() -> dict[str, dict[str, Any]]:
 def scores(id: str, **options: Any) -> Scores:
     """Reference returns of an environment: from the shipped table, what the task states, or played now.
 
+    Of several `tasks` they are means over those of each: the constant action is then each task's best.
+
     Raises:
         InvalidInput: an unknown id or option.
     """
+    if FURTHER & options.keys():
+        return _mean([scores(own, **more) for own, more in each_task(id, options)])
     found = _table().get(key(id, options))
     if found is not None:
         row: dict[str, Any] = {name: math.nan if value is None else value for name, value in found.items()}
@@ -132,6 +136,29 @@ def scores(id: str, **options: Any) -> Scores:
     if task.random_return is None or task.expert_return is None:
         return _played(id, _json(options), EPISODES if id in OWN else PLAYED)
     return Scores(task.random_return, 0.0, math.nan, math.nan, None, task.expert_return, 0.0, 0, 0)
+
+
+def _mean(rows: Sequence[Scores]) -> Scores:
+    """What is returned where each episode plays one of several tasks."""
+
+    def mean(name: str) -> float:
+        return sum(getattr(one, name) for one in rows) / len(rows)
+
+    def error(name: str) -> float:
+        return math.hypot(*(getattr(one, f"{name}_error") for one in rows)) / len(rows)
+
+    actions = [one.trivial_action for one in rows]
+    return Scores(
+        random=mean("random"),
+        random_error=error("random"),
+        trivial=mean("trivial"),
+        trivial_error=error("trivial"),
+        trivial_action=actions[0] if all(one == actions[0] for one in actions) else actions,
+        expert=mean("expert"),
+        expert_error=error("expert"),
+        episodes=min(one.episodes for one in rows),
+        seed=rows[0].seed,
+    )
 
 
 @lru_cache

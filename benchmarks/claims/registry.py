@@ -15,6 +15,7 @@ CLAIMS = {
     "pretraining": "learning.pretraining:CLAIM",
     "ensembles": "learning.few_rows:ENSEMBLES",
     "few-shot": "learning.few_shot:CLAIM",
+    "several-tasks": "learning.several_tasks:CLAIM",
     "reinforce-variance": "reinforcement.estimators:VARIANCE",
     "critics": "reinforcement.estimators:CRITICS",
     "dqn-ablations": "reinforcement.ablations:CLAIM",

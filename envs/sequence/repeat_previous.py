@@ -62,6 +62,7 @@ class RepeatPrevious(Task[RepeatPreviousState]):
         self.horizon = integer("RepeatPrevious: length", length, self.delay + 1)
         self.observation_space = spaces.Discrete(symbols)
         self.action_space = spaces.Discrete(symbols)
+        self.random_return, self.expert_return = 2 / symbols - 1, 1.0
 
     def reset(self, noise: Tensor) -> RepeatPreviousState:
         """The first symbol."""

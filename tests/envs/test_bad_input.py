@@ -61,7 +61,7 @@ def test_an_id_that_is_no_id_is_refused(id):
 def test_an_unknown_option_is_answered_with_the_nearest_right_one(make):
     assert complaint(make, DIGITS, splt="test") == (
         "DigitBandit: option must be one of 'dataset', 'split', 'cache', 'domain', 'target', 'flag', 'rows', 'choice', "
-        "'frame_stack'; got 'splt' (did you mean 'split'?)"
+        "'frame_stack', 'tasks', 'task_shown'; got 'splt' (did you mean 'split'?)"
     )
 
 
