@@ -93,6 +93,7 @@ CLAIMS = (
     Claim("sentence-pair", "score", ">=", 0.9),
     Claim("caption", "score", ">=", 0.8),
     Claim("summarize", "score", ">=", 0.8),
+    Claim("summarize", "score", "<=", 0.65, "network=perceptron hidden=[512,256]"),
     Claim("lif-neuron", "score", ">=", 0.8),
     Claim("lif-neuron", "score", ">=", 0.8, agent="gail"),
     Claim("hodgkin-huxley", "score", ">=", 0.8),

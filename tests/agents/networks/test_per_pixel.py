@@ -67,7 +67,8 @@ def test_it_begins_with_an_even_policy():
 @pytest.mark.parametrize("name", ["behaviour_cloning", "dagger", "ppo"])
 def test_an_agent_learns_with_it_saves_and_acts_alike(name, tmp_path):
     env = envs.make_batched("palaestra/Segment-v0", 8)
-    agent = agents.make(name, env, network="unet", hidden=[4, 8], rollout_steps=4, learning_rate=1e-2)
+    few = {} if name == "ppo" else {"minibatch_size": 64}
+    agent = agents.make(name, env, **few, network="unet", hidden=[4, 8], rollout_steps=4, learning_rate=1e-2)
     before = agent.network.unet.output.weight.clone()
     first = agent.train(env, 32)
     last = agent.train(env, 96)

@@ -71,7 +71,8 @@ def test_it_never_points_at_what_the_mask_forbids():
 @pytest.mark.parametrize("name", ["behaviour_cloning", "dagger", "ppo"])
 def test_an_agent_learns_with_it_saves_and_acts_alike(name, tmp_path):
     env = envs.make_batched("palaestra/Summarize-v0", 8, sentences=4, choose=2)
-    agent = agents.make(name, env, network="pointer", hidden=[16, 16], rollout_steps=4, learning_rate=1e-2)
+    few = {} if name == "ppo" else {"minibatch_size": 64}
+    agent = agents.make(name, env, **few, network="pointer", hidden=[16, 16], rollout_steps=4, learning_rate=1e-2)
     before = agent.network.actor.layers[0].weight.clone()
     first = agent.train(env, 32)
     last = agent.train(env, 160)
