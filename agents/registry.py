@@ -30,6 +30,7 @@ OWN = {
     "grouped_differences": "adversarial.attackers:GroupedDifferences",
     "hopfield": "classical.hopfield:HopfieldMemory",
     "iql": "offline.iql:IQL",
+    "cql": "offline.cql:CQL",
     "maml": "meta.maml:MAML",
     "matching": "meta.metric_learning:Matching",
     "optimistic_planning": "classical.tabular_planning:OptimisticPlanning",

@@ -1,9 +1,9 @@
-"""Implicit Q-learning beside behaviour cloning, on the same recordings of good and bad driving.
+"""Implicit and conservative Q-learning beside behaviour cloning, on the same recordings of good and bad driving.
 
     python benchmarks/offline.py [--seeds 3]
 
 In 32 environments of Road 128 steps are recorded: of the task's expert in a share of them, of random steering in the
-others. Both agents learn from all of it, 200,000 labels or recorded steps each, with the same networks and learning
+others. All agents learn from all of it, 200,000 labels or recorded steps each, with the same networks and learning
 rate. Rewrites benchmarks/results/offline.md; what is told is the mean return of 1024 episodes, over seeds.
 """
 
@@ -22,7 +22,7 @@ from palaestra.scenarios import catalogue
 
 RESULTS = Path(__file__).parent / "results"
 SHARES = (1.0, 0.5, 0.0)
-NAMES = {"iql": "implicit Q-learning", "behaviour_cloning": "behaviour cloning"}
+NAMES = {"iql": "implicit Q-learning", "cql": "conservative Q-learning", "behaviour_cloning": "behaviour cloning"}
 
 
 def returns(share: float, seed: int) -> dict[str, float]:
@@ -30,9 +30,10 @@ def returns(share: float, seed: int) -> dict[str, float]:
     scenario = catalogue.get("road-mixed")
     env = envs.make_batched(scenario.environment, scenario.num_envs, seed=seed)
     first: Any = agents.make("iql", env, seed=seed, **scenario.agents["iql"] | {"expert_share": share})
-    second: Any = agents.make("behaviour_cloning", env, seed=seed, learning_rate=1e-3, anneal=True, minibatch_size=256)
+    second: Any = agents.make("cql", env, seed=seed, **scenario.agents["cql"] | {"expert_share": share})
+    third: Any = agents.make("behaviour_cloning", env, seed=seed, learning_rate=1e-3, anneal=True, minibatch_size=256)
     found = {}
-    for agent in (first, second):
+    for agent in (first, second, third):
         agent.demonstration = first.demonstration
         agent.train(env, scenario.steps)
         test = envs.make_batched(scenario.environment, 512, seed=2**40 + seed)
@@ -63,7 +64,7 @@ def main() -> None:
         "the largest of them.",
         "",
         "".join(head),
-        "|---|---|---|",
+        "|---" * (len(NAMES) + 1) + "|",
         *lines,
         "",
         f"{time.process_time() - began:.0f} seconds of one core. `python benchmarks/offline.py` measures it again.",

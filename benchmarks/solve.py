@@ -60,6 +60,8 @@ CLAIMS = (
     Claim("cartpole", "return", ">=", 475.0, agent="dqn"),
     Claim("cartpole", "return", ">=", 475.0, agent="a2c", steps=300_000),
     Claim("pendulum", "return", ">=", -200.0),
+    Claim("point-goal-shown", "score", ">=", 0.9),
+    Claim("point-goal-shown", "score", "<=", 0.3, "hindsight=null"),
     Claim("frozen-lake", "return", ">=", 0.95),
     Claim("frozen-lake-slippery", "return", ">=", 0.703),  # 5 % below value iteration's 0.7402
     Claim("glimpse", "score", ">=", 0.7),

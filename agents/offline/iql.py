@@ -3,97 +3,59 @@
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Iterator
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import gymnasium.spaces as spaces
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
-from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.task import Observation
-from ...envs.core.tree import leaves, take, tree_map
-from ...neural_blocks.errors import Diverged
-from ..core.agent import Memory, Report
+from ...envs.core.tree import leaves, tree_map
+from ..core.agent import Memory
 from ..core.config import AgentConfig
-from ..core.randomness import REPLAY
-from ..imitation.demonstrations import Demonstration
 from ..imitation.gail import raw_space
-from ..learning.learner import training
-from ..learning.optimisation import OptimisationConfig
 from ..learning.optimisers import make_optimiser
 from ..networks.heads import distribution
 from ..networks.masking import is_masked
 from ..networks.network import Actor, Parts, Trunk
 from ..networks.network_config import PolicyConfig
-from ..value.off_policy import OffPolicyAgent
-from .recorded import Steps, record, steps_of
-
-NUMBERS = ("policy_loss", "value_loss", "critic_loss", "value", "weight", "gradient_norm")
+from .learner import OfflineAgent, OfflineConfig
+from .recorded import Steps
 
 
-class IQLConfig(OptimisationConfig, PolicyConfig):
+class IQLConfig(OfflineConfig, PolicyConfig):
     """Settings of implicit Q-learning beside the network's, which has no memory.
 
     Attributes:
-        updates: gradient steps in an iteration.
-        batch_size: recorded steps in each; each of them counts as a step of training.
-        gamma: discount.
         expectile: of the values of the actions that were recorded in a state, which of them is the state's: 0.5 is
             their mean, nearer to 1 the best of them.
         sharpness: how much likelier an action becomes for each unit of value that it has above its state's: 0 clones.
         most_weight: an action's weight in the policy's loss, at most.
-        target_rate: how far the target of the actions' values moves at each gradient step.
-        demonstration_steps: steps of each environment that are recorded where no demonstration is given.
-        expert_share: of the environments in which they are, those in which the expert plays, the others at random.
     """
 
     rollout_steps: int = Field(1, ge=1, le=1)
-    updates: int = Field(32, ge=1)
-    batch_size: int = Field(256, ge=1)
-    gamma: float = Field(0.99, ge=0, le=1)
     expectile: float = Field(0.7, gt=0, lt=1)
     sharpness: float = Field(3.0, ge=0)
     most_weight: float = Field(100.0, gt=0)
-    target_rate: float = Field(0.005, gt=0, le=1)
-    demonstration_steps: int = Field(128, ge=1)
-    expert_share: float = Field(0.5, ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _looks_at_single_steps(self) -> Self:
-        for name, only in (("memory", None), ("network", "perceptron"), ("beam", 1)):
-            if getattr(self, name) != only:
-                told = "null" if only is None else repr(only)
-                raise ValueError(f"{name} must be {told}; got {getattr(self, name)!r}")
-        return self
 
 
-class IQL(OffPolicyAgent):
+class IQL(OfflineAgent):
     """Implicit Q-learning: learns what was worth doing from steps that others took, and does that.
 
     Values are asked of recorded actions alone, so none is overestimated that was never tried: a state's is an expectile
     of theirs, and the policy imitates each action the more, the more it is worth above its state.
-
-    Attributes:
-        demonstration: what was done and what it brought, on the agent's device. Unless it is set before `learn`, steps
-            of the task's own expert and of random play are recorded first, in the environments to learn in.
     """
 
     name = "iql"
     Config: ClassVar[type[AgentConfig]] = IQLConfig
     acts = "actor"
-    for_learning = ("demonstration",)
-    demonstration: Demonstration | None
-    _steps: Steps | None
+    numbers = ("policy_loss", "value_loss", "critic_loss", "value", "weight", "gradient_norm")
 
     def build(self) -> None:
         """Policy, state values, action values with their target, and an optimiser for each."""
+        super().build()
         config, space = self.config, self.observation_space
-        self.demonstration, self._steps = None, None
-        self.replay, self.updates = None, 0
-        self.progress = torch.zeros((), dtype=torch.float32, device=self.device)
         self.policy = distribution(self.action_space, config.head, config.components, config.noise_features)
         if hasattr(self.policy, "log_std"):
             nn.init.constant_(self.policy.log_std, config.initial_log_std)
@@ -115,7 +77,6 @@ class IQL(OffPolicyAgent):
         }
         self.average(self.actor, self.policy)
         self.run_loss = self.loss_within(self.loss)
-        self.descend = self.updating(self._descend, lambda: self.optimisers.values())
 
     @property
     def learning(self) -> list[nn.Module]:
@@ -129,71 +90,15 @@ class IQL(OffPolicyAgent):
         parameters, _ = self.actor.act(observation, (), start)
         return self.policy.mode(parameters) if noise is None else self.policy.sample(parameters, noise), memory
 
-    def random(self, noise: Tensor) -> Tensor:
-        """It never plays to learn, so it never plays at random."""
-        raise NotImplementedError
+    def raw(self, label: Tensor) -> Tensor:
+        """As the policy's distribution has them."""
+        found: Tensor = self.policy.from_env(label)
+        return found
 
     def to_env(self, action: Tensor) -> Tensor:
         """The action space's own values."""
         found: Tensor = self.policy.to_env(action)
         return found
-
-    def learn(self, env: BatchedEnvironment, steps: int) -> Iterator[Report]:
-        """Learns from `steps` recorded steps in all, each counted as often as it is drawn; it does not play.
-
-        Raises:
-            NoExpert: the task has no expert, no demonstration was set, and `expert_share` is not 0.
-            InvalidInput: a demonstration without rewards.
-        """
-        self.attach(env, steps)
-        config = self.config
-        if self.demonstration is None:
-            self.demonstration = record(env, config.demonstration_steps, config.expert_share, self.randomness)
-        if self._steps is None:
-            self._steps = steps_of(self.name, self.demonstration, self.policy, config.gamma)
-            self.forget_updates()
-        if env is not self._env:
-            self._env, self._iterations = env, None
-        if self.execution == "captured" and not env.started:
-            env.reset()  # a graph holds the environments' state too
-        while self.steps < steps:
-            self.progress.fill_(self.steps / steps)
-            self.on_schedule(list(self.optimisers.values()), self.steps / steps)
-            numbers: Any = self.run(self._fit)
-            self.steps += config.updates * config.batch_size
-            self.updates += config.updates
-            means = dict(zip(NUMBERS, numbers.tolist(), strict=True))
-            for name, number in means.items():
-                if not math.isfinite(number):
-                    raise Diverged(self.updates // config.updates, name, number)
-            yield {"steps": float(self.steps), **means}
-
-    def _fit(self) -> Any:
-        """Gradient steps on what was recorded; the means of their numbers, (6,)."""
-        losses = []
-        with training(*self.learning):
-            for _ in range(self.config.updates):
-                losses.append(torch.stack(list(self.descend().values())))
-                self._move_targets()
-        return torch.stack(losses).mean(0)
-
-    @property
-    def moving(self) -> Any:
-        """Nothing: it does not play."""
-        return ()
-
-    @moving.setter
-    def moving(self, tree: Any) -> None: ...
-
-    def _descend(self) -> dict[str, Tensor]:
-        """A gradient step on recorded steps."""
-        return self.update(self.draw())
-
-    def draw(self, replay: Any = None) -> Any:
-        """`Steps`, recorded ones, drawn evenly and with replacement."""
-        assert self._steps is not None
-        (rows,) = self.randomness.integers(REPLAY, 1, self.config.batch_size, len(self._steps.reward))
-        return take(self._steps, rows)
 
     def update(self, batch: Any) -> dict[str, Tensor]:
         """One gradient step each of the policy, the states' values and the actions'."""
@@ -215,7 +120,7 @@ class IQL(OffPolicyAgent):
         pair = {"observation": batch.observation, "action": batch.action}
         with torch.no_grad():
             worth = self.target(pair).amin(0)
-            aim = batch.reward + batch.discount * self.value(batch.following)[0]
+            aim = batch.reward + batch.discount * self.value(batch.next_observation)[0]
         above = worth - value
         side = torch.where(above.detach() < 0, 1 - config.expectile, config.expectile)
         value_loss = (side * above.square()).mean()
@@ -228,19 +133,6 @@ class IQL(OffPolicyAgent):
         numbers = {"policy_loss": policy_loss, "value_loss": value_loss, "critic_loss": critic_loss}
         means = {"value": value.mean(), "weight": weight.mean()}
         return losses, {name: one.detach() for name, one in (numbers | means).items()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """The demonstration beside the state of what learns from replay."""
-        told = None if self.demonstration is None else vars(self.demonstration)
-        return super().state_dict() | {"demonstration": told}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues exactly where a saved agent stood."""
-        super().load_state_dict(state)
-        self.demonstration, self._steps = None, None
-        if state.get("demonstration") is not None:
-            told = Demonstration(**state["demonstration"])
-            self.demonstration = tree_map(lambda part: part.to(self.device), told)
 
 
 class Values(Trunk):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,23 +26,23 @@ class Steps:
         action: (N, ...) the raw action, as the policy's distribution has it.
         reward: (N,) float32.
         discount: (N,) float32 of what follows: 0 where the task terminated.
-        following: (N, ...) what the step led to.
+        next_observation: (N, ...) what the step led to.
     """
 
     observation: Observation
     action: Tensor
     reward: Tensor
     discount: Tensor
-    following: Observation
+    next_observation: Observation
 
 
-def steps_of(name: str, told: Demonstration, policy: Any, gamma: float) -> Steps:
+def steps_of(name: str, told: Demonstration, raw: Callable[[Tensor], Tensor], gamma: float) -> Steps:
     """The steps of a demonstration (T, B, ...), T B of them.
 
     Args:
         name: the learner's, for messages.
         told: what was done, with its rewards.
-        policy: makes raw actions of labels.
+        raw: raw actions (N, ...) of labels (N, ...).
         gamma: discount.
 
     Raises:
@@ -50,10 +50,9 @@ def steps_of(name: str, told: Demonstration, policy: Any, gamma: float) -> Steps
     """
     if told.reward is None or told.terminated is None or told.following is None:
         raise InvalidInput(f"{name}: demonstrations must tell their rewards; those given do not")
-    flat = lambda tree: tree_map(lambda part: part.flatten(0, 1), tree)  # noqa: E731
-    discount = gamma * (~told.terminated).to(torch.float32)
-    parts = (told.observation, policy.from_env(told.label), told.reward, discount, told.following)
-    return Steps(*(flat(part) for part in parts))
+    parts = (told.observation, told.label, told.reward, told.terminated, told.following)
+    seen, label, reward, terminated, following = (tree_map(lambda part: part.flatten(0, 1), part) for part in parts)
+    return Steps(seen, raw(label), reward, gamma * (~terminated).to(torch.float32), following)
 
 
 @torch.no_grad()

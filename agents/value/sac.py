@@ -100,7 +100,7 @@ class SAC(OffPolicyAgent):
         config, box = self.config, self.action_space
         if not box.is_bounded():
             raise InvalidInput(f"sac: action space must be a bounded Box; got {box}")
-        self.size = math.prod(box.shape)  # D
+        self.size = self.critic_noise = math.prod(box.shape)  # D, and uniforms that the critics' loss takes for a row
         self.noise = self.size * (1 if config.action_noise is None else 2)
         self.low, self.high = (torch.as_tensor(bound, device=self.device) for bound in (box.low, box.high))
         self.actor = Actor(
@@ -192,10 +192,11 @@ class SAC(OffPolicyAgent):
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """One gradient step each of the critics, the policy and the temperature."""
-        noise = [self.randomness.uniform(UPDATE, self.config.batch_size, self.size) for _ in range(2)]
-        value_loss = self.run_critic_loss(batch, noise[0])
+        rows = self.config.batch_size
+        first, second = (self.randomness.uniform(UPDATE, rows, width) for width in (self.critic_noise, self.size))
+        value_loss = self.run_critic_loss(batch, first)
         norm = self.minimise("critic", value_loss)
-        policy_loss, log_prob = self.run_actor_loss(batch, noise[1])
+        policy_loss, log_prob = self.run_actor_loss(batch, second)
         self.minimise("actor", policy_loss)
         self.minimise("temperature", self.temperature_loss(log_prob))
         return {

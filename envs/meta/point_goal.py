@@ -1,21 +1,23 @@
-"""PointGoal: walk to a hidden goal in the plane, found from the reward alone."""
+"""PointGoal: walk to a goal in the plane, hidden and found from the reward alone, or shown and hardly paid."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium.spaces as spaces
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks.options import integer, number
-from ..core.task import ProblemTask, Step
+from ..checks.options import choice, integer, number
+from ..core.task import Observation, ProblemTask, Step
 from ..drawing.canvas import ACCENT, GOOD, INK, MUTED, Canvas
 from ..drawing.choices import Choice
 from ..drawing.trails import in_order, written
 
 STRIDE = 0.1  # the longest step along each axis
+NEAR = 0.05  # of a goal that is shown, on each axis, is there
 TRAIL = 16  # positions that a drawing shows
 
 
@@ -44,33 +46,44 @@ class PointGoal(ProblemTask[PointGoalState, Tensor]):
     Isolates adaptation of a continuous policy: the goal shows in the rewards alone, so that the first steps must search
     and the later ones, and every later episode, should go straight. A problem is one goal, uniform on the square of
     half-width `reach`. The registered environment is a `Trial` of two episodes with the same goal; ``episodes=1`` is a
-    single one.
+    single one. With ``goal="shown"`` it isolates learning from rewards that are rarely met: the goal is seen, and only
+    who is there is spared a cost; `goal_outcome` tells what any other goal would have cost.
 
-    Observation: (2,) float32, the position.
+    Observation: (2,) float32, the position. With the goal shown a Dict of it as ``observation`` and as
+        ``achieved_goal``, and of the goal as ``desired_goal``, (2,) float32 each.
     Action: Box(-0.1, 0.1, (2,)), the step along x and y.
-    Reward: minus the distance to the goal after the step.
+    Reward: minus the distance to the goal after the step; with the goal shown -1, or 0 within 0.05 of it on each axis.
     Episode: truncated after `length` steps; nothing ends it earlier.
     Metrics: distance to the goal.
     Expert: the straight way, which it sees in the state: the longest step allowed on each axis until that axis is
         right; no policy does better. An episode returns -0.51 on average, staying at the origin -38.3, uniformly
         random steps about -62; the registered `Trial` of two episodes returns twice as much.
-    Source: 2D navigation of Finn et al. (2017), section 5.3, with the distance itself as the cost and no early end.
+    Source: 2D navigation of Finn et al. (2017), section 5.3, with the distance itself as the cost and no early end;
+        goals and costs as in the tasks of Plappert et al. (2018).
 
     Args:
+        goal: "hidden" or "shown".
         reach: half-width of the square of goals.
         length: steps of an episode.
     """
 
     trial_episodes = 2
-    variants = ({"episodes": 1}, {"reach": 1.0, "length": 30, "episodes": 3})
+    variants = (
+        {"episodes": 1},
+        {"reach": 1.0, "length": 30, "episodes": 3},
+        {"goal": "shown", "reach": 1.0, "length": 30, "episodes": 1},
+    )
 
     sample_noise = 2
 
-    def __init__(self, *, reach: float = 0.5, length: int = 100) -> None:
+    def __init__(self, *, goal: str = "hidden", reach: float = 0.5, length: int = 100) -> None:
         super().__init__()
+        self.shown = choice("PointGoal: goal", goal, ("hidden", "shown")) == "shown"
         self.reach = number("PointGoal: reach", reach, 0.01, 100)
         self.horizon = integer("PointGoal: length", length, 1)
-        self.observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float32)
+        place = spaces.Box(-np.inf, np.inf, (2,), np.float32)
+        goals = spaces.Dict({"observation": place, "achieved_goal": place, "desired_goal": place})
+        self.observation_space: spaces.Space[Any] = goals if self.shown else place
         self.action_space = spaces.Box(-STRIDE, STRIDE, (2,), np.float32)
 
     def sample(self, noise: Tensor) -> Tensor:
@@ -86,16 +99,23 @@ class PointGoal(ProblemTask[PointGoalState, Tensor]):
         )
 
     def step(self, state: PointGoalState, action: Tensor, noise: Tensor) -> Step[PointGoalState]:
-        """Moves, then pays the distance."""
+        """Moves, then pays."""
         position, time = state.position + action, state.time + 1
         apart = position - state.goal
         distance = (apart[:, 0] * apart[:, 0] + apart[:, 1] * apart[:, 1]).sqrt()
         following = PointGoalState(state.goal, position, written(state.trail, time, position), time)
-        return Step(following, -distance, torch.zeros_like(distance, dtype=torch.bool), {"distance": distance})
+        reward = self.goal_outcome(position, state.goal)[0] if self.shown else -distance
+        return Step(following, reward, torch.zeros_like(distance, dtype=torch.bool), {"distance": distance})
 
-    def observe(self, state: PointGoalState) -> Tensor:
-        """The position, (B, 2)."""
-        return state.position
+    def goal_outcome(self, achieved: Tensor, desired: Tensor) -> tuple[Tensor, None]:
+        """Rewards (N,) of being at places (N, 2) where those (N, 2) are shown as the goal; none of them is an end."""
+        return ((achieved - desired).abs().amax(1) <= NEAR).float() - 1, None
+
+    def observe(self, state: PointGoalState) -> Observation:
+        """The position, (B, 2), with the goal beside it where it is shown."""
+        if not self.shown:
+            return state.position
+        return {"observation": state.position, "achieved_goal": state.position, "desired_goal": state.goal}
 
     def expert(self, state: PointGoalState) -> Tensor:
         """What is left of the way, at most a stride on each axis."""
@@ -110,7 +130,8 @@ class PointGoal(ProblemTask[PointGoalState, Tensor]):
         span = 1.2 * max(self.reach, float(position.abs().max()))
         side = min(canvas.width - 60, canvas.height - 150)
         area, limits = (middle - side // 2, 75, side, side), (-span, span, -span, span)
-        canvas.text("Walk to the goal (hidden from the player)", (middle, 55), size=24, anchor="center")
+        told = "Walk to the goal" + ("" if self.shown else " (hidden from the player)")
+        canvas.text(told, (middle, 55), size=24, anchor="center")
         canvas.points([[0.0, 0.0]], area, [MUTED], 5, limits, "square")
         canvas.points(in_order(state.trail, state.time)[:-1], area, [ACCENT], 3, limits)
         canvas.points(position[None], area, [ACCENT], 7, limits)
@@ -125,13 +146,18 @@ class PointGoal(ProblemTask[PointGoalState, Tensor]):
         told = f"{done} {int(state.time)} of {self.horizon}      {where}"
         canvas.text(told, (middle, line + 28), size=24, colour=INK, anchor="center")
 
-    def draw_seen(self, observation: Tensor, canvas: Canvas) -> None:
-        """The plane with the position."""
+    def draw_seen(self, observation: Any, canvas: Canvas) -> None:
+        """The plane with the position, and with the goal as a ring where it is shown."""
+        goal = observation["desired_goal"] if self.shown else None
+        observation = observation["observation"] if self.shown else observation
         middle, span = canvas.width // 2, 1.2 * max(self.reach, float(observation.abs().max()))
-        canvas.text("Walk to the hidden goal: nearer pays more", (middle, 55), 24, anchor="center")
+        told = "Walk into the ring: all else costs" if self.shown else "Walk to the hidden goal: nearer pays more"
+        canvas.text(told, (middle, 55), 24, anchor="center")
         area = canvas.axes((60, 75, 370, 390), (-span, span), (-span, span), ("x", "y"))
         canvas.points([[0.0, 0.0]], area, [MUTED], 5, (-span, span, -span, span), "square")
         canvas.points(observation[None], area, [ACCENT], 8, (-span, span, -span, span))
+        if goal is not None:
+            canvas.points(goal[None], area, [GOOD], 15, (-span, span, -span, span), "ring")
 
     def choices(self) -> list[Choice]:
         """An arrow for the longest step each way, the point to stay."""

@@ -78,7 +78,7 @@ def train(
         str, typer.Option(help="What '--track wandb' uploads beside numbers: film, checkpoint, or film,checkpoint.")
     ] = "",
     demonstrations: Annotated[
-        Path | None, typer.Option(help="A recording (.json) or minari:NAME, for behaviour_cloning, gail or iql.")
+        Path | None, typer.Option(help="A recording (.json) or minari:NAME, for behaviour_cloning, gail, iql or cql.")
     ] = None,
     init: Annotated[
         Path | None, typer.Option(help="A run whose weights it begins with, as far as they fit; transfer.")

@@ -102,6 +102,11 @@ GOLDEN = {
     "bernoulli_bandit": ("BernoulliBandit", {}, [0, 1, 2, 3]),
     "bernoulli_bandit_pull": ("BernoulliBandit", {"episodes": 1}, [1]),
     "point_goal": ("PointGoal", {}, [[0.1, 0.0], [0.05, -0.1], [-0.1, -0.1], [0.0, 0.1]]),
+    "point_goal_shown": (
+        "PointGoal",
+        {"goal": "shown", "length": 4, "episodes": 1},
+        [[0.1, 0.0], [0.05, -0.1], [-0.1, -0.1], [0.0, 0.1]],
+    ),
     "tabular_mdp": ("TabularMDP", {}, [0, 1, 2]),
     "sinusoid": ("Sinusoid", {}, [[0.0], [0.5], [0.5]]),
     "lif_neuron": ("LIFNeuron", {}, [[0.5]] * 16),

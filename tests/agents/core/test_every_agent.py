@@ -14,6 +14,7 @@ from palaestra.envs.core.tree import leaves
 from palaestra.tests.agents.conftest import Act, value_of
 from palaestra.tests.agents.core.test_resume import check_resume
 
+OFFLINE = ("iql", "cql")  # which learn from recordings, and do not play
 CORE = {"steps", "episodes", "return", "length"}
 SPACES = {
     spaces.Box: spaces.Box(-1, 3, (2,)),
@@ -64,6 +65,7 @@ SMALL = {
     "dqn": REPLAY,
     "gail": {**EPOCHS, "demonstration_steps": 4, "discriminator_hidden": (4,), "discriminator_batch": 8},
     "iql": {"hidden": (4,), "updates": 2, "batch_size": 8, "demonstration_steps": 4},
+    "cql": {"hidden": (4,), "updates": 2, "batch_size": 8, "demonstration_steps": 4, "sampled_actions": 2},
     "maml": {"support_steps": 2, "rollout_steps": 4, "hidden": (4,)},
     "matching": {"rollout_steps": 4, "embedding": 4},
     "ppo": EPOCHS,
@@ -162,7 +164,7 @@ def test_a_short_run_in_every_space_that_is_claimed(name, seen, acted):
     if reports:
         assert agent.steps == reports[-1]["steps"] >= 64
         named = set().union(*reports)
-        assert named >= ({"steps"} if name == "iql" else CORE)  # which learns from recordings, and does not play
+        assert named >= ({"steps"} if name in OFFLINE else CORE)
         assert any(one.endswith(("loss", "error")) for one in named)
         assert all(math.isfinite(value) for report in reports for value in report.values())
     observation = env.reset(3)

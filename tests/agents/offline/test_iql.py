@@ -33,7 +33,7 @@ def test_the_losses_are_equations_5_6_and_7(space, acting):
     batch = agent.draw()
     losses, _ = agent.loss(batch)
     pair = {"observation": batch.observation, "action": batch.action}
-    value, after = agent.value(batch.observation)[0].tolist(), agent.value(batch.following)[0].tolist()
+    value, after = agent.value(batch.observation)[0].tolist(), agent.value(batch.next_observation)[0].tolist()
     critic, target = agent.critic(pair).tolist(), agent.target(pair).tolist()
     parameters = agent.actor.act(batch.observation, (), torch.zeros(8, dtype=torch.bool))[0]
     log_prob = agent.policy.log_prob(parameters, batch.action).tolist()
@@ -76,11 +76,11 @@ def test_what_is_recorded_is_what_was_played(uneven):
         assert torch.equal(told.terminated[time], step.terminated)
         assert torch.equal(told.following[time], step.final_observation)
     policy = agents.make("ppo", env, hidden=(4,)).policy
-    steps = steps_of("x", told, policy, 0.9)
+    steps = steps_of("x", told, policy.from_env, 0.9)
     assert torch.equal(steps.discount, torch.where(told.terminated.flatten(), 0.0, 0.9))
     assert steps.action.shape == (48,)
     with pytest.raises(InvalidInput, match="x: demonstrations must tell their rewards"):
-        steps_of("x", Demonstration(told.observation, told.start, told.label), policy, 0.9)
+        steps_of("x", Demonstration(told.observation, told.start, told.label), policy.from_env, 0.9)
 
 
 def test_a_share_of_the_environments_shows_the_expert(acting):

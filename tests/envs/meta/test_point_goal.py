@@ -61,3 +61,33 @@ def test_a_trial_keeps_its_goal_and_starts_each_episode_at_the_origin():
         assert bool((env.observation["observation"] == 0).all()) == (count % 4 == 0)
         assert torch.equal(env.state.inner.goal, goal)
         env.step(env.expert_action())
+
+
+def test_a_goal_that_is_shown_is_free_within_a_twentieth_on_each_axis_and_other_goals_are_judged_alike():
+    """A goal at (0.25, -0.125), numbers that float32 has: 0.1 away from it costs, so does 0.06 on one axis."""
+    task = make_task(ID, goal="shown", length=4, episodes=1)
+    state = task.reset(torch.tensor([[0.75, 0.375]]))
+    for action, reward in (((0.1, -0.1), -1), ((0.1, 0.0), 0), ((0.09, -0.01), 0), ((0.02, 0.0), -1)):
+        step = task.step(state, torch.tensor([action]), torch.empty(1, 0))
+        seen = task.observe(step.state)
+        assert step.reward.tolist() == [reward]
+        assert torch.equal(seen["achieved_goal"], seen["observation"])
+        assert seen["desired_goal"].tolist() == [[0.25, -0.125]]
+        state = step.state
+    places = torch.tensor([[0.0, 0.0], [0.0, 0.0], [0.3, -0.2]])
+    reward, ends = task.goal_outcome(places, torch.tensor([[0.04, -0.04], [0.04, -0.06], [0.3, -0.2]]))
+    assert reward.tolist() == [0, -1, 0]
+    assert ends is None
+
+
+def test_the_expert_is_at_a_goal_that_is_shown_as_soon_as_can_be():
+    """After ceil((d - 0.05) / 0.1) steps of 0.1, d being how far it is on the axis on which it is farther."""
+    env = BatchedEnv(make_task(ID, goal="shown", reach=1.0, length=30, episodes=1), 256, seed=3)
+    env.reset()
+    apart = env.state.goal.double().abs().amax(1)
+    total = sum(env.step(env.expert_action()).reward for _ in range(30))
+    needed = ((apart - 0.05) / 0.1).ceil()
+    unsure = ((apart - 0.05) / 0.1 - ((apart - 0.05) / 0.1).round()).abs() < 1e-4  # rounding decides
+    costs = (needed - 1).clamp(min=0)  # the step that arrives costs nothing
+    assert torch.equal(-total[~unsure].double(), costs[~unsure])
+    assert int(unsure.sum()) < 5
