@@ -35,6 +35,7 @@ OWN = {
     "matching": "meta.metric_learning:Matching",
     "optimistic_planning": "classical.tabular_planning:OptimisticPlanning",
     "pgd": "adversarial.attackers:PGDAttacker",
+    "principal_differences": "adversarial.attackers:PrincipalDifferences",
     "posterior_sampling": "classical.tabular_planning:PosteriorSampling",
     "ppo": "policy_gradient.ppo:PPO",
     "protonet": "meta.metric_learning:ProtoNet",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ...envs.adversarial.evade import Evade
 from ...envs.checks.options import choice
+from ...envs.classification.sources.images import load_images
 from ...envs.core.actions import action_shape
 from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.task import Observation
@@ -27,7 +28,7 @@ from ...neural_blocks.robustness.adversarial import (
 )
 from ..core.agent import Agent, Memory
 from ..core.config import AgentConfig
-from ..core.randomness import UPDATE
+from ..core.randomness import ACT, UPDATE
 
 
 class Plan(NamedTuple):
@@ -109,14 +110,31 @@ class Attacker(Agent):
         return gradient
 
 
+class GradientConfig(AgentConfig):
+    """Settings of attackers that know the victim's gradient.
+
+    Attributes:
+        looks: gradients, each with other noise of the victim's sensor, of which the mean is followed (Athalye et al.,
+            2018); 1 follows the gradient without noise.
+    """
+
+    looks: int = Field(1, ge=1, le=1024)
+
+
 class PGDAttacker(Attacker):
     """Projected gradient: the victim's own gradient in every step (Madry et al., 2018)."""
 
     name = "pgd"
+    Config: ClassVar[type[AgentConfig]] = GradientConfig
 
     def gradient(self, victim: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
         """The victim's."""
-        return input_gradient(victim, pixels, labels)
+        looks = self.config.looks
+        if looks == 1 or self.task is None:
+            return input_gradient(victim, pixels, labels)
+        noise = self.randomness.uniform(ACT, len(pixels), looks * pixels[0].numel())
+        seen = self.task.sensed(pixels, noise.view(len(pixels), looks, -1)).flatten(0, 1)  # (B looks, 1, 8, 8)
+        return input_gradient(victim, seen, labels.repeat_interleave(looks)).unflatten(0, (-1, looks)).mean(1)
 
 
 class FGSMAttacker(PGDAttacker):
@@ -194,6 +212,38 @@ class GroupedDifferences(FiniteDifferences):
         """Takes over the groups."""
         super().load_state_dict(state)
         self.order = state["order"]
+
+
+class ComponentsConfig(DifferencesConfig):
+    """Settings of differences along principal components.
+
+    Attributes:
+        components: of the training digits, the largest first.
+    """
+
+    components: int = Field(16, ge=1, le=64)
+
+
+class PrincipalDifferences(FiniteDifferences):
+    """Finite differences along the principal components of digits: two queries for each of a few directions.
+
+    Bhagoji et al. (2018). The components are those of the training digits, which the attacker is taken to have.
+    """
+
+    name = "principal_differences"
+    Config = ComponentsConfig
+
+    def build(self) -> None:
+        """The components, (G, 64) float64."""
+        images, _, _ = load_images("digits", "train")
+        digits = torch.from_numpy(images).flatten(1).double() / 255
+        found = torch.linalg.svd(digits - digits.mean(0), full_matrices=False)[2]
+        self.components = found[: self.config.components].to(self.device)
+
+    def gradient(self, victim: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
+        """Central differences: 2 queries for each component."""
+        settings = {"delta": self.config.delta, "components": self.components}
+        return finite_difference_gradient(victim, pixels, labels, **settings)
 
 
 class TransferConfig(AgentConfig):

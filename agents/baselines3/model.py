@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
+from ...neural_blocks.block_settings import Configured
 from ...neural_blocks.errors import InvalidInput
 from ..networks.network import make_encoder
 from ..networks.pretrained import EncoderFile
@@ -39,7 +40,7 @@ class Encoder(BaseFeaturesExtractor):
     def __init__(
         self,
         observation_space: spaces.Space[Any],
-        kind: str | EncoderFile,
+        kind: str | EncoderFile | Configured,
         depth: int | None = None,
         freeze: bool = False,
     ) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.generation.gan import GAN, DCDiscriminator, DCGenerator, DenseDiscriminator, DenseGenerator
 from ...neural_blocks.generation.gan_losses import clip_weights, spectrally_normalised
 from ...neural_blocks.generation.gan_variants import CycleGAN, InfoGAN
-from ...neural_blocks.noise import Seed
+from ...neural_blocks.noise import Draws, Seed
 from ..core.config import AgentConfig
 from .model import Model
 
@@ -28,6 +29,9 @@ class GANConfig(AgentConfig):
         penalty: weight of "penalty".
         noise: deviation of the noise on what the discriminator sees.
         critic_steps: of the discriminator for each of the generator.
+        unrolled: steps that the generator looks ahead: it learns against the discriminator as it will be after so many
+            steps of gradient descent, through which its own gradient runs (Metz et al., 2017); 0 for the present one.
+        unrolled_rate: learning rate of these steps.
         latent_size: dimensions of the latent.
         architecture: "dense" or "convolutional".
         hidden: widths of dense layers.
@@ -42,12 +46,30 @@ class GANConfig(AgentConfig):
     penalty: float = Field(10.0, gt=0)
     noise: float = Field(0.1, ge=0, le=10)
     critic_steps: int = Field(1, ge=1, le=100)
+    unrolled: int = Field(0, ge=0, le=100)
+    unrolled_rate: float = Field(0.1, gt=0, le=10)
     latent_size: int = Field(16, ge=1, le=4096)
     architecture: Literal["dense", "convolutional"] = "dense"
     hidden: tuple[int, ...] = (256, 256)
     channels: int = Field(32, ge=1, le=1024)
     auxiliary: bool = False
     categories: int = Field(0, ge=0, le=1000)
+
+
+class Called(nn.Module):
+    """A block whose methods are called by name, so that they can be called with other weights.
+
+    Args:
+        block: the module.
+    """
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, method: str, *arguments: Any) -> Any:
+        """What the method of that name gives."""
+        return getattr(self.block, method)(*arguments)
 
 
 class GANModel(Model):
@@ -59,6 +81,8 @@ class GANModel(Model):
         """Both players."""
         one, (shape, _, classes, _) = self.config, self.pictures
         penalty = one.penalty if one.constraint == "penalty" else 0.0
+        if one.unrolled and (one.categories or one.constraint == "spectral"):
+            raise InvalidInput("generator: unrolled is for a gan without categories and without 'spectral'")
         self.phases = (*["discriminator"] * one.critic_steps, "generator")
         if one.categories:
             if classes or one.architecture != "dense":
@@ -89,8 +113,22 @@ class GANModel(Model):
     def loss(self, part: str, pixels: Tensor, labels: Tensor | None, seed: Seed) -> Tensor:
         """One player's."""
         if part == "generator":
+            if self.config.unrolled:
+                return self._ahead(pixels, labels, seed)
             return self.block.generator_loss(len(pixels), labels, seed)
         return self.block.discriminator_loss(self.greys(pixels), labels, seed)
+
+    def _ahead(self, pixels: Tensor, labels: Tensor | None, seed: Seed) -> Tensor:
+        """The generator's loss against the discriminator some steps on, which depends on the generator too."""
+        call, draws = Called(self.block), Draws(seed, pixels.device)
+        weights = {f"block.discriminator.{name}": one for name, one in self.block.discriminator.named_parameters()}
+        greys = self.greys(pixels)
+        for _ in range(self.config.unrolled):
+            loss = functional_call(call, weights, ("discriminator_loss", greys, labels, draws.part(), True))
+            slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+            moved = zip(weights.items(), slopes, strict=True)
+            weights = {name: one - self.config.unrolled_rate * slope for (name, one), slope in moved}
+        return functional_call(call, weights, ("generator_loss", len(pixels), labels, draws.part()))
 
     def after(self, part: str) -> None:
         """Clips the discriminator's weights, if that is the constraint."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
+from ...neural_blocks.block_settings import Configured
 from ...neural_blocks.generation.gan import DenseDiscriminator
 from ...neural_blocks.generation.gan_losses import discriminator_loss
 from ..core.agent import Report
@@ -90,7 +91,9 @@ class GAIL(PPO):
             pairs = Parts(space, "auto", {"observation": source})
         else:
             pairs = (
-                Parts(space, source) if isinstance(source, str) else make_encoder(space, source, None, config.freeze)
+                Parts(space, source)
+                if isinstance(source, str | Configured)
+                else make_encoder(space, source, None, config.freeze)
             )
         judge = DenseDiscriminator((pairs.output_size,), hidden=config.discriminator_hidden)
         self.discriminator = nn.Sequential(pairs, judge).to(self.device).eval()

@@ -23,6 +23,7 @@ from ..learning.optimisation import OptimisationConfig
 from ..learning.policy_agent import PolicyAgent
 from ..learning.rollout import stacked, without_observations
 from ..learning.statistics import Numbers
+from ..networks.distributions import DiagonalGaussian
 from ..networks.network import Actor
 from ..networks.network_config import PolicyConfig
 from ..robustness.adversarial import AdversarialConfig
@@ -33,6 +34,7 @@ from ..robustness.shift import Invariance, ShiftConfig, slope_of_scale
 from .demonstrations import Aggregate, LabelledRollout, Sequences, side_by_side
 from .mixing import mixed_images, require_images
 
+POWERS = {"absolute": 1, "squared": 2}
 LOSSES = ("policy_loss", "entropy", "gradient_norm")
 
 
@@ -46,7 +48,9 @@ class ImitationConfig(
         minibatch_size: labels in a gradient step; with a memory, whole sequences of about as many steps.
         capacity: labels kept; the oldest are dropped.
         loss: minus the label's log-probability, "cross_entropy"; or that times (1 - p)^gamma, "focal", which cares less
-            for what is already likely (Lin et al., 2017), where actions are chosen from a finite number.
+            for what is already likely (Lin et al., 2017), where actions are chosen from a finite number; or for a Box
+            how far the mean is from the label: "squared", whose best answer is the mean of labels, or "absolute", whose
+            best answer is their median. The deviation is not learned then.
         focal_gamma: of "focal".
         mix: learn from each image mixed with another one, and from both labels, each by its share: "mixup" (Zhang et
             al., 2018) or "cutmix", a box of the other (Yun et al., 2019).
@@ -58,7 +62,7 @@ class ImitationConfig(
     minibatch_size: int = Field(1024, ge=1)
     capacity: int = Field(100_000, ge=1, le=10**9)
     max_grad_norm: float | None = Field(1.0, gt=0)
-    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    loss: Literal["cross_entropy", "focal", "squared", "absolute"] = "cross_entropy"
     focal_gamma: float = Field(2.0, ge=0, le=16)
     mix: Literal["mixup", "cutmix"] | None = None
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -99,6 +103,9 @@ class ImitationAgent(PolicyAgent):
             raise InvalidInput(
                 f"{self.name}: loss 'focal' needs a Discrete or MultiDiscrete action; got {self.action_space}"
             )
+        if self.config.loss in POWERS and type(self.policy) is not DiagonalGaussian:
+            told = f"a Box as action, with head 'gaussian'; got {self.action_space}"
+            raise InvalidInput(f"{self.name}: loss {self.config.loss!r} needs {told}")
         if self.config.mix is not None:
             require_images(self.name, self.observation_space)
         if self.config.label_smoothing and not hasattr(self.policy, "mean_log_prob"):
@@ -350,6 +357,8 @@ class ImitationAgent(PolicyAgent):
         """(L, N) what is made as large as it can be."""
         if self.config.loss == "focal":
             return self.policy.focal(parameters, label, self.config.focal_gamma)
+        if self.config.loss in POWERS:
+            return -self.policy.distance(parameters, label, POWERS[self.config.loss])
         return self.policy.agreement(parameters, label)
 
     @property

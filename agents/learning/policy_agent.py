@@ -133,7 +133,8 @@ class PolicyAgent(Learner):
     def _act(self, observation: Observation, memory: Memory, start: Tensor, greedy: bool) -> tuple[Tensor, Memory]:
         if greedy and self.config.beam > 1:
             logits = lambda seen: self.network.act(seen, (), torch.zeros_like(seen["written"][:, 0]).bool())[0]  # noqa: E731
-            return next_word(logits, cast("dict[str, Tensor]", observation), self.config.beam), memory
+            config, seen = self.config, cast("dict[str, Tensor]", observation)
+            return next_word(logits, seen, config.beam, config.beam_normalisation, config.beam_bonus), memory
         parameters, *_, memory = self.parameters_of(observation, memory, start)
         raw = self.policy.mode(parameters) if greedy else self.policy.sample(parameters, self.noise(len(parameters)))
         return self.policy.to_env(raw), memory

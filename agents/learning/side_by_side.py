@@ -274,7 +274,9 @@ def can_learn_side_by_side(agent: Agent) -> bool:
     of_its_own = ("averaging", "entropy_end", "clip_end", "target_kl")
     if any(getattr(config, name, None) is not None for name in of_its_own) or bool(getattr(config, "dropout", 0)):
         return False
-    if getattr(config, "normalisation", None) == "batch" or getattr(config, "augment", ()):
+    if any(getattr(config, name, {}).get("dropout") for name in ("encoder_block", "memory_block")):
+        return False
+    if getattr(config, "normalisation", None) in ("batch", "adaptive_batch") or getattr(config, "augment", ()):
         return False
     if getattr(config, "adversarial_epsilon", 0) or getattr(config, "ensemble", 1) > 1:
         return False

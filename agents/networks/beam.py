@@ -33,16 +33,24 @@ def require_writing(name: str, observation_space: spaces.Space[Any], action_spac
         )
 
 
-def next_word(logits: Callable[[dict[str, Tensor]], Tensor], observation: dict[str, Tensor], width: int) -> Tensor:
+def next_word(
+    logits: Callable[[dict[str, Tensor]], Tensor],
+    observation: dict[str, Tensor],
+    width: int,
+    normalisation: float = 1.0,
+    bonus: float = 0.0,
+) -> Tensor:
     """The next word of the best answer that a beam search finds from what is written on.
 
-    Answers are compared by the mean log-probability of their words and their end, see `decoding.beam`; one that fills
-    all places ends for certain.
+    Answers are compared by the log-probability of their words and their end, with a bonus for each and divided by a
+    power of their number, see `decoding.beam`; one that fills all places ends for certain.
 
     Args:
         logits: of the next word, (N, V), from a dict of ``source`` (N, ...) and ``written`` (N, L).
         observation: of B environments.
         width: answers kept of each.
+        normalisation: the power.
+        bonus: nats for each word.
 
     Returns:
         (B,) int64.
@@ -59,5 +67,6 @@ def next_word(logits: Callable[[dict[str, Tensor]], Tensor], observation: dict[s
         return following.masked_fill(more, -torch.inf), (source, written, place)
 
     nowhere = torch.full_like(written[:, 0], -1)
-    found, _ = beam(step, (source, written, nowhere), nowhere, written.shape[1] + 1, end=END, width=width)
+    settings = {"normalisation": normalisation, "bonus": bonus}
+    found, _ = beam(step, (source, written, nowhere), nowhere, written.shape[1] + 1, end=END, width=width, **settings)
     return found[:, 0, 0]

@@ -236,6 +236,10 @@ class DiagonalGaussian(_OfABox):
         scaled = (action - mean) * (-self.log_std).exp()
         return (-0.5 * scaled.square() - self.log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
 
+    def distance(self, mean: Tensor, action: Tensor, power: int) -> Tensor:
+        """(...) the mean over entries of what the mean and the raw action are apart, or of its square (power 2)."""
+        return (mean - action).abs().pow(power).mean(-1)
+
     def entropy(self, mean: Tensor) -> Tensor:
         """(...) in nats, of the raw action."""
         return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum().expand(mean.shape[:-1])

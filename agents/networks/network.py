@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
+from ...neural_blocks.block_settings import Configured, require_settings
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.named_blocks import ENCODERS
 from ...neural_blocks.perception.augmentation import Augmentation
@@ -26,6 +27,7 @@ from .normalisation import ObservationNormaliser
 from .pretrained import EncoderFile, Held, Recipe, shown_space
 
 Memory = tuple[Tensor, ...]
+DECIDED = ("space", "shape", "output_size")  # of an encoder's arguments
 
 
 class OneHot(nn.Module):
@@ -62,7 +64,7 @@ class Parts(nn.Module):
     def __init__(
         self,
         space: spaces.Dict,
-        kind: str,
+        kind: str | Configured,
         given: Mapping[str, nn.Module] = MappingProxyType({}),
         depth: int | None = None,
     ) -> None:
@@ -82,7 +84,7 @@ class Parts(nn.Module):
 
 def make_encoder(
     space: spaces.Space[Any],
-    kind: str | nn.Module | EncoderFile = "auto",
+    kind: str | nn.Module | EncoderFile | Configured = "auto",
     depth: int | None = None,
     freeze: bool = False,
 ) -> Any:
@@ -111,14 +113,16 @@ def make_encoder(
         return Held(make_encoder(space, kind, depth), frozen=True)
     if isinstance(kind, nn.Module):
         return counted_dropout(copy.deepcopy(_with_size(kind)))
-    cls = ENCODERS.load(kind, nn.Module)
+    name, settings = (kind.name, kind.settings) if isinstance(kind, Configured) else (kind, {})
+    cls = ENCODERS.load(name, nn.Module)
+    require_settings("encoder_block", cls, settings, DECIDED)
     serves = getattr(cls, "serves", None)
     if serves is None:
-        return counted_dropout(_with_size(cls(space)))
+        return counted_dropout(_with_size(cls(space, **settings)))
     if isinstance(space, spaces.Dict):
         return Parts(space, kind, depth=depth)
     if serves(space):
-        return _with_size(cls(space) if depth is None else cls(space, depth))
+        return counted_dropout(_with_size(cls(space, **settings) if depth is None else cls(space, depth, **settings)))
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
         return OneHot(space)
     if isinstance(space, spaces.MultiBinary):
@@ -162,9 +166,10 @@ def from_recipe(space: spaces.Space[Any], recipe: Recipe) -> Any:
         raise InvalidInput(f"encoder {recipe.encoder}: {error}") from None
 
 
-def has_depth(kind: str | nn.Module | EncoderFile) -> bool:
+def has_depth(kind: str | nn.Module | EncoderFile | Configured) -> bool:
     """Whether an encoder of that name has a depth to choose."""
-    return isinstance(kind, str) and bool(getattr(ENCODERS.load(kind, nn.Module), "depth_setting", None))
+    name = kind.name if isinstance(kind, Configured) else kind
+    return isinstance(name, str) and bool(getattr(ENCODERS.load(name, nn.Module), "depth_setting", None))
 
 
 def _with_size(module: nn.Module) -> nn.Module:
@@ -198,10 +203,10 @@ class Trunk(nn.Module):
         self,
         observation_space: spaces.Space[Any],
         *,
-        encoder: str | nn.Module | EncoderFile = "auto",
+        encoder: str | nn.Module | EncoderFile | Configured = "auto",
         encoder_depth: int | None = None,
         freeze: bool = False,
-        memory: str | MemoryBlock | None = None,
+        memory: str | MemoryBlock | Configured | None = None,
         memory_size: int = 64,
         memory_layers: int = 1,
         memory_span: int | None = None,
@@ -218,8 +223,9 @@ class Trunk(nn.Module):
         self.augmentation = Augmentation(observation_space, augment) if augment else None
         self.encoder = make_encoder(observation_space, encoder, encoder_depth, freeze)
         features = int(self.encoder.output_size)
-        if isinstance(memory, str):
-            memory = make_memory(memory, features, memory_size, memory_layers, memory_span)
+        if isinstance(memory, str | Configured):
+            chosen = memory if isinstance(memory, Configured) else Configured(memory, {})
+            memory = make_memory(chosen.name, features, memory_size, memory_layers, memory_span, chosen.settings)
         elif memory is not None and memory.input_size != features:
             raise InvalidInput(f"memory: input_size must be the encoder's {features}; got {memory.input_size}")
         self.memory: Any = None if memory is None else counted_dropout(copy.deepcopy(memory))

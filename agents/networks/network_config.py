@@ -8,6 +8,7 @@ from pydantic import Field, field_serializer, model_validator
 from pydantic_core import core_schema
 from torch import nn
 
+from ...neural_blocks.block_settings import Configured, Value
 from ...neural_blocks.named_blocks import ENCODERS, MEMORIES
 from ...neural_blocks.registry import Registry
 from ...neural_blocks.sequence.memory import Memory
@@ -46,11 +47,13 @@ class EncoderOrFile(BlockChoice):
 
 
 Activation = Literal["tanh", "relu", "leaky_relu", "elu", "silu", "gelu", "logistic", "arctan", "threshold"]
+Change = Literal["shift", "flip", "rotate", "crop", "cutout", "noise", "randaugment", "augmix", "pixmix"]
 Initialisation = Literal["orthogonal", "fan_in", "xavier", "he", "gaussian", "zeros"]
 
 NOT_READ_WHOLE: dict[str, Any] = {  # settings of encoder, memory and perceptrons, and what they are without these
     "encoder": "auto",
     "encoder_depth": None,
+    "encoder_block": {},
     "freeze": False,
     "memory": None,
     "normalise_observation": False,
@@ -73,10 +76,12 @@ class EncoderConfig(AgentConfig):
 
     Attributes:
         encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "strided", "nature", "lenet", "alexnet",
-            "vgg", "inception", "residual", "densenet" or "vit", a name that was registered, or "module:Class"; or a
-            module from whole observations (N, ...) to (N, output_size), of which every network gets a copy; or the file
-            of an encoder that was fitted before, encoder.pt of a `palaestra pretrain`, to begin from.
-        encoder_depth: of "vgg", "inception", "residual", "densenet" and "vit"; null for their own.
+            "vgg", "inception", "residual", "densenet", "vit" or "swin", a name that was registered, or "module:Class";
+            or a module from whole observations (N, ...) to (N, output_size), of which every network gets a copy; or the
+            file of an encoder that was fitted before, encoder.pt of a `palaestra pretrain`, to begin from.
+        encoder_depth: of "vgg", "inception", "residual", "densenet", "vit" and "swin"; null for their own.
+        encoder_block: further arguments of a named encoder's class, such as {layers: 2, norm: post, dropout: 0.1} of
+            "seq2seq", or {window: 2} of "swin".
         freeze: leave the encoder's weights as they are, in evaluation mode.
         pretrained: what the file named as `encoder` holds; read from there, and kept so that a saved agent needs no
             file.
@@ -84,6 +89,7 @@ class EncoderConfig(AgentConfig):
 
     encoder: EncoderChoice = "auto"
     encoder_depth: int | None = Field(None, ge=1, le=64)
+    encoder_block: dict[str, Value] = Field(default_factory=dict)
     freeze: bool = False
     pretrained: Recipe | None = None
 
@@ -103,9 +109,20 @@ class EncoderConfig(AgentConfig):
             raise ValueError("pretrained tells of the encoder's file, so it goes with none but that")
         return self
 
+    @model_validator(mode="after")
+    def _blocks_with_settings_have_names(self) -> Self:
+        for kind in ("encoder", "memory"):
+            chosen, settings = getattr(self, kind, None), getattr(self, f"{kind}_block", {})
+            if settings and (not isinstance(chosen, str) or is_file(chosen)):
+                shown = "a module" if isinstance(chosen, nn.Module) else repr(chosen)
+                raise ValueError(f"{kind}_block goes with a named {kind}; {kind} is {shown}")
+        return self
+
     @property
-    def source(self) -> str | nn.Module | EncoderFile:
+    def source(self) -> str | nn.Module | EncoderFile | Configured:
         """The encoder as `network.make_encoder` takes it."""
+        if self.encoder_block:
+            return Configured(str(self.encoder), self.encoder_block)
         return self.encoder if self.pretrained is None else EncoderFile(str(self.encoder), self.pretrained)
 
     @field_serializer("encoder", "memory", when_used="json", check_fields=False)
@@ -121,19 +138,22 @@ class NetworkConfig(EncoderConfig):
         activation: of each perceptron, see `activations`; "threshold" fires or not, with a gradient that stands in.
         initialisation: of each perceptron: "orthogonal" (Saxe et al., 2014), or "fan_in", PyTorch's own, "xavier",
             "he", "gaussian" or "zeros", see `initialisation`.
-        normalisation: of each hidden layer before its activation: "batch" (Ioffe and Szegedy, 2015), "layer" (Ba et
-            al., 2016) or "group" (Wu and He, 2018).
+        normalisation: of each hidden layer before its activation: "batch" (Ioffe and Szegedy, 2015); "adaptive_batch",
+            which goes by the present environments also when it acts, and so adapts to a shift that all of them share
+            (Schneider et al., 2020); "layer" (Ba et al., 2016) or "group" (Wu and He, 2018).
         dropout: probability with which a hidden feature is zero while the network learns (Srivastava et al., 2014).
         augment: how images are changed at random while the network learns, one way after the other: "shift", "flip",
-            "rotate", "crop", "cutout" and "noise", see `augmentation`; the right action must stay the same.
+            "rotate", "crop", "cutout" and "noise"; or "randaugment" (Cubuk et al., 2020), "augmix" (Hendrycks et al.,
+            2020) and "pixmix" (Hendrycks et al., 2022), which draw and mix several; see `image_changes`. The right
+            action must stay the same.
     """
 
     hidden: tuple[int, ...] = Field((64, 64), max_length=64)
     activation: Activation = "relu"
     initialisation: Initialisation = "orthogonal"
-    normalisation: Literal["batch", "layer", "group"] | None = None
+    normalisation: Literal["batch", "adaptive_batch", "layer", "group"] | None = None
     dropout: float = Field(0.0, ge=0, lt=1)
-    augment: tuple[Literal["shift", "flip", "rotate", "crop", "cutout", "noise"], ...] = ()
+    augment: tuple[Change, ...] = ()
 
     def trunk(self) -> dict[str, Any]:
         """The settings as `network.Trunk` takes them."""
@@ -152,6 +172,7 @@ class MemoryConfig(NetworkConfig):
             "temporal_convolution", "snail", "hopfield", "context_set", "linear_recurrence" or "spiking", a name that
             was registered, or "module:Class"; or a `Memory` that reads what the encoder gives, of which every network
             gets a copy.
+        memory_block: further arguments of a named memory's class, such as {norm: post, dropout: 0.1} of "transformer".
         memory_size: the memory's features, where it is named.
         memory_layers: memory blocks on top of each other, where it is named.
         memory_span: steps that a named memory remembers from the start, see `recurrent.memory`; None for its own.
@@ -160,6 +181,7 @@ class MemoryConfig(NetworkConfig):
     """
 
     memory: MemoryChoice | None = None
+    memory_block: dict[str, Value] = Field(default_factory=dict)
     memory_size: int = Field(64, ge=1, le=65_536)
     memory_layers: int = Field(1, ge=1, le=64)
     memory_span: int | None = Field(None, ge=2)
@@ -169,7 +191,8 @@ class MemoryConfig(NetworkConfig):
     def trunk(self) -> dict[str, Any]:
         """The settings as `network.Trunk` takes them."""
         names = ("memory", "memory_size", "memory_layers", "memory_span")
-        return super().trunk() | {name: getattr(self, name) for name in names}
+        taken = super().trunk() | {name: getattr(self, name) for name in names}
+        return taken | ({"memory": Configured(str(self.memory), self.memory_block)} if self.memory_block else {})
 
     @property
     def chunk(self) -> int:
@@ -202,6 +225,9 @@ class PolicyConfig(MemoryConfig):
             explores wider, as a first reward that is hard to come by wants.
         beam: where an action is the next word of what is written, act greedily by beam search of that width
             (Sutskever et al., 2014); 1 takes the likeliest word.
+        beam_normalisation: power of their length that answers' log-probabilities are divided by (Wu et al., 2016): 0
+            compares them as they are, which is for short answers, 1 their mean over words.
+        beam_bonus: nats that an answer gains with each word (He et al., 2016), before the division.
     """
 
     network: Literal["perceptron", "unet", "pointer"] = "perceptron"
@@ -211,6 +237,8 @@ class PolicyConfig(MemoryConfig):
     noise_steps: int = Field(8, ge=1)
     initial_log_std: float = Field(-0.5, ge=-5, le=2)
     beam: int = Field(1, ge=1, le=256)
+    beam_normalisation: float = Field(1.0, ge=0, le=4)
+    beam_bonus: float = Field(0.0, ge=0, le=100)
 
     @model_validator(mode="after")
     def _beams_remember_nothing(self) -> Self:

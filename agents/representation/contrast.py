@@ -10,7 +10,8 @@ from torch import Tensor
 from ...neural_blocks.perception.mlp import MLP
 from ...neural_blocks.representation.contrast import nt_xent, queue_contrast
 from ...neural_blocks.robustness.ensemble import WeightAverage
-from .method import Change, EncodingConfig, Method, Views, is_image, space_test
+from ..networks.network_config import Change
+from .method import EncodingConfig, Method, Views, is_image, space_test
 
 
 class ViewsConfig(EncodingConfig):

@@ -47,8 +47,10 @@ class Fitting:
             torch.default_generator.manual_seed(seed)
             self.method = method(space, config).to(device)
         self.parameters = [one for one in self.method.parameters() if one.requires_grad]
-        self.optimiser = optimisers.make_optimiser(self.parameters, config)
+        self.optimiser = optimisers.make_optimiser(self.parameters, config) if self.parameters else None
         self.batches = Batches(gathered, self.method)
+        with torch.no_grad():
+            self.method.prepare(self.batches.whole, gathered.start)
 
     def run(self) -> Iterator[Report]:
         """Steps up to the settings' number; yields the mean loss now and then.
@@ -73,15 +75,16 @@ class Fitting:
     def update(self) -> torch.Tensor:
         """One gradient step; returns the loss, ()."""
         config = self.config
-        if config.scheduled:
+        if self.optimiser is not None and config.scheduled:
             optimisers.set_rate(self.optimiser, config.rate(self.updates / config.updates))
         batch = self.batches.draw(config.batch_size, self.randomness)
         loss = self.method.loss(batch, self.randomness.integers(UPDATE, 1, 1, HALF_SEEDS)[0, 0])
-        self.optimiser.zero_grad()
-        loss.backward()
-        optimisers.prepare_gradients(self.parameters, config)
-        optimisers.scale_down(self.parameters, config)
-        optimisers.step(self.optimiser)
+        if self.optimiser is not None:
+            self.optimiser.zero_grad()
+            loss.backward()
+            optimisers.prepare_gradients(self.parameters, config)
+            optimisers.scale_down(self.parameters, config)
+            optimisers.step(self.optimiser)
         self.method.after()
         return loss.detach()
 
@@ -89,7 +92,7 @@ class Fitting:
         """Everything that decides what comes next, as tensors and plain values."""
         return {
             "method": self.method.state_dict(),
-            "optimiser": optimisers.saved(self.optimiser),
+            "optimiser": {} if self.optimiser is None else optimisers.saved(self.optimiser),
             "randomness": self.randomness.state_dict(),
             "updates": self.updates,
         }
@@ -97,6 +100,7 @@ class Fitting:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on exactly where a saved one stood."""
         self.method.load_state_dict(state["method"])
-        optimisers.restore(self.optimiser, state["optimiser"])
+        if self.optimiser is not None:
+            optimisers.restore(self.optimiser, state["optimiser"])
         self.randomness.load_state_dict(state["randomness"])
         self.updates = state["updates"]

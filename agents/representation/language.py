@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +11,16 @@ from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.language.language_model import LanguageModel
-from ...neural_blocks.language.words import WordTransformer, WordVectors, has_words, masked_words, vocabulary_of
+from ...neural_blocks.language.words import (
+    WordStates,
+    WordTransformer,
+    WordVectors,
+    has_words,
+    masked_words,
+    vocabulary_of,
+)
 from ...neural_blocks.noise import Draws, categorical
-from ...neural_blocks.representation.embedding import SkipGram, negative_probabilities
+from ...neural_blocks.representation.embedding import SkipGram, keep_probabilities, negative_probabilities
 from ..networks.pretrained import Recipe
 from .method import Method, PretrainConfig, space_test
 
@@ -58,6 +65,16 @@ class TextMethod(Method):
             return seen[0]
         later = start.long().cumsum(0) > 1  # of an episode that began after the text
         return seen.masked_fill(later, -1).T
+
+    def all_texts(self, everything: Tensor, start: Tensor) -> Tensor:
+        """All that was gathered (T, B, ...) as texts (N, L) int64; -1 stands where there is none."""
+        if self.in_rows:
+            return everything.flatten(0, 1)
+        steps = len(start) // self.length * self.length
+        parts = (everything[:steps], start[:steps].long().cumsum(0))
+        texts, episode = (part.T.reshape(-1, self.length) for part in parts)
+        first = episode[:, :1]  # of each stretch; what begins within it is a text of its own
+        return torch.cat([texts.masked_fill(episode != first + k, -1) for k in range(2)])
 
 
 class LanguageModelConfig(TextConfig):
@@ -127,16 +144,48 @@ class MaskedLanguageModel(TextMethod):
         return (each * hidden).sum() / hidden.sum().clamp(min=1)
 
 
+class BothWays(TextMethod):
+    """Foretells each word from those before it, and from those after it, by two recurrent networks (ELMo).
+
+    Peters et al. (2018). What is kept gives each word's states in both directions, side by side.
+    """
+
+    name = "elmo"
+    needs = "a row of words (MultiDiscrete)"
+    fits = space_test(lambda space: has_words(space) and hasattr(space, "nvec"))
+
+    def build(self) -> None:
+        """Both networks, and what names words, which they share."""
+        super().build()
+        settings = {"size": self.config.size}
+        self.encoder = WordStates(self.seen, **settings)
+        self.head = torch.nn.Linear(self.config.size, self.words)
+        self.recipe = Recipe(encoder="word_states", settings=settings, method=self.name)
+
+    def loss(self, batch: tuple[Any, Tensor], seed: Tensor) -> Tensor:
+        """Mean cross-entropy of the next word and of the one before, nats."""
+        texts = self.texts(batch)
+        onward, back = self.encoder.states(texts).chunk(2, -1)  # (N, L, size) each
+        following = F.cross_entropy(self.head(onward[:, :-1]).transpose(1, 2), texts[:, 1:])
+        before = F.cross_entropy(self.head(back[:, 1:]).transpose(1, 2), texts[:, :-1])
+        return (following + before) / 2
+
+
 class SkipGramConfig(TextConfig):
     """Settings of skip-gram.
 
     Attributes:
         window: words to either side that are foretold.
+        objective: "negatives", a few words drawn instead of all, or "softmax", over all words.
         negatives: words drawn for each that are not.
+        thinning: a word of frequency f stays in a text with probability sqrt(thinning / f), so that common ones make
+            room; null keeps all.
     """
 
     window: int = Field(2, ge=1, le=1024)
+    objective: Literal["negatives", "softmax"] = "negatives"
     negatives: int = Field(5, ge=1, le=1024)
+    thinning: float | None = Field(None, gt=0, le=1)
 
 
 class SkipGramMethod(TextMethod):
@@ -144,16 +193,29 @@ class SkipGramMethod(TextMethod):
 
     name = "skip_gram"
     Config = SkipGramConfig
+    keep: Tensor
 
     def build(self) -> None:
         """The block, and an encoder that shares its words."""
         super().build()
         self.block = SkipGram(self.words + 1, self.config.size)
         self.encoder.table = self.block.word
+        self.register_buffer("keep", torch.ones(self.words), persistent=False)  # with which each word stays
+
+    def prepare(self, everything: Any, start: Tensor) -> None:
+        """How common each word is."""
+        if self.config.thinning is not None:
+            texts = self.all_texts(everything, start)
+            self.keep = keep_probabilities(
+                torch.bincount(texts[texts >= 0], minlength=self.words), self.config.thinning
+            )
 
     def loss(self, batch: tuple[Any, Tensor], seed: Tensor) -> Tensor:
         """Skip-gram's loss with a word and one near it from each text, both drawn."""
         texts, draws = self.texts(batch), Draws(seed, batch[1].device)
+        if self.config.thinning is not None:
+            stays = (draws.uniform(*texts.shape) < self.keep[texts.clamp(min=0)]) & (texts >= 0)
+            texts = texts.masked_fill(~stays, -1).gather(1, (~stays).int().argsort(dim=1, stable=True))
         count = (texts >= 0).sum(1)  # (N,) words; what comes after them is padding
         kept = (count > 1).nonzero().squeeze(1)
         if len(kept) == 0:
@@ -164,6 +226,8 @@ class SkipGramMethod(TextMethod):
         other = low + (draws.uniform(len(texts)) * (high - low)).long()
         other = other + (other >= place)  # near the word, and not the word
         words, near = (texts.gather(1, at.unsqueeze(1)).squeeze(1) for at in (place, other))
+        if self.config.objective == "softmax":
+            return self.block.softmax_loss(words, near)
         there = (texts >= 0).flatten()
         counts = torch.zeros(self.words + 1, device=texts.device)
         counts = counts.index_add(0, texts.clamp(min=0).flatten(), there.to(counts.dtype))

@@ -22,7 +22,6 @@ from ..networks.network_config import EncoderName
 from ..networks.pretrained import Recipe, is_file
 
 Reads = Literal["rows", "sequences", "finals"]
-Change = Literal["shift", "flip", "rotate", "crop", "cutout", "noise"]
 
 
 class PretrainConfig(OptimisationConfig):
@@ -112,6 +111,14 @@ class Method(nn.Module, ABC):
         Args:
             batch: as `reads` says, of the encoded part alone.
             seed: () int64, of all that is drawn.
+        """
+
+    def prepare(self, everything: Any, start: Tensor) -> None:
+        """What is done once with all that was gathered, before the first step.
+
+        Args:
+            everything: (T, B, ...), of the encoded part alone.
+            start: (T, B) bool, the first of an episode.
         """
 
     def after(self) -> None:

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from ...envs.core.protocol import BatchedEnvironment
 from ...envs.core.task import Observation
 from ...neural_blocks.errors import InvalidInput
-from ...neural_blocks.robustness.novelty import Mahalanobis, area_under_roc, free_energy, max_softmax
+from ...neural_blocks.robustness.ensemble import mean_probability
+from ...neural_blocks.robustness.novelty import Mahalanobis, area_under_roc, disagreement, free_energy, max_softmax
 from ..core.config import AgentConfig
 from ..core.evaluation import evaluate, time_limit
 from .answers import right_classes
 
+APART = ("whole", "heads", "bagging")  # kinds of ensembles whose networks answer alike
 LABELS = 2048  # that a threshold is chosen by, at least
 
 
@@ -28,13 +30,14 @@ class DetectorConfig(AgentConfig):
         detector: learn to name what is known and nothing else, and pass by a score of how strange an observation is:
             "max_softmax", how small the largest probability is (Hendrycks and Gimpel, 2017), "energy", of the logits
             (Liu et al., 2020), or "mahalanobis", how far from all classes the features before the last layer are (Lee
-            et al., 2018). Evaluations tell its auroc, of what should be passed on against the rest. Null learns to pass
-            by examples.
+            et al., 2018), or "disagreement" of the networks of an ensemble, which learn apart (Lakshminarayanan et al.,
+            2017). Evaluations tell its auroc, of what should be passed on against the rest. Null learns to pass by
+            examples.
         detector_share: of what is known and held out, that is to be named all the same: there lies the score from which
             on it passes, which is fitted whenever training looks at validation episodes, by `Agent.settle`.
     """
 
-    detector: Literal["max_softmax", "energy", "mahalanobis"] | None = None
+    detector: Literal["max_softmax", "energy", "mahalanobis", "disagreement"] | None = None
     detector_share: float = Field(0.95, gt=0, lt=1)
 
 
@@ -58,6 +61,11 @@ class Detector(nn.Module):
                 f"{name}: detector needs one Discrete action, two classes or more and to pass; got {agent.action_space}"
             )
         alone = {"memory": None, "ensemble": 1, "adversarial_epsilon": 0, "mix": None, "label_smoothing": 0}
+        if config.detector == "disagreement":
+            del alone["ensemble"]
+            if config.ensemble < 2 or config.ensemble_kind not in APART:
+                told = f"ensemble above 1 of kind {', '.join(map(repr, APART))}"
+                raise InvalidInput(f"{name}: detector 'disagreement' needs {told}; got {config.ensemble} networks")
         for key, only in {**alone, "told_apart": False, "temperature_scaling": False}.items():
             if getattr(config, key) != only:
                 raise InvalidInput(f"{name}: {key} must be {only!r} with a detector; got {getattr(config, key)!r}")
@@ -82,6 +90,10 @@ class Detector(nn.Module):
 
     def scored(self, network: Any, observation: Observation, start: Tensor) -> tuple[Tensor, Tensor]:
         """Parameters (B, K + 1) without passing, and how strange observations (B, ...) are, (B,)."""
+        if self.kind == "disagreement":
+            each = self.named(network.opinions(observation, start)).log_softmax(-1)  # (E, B, K + 1)
+            strange = disagreement(each[..., :-1], network.share)
+            return mean_probability(each, network.share), strange
         features = self.features(network, observation, start)
         logits = self.named(network.actor.layers[-1](features))
         if self.distance is not None:

@@ -118,6 +118,11 @@ class Committee(nn.Module):
             outputs.append((parameters,) if critic is None else (parameters, critic(seen).squeeze(-1)))
         return outputs
 
+    def opinions(self, observation: Observation, start: Tensor) -> Tensor:
+        """What each member answers alone: observations (B, ...) and starts (B,) to parameters (E, B, K)."""
+        one, count = tree_map(lambda part: part.unsqueeze(0), observation), len(self.members)
+        return torch.stack([outputs[0][0] for outputs in self._each([one] * count, [start.unsqueeze(0)] * count)])
+
     def act(self, observation: Observation, memory: tuple[Tensor, ...], start: Tensor) -> Any:
         """One step: observations (B, ...), no memory, starts (B,), as `Actor.act`."""
         outputs = self(tree_map(lambda part: part.unsqueeze(0), observation), (), start.unsqueeze(0))

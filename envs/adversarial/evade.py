@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from ...neural_blocks.robustness.adversarial import NORMS, input_gradient, project, steepest_step, with_room
 from ..checks.options import choice, integer, number
 from ..classification.sources.images import load_images
+from ..core.noise import normal
 from ..core.splits import SPLITS
 from ..core.task import Observation, Step, Task
 from ..core.tree import select
@@ -24,6 +26,7 @@ GOALS, REWARDS = ("any", "class"), ("margin", "smallest")
 RADIUS = {"linf": 0.15, "l2": 0.75, "l1": 4.0}  # of the ball, where none is given
 WIDEST = {"linf": 1.0, "l2": 8.0, "l1": 64.0}  # from which on the ball holds every image
 TOLD = "Change the digit until the classifier errs"
+LOOKS = 4  # of the victim through a sensor with noise
 FORTH, BACK = 0.5, 0.25  # of a step: how far the expert goes on, or back, where the smallest change is asked for
 
 
@@ -84,9 +87,10 @@ class Evade(Task[EvadeState]):
         89 % of the digits and returns 0.94; random actions fool it with 1 % and return 0.04. The robust victim is
         fooled with 12 % of the training and validation digits and 20 % of the test digits. For the smallest change it
         takes half a step on, and a quarter of one back towards the digit from where the victim is fooled, which is no
-        more than a good rule.
+        more than a good rule. Through a sensor it follows the gradient without noise.
     Source: Szegedy et al. (2014), Madry et al. (2018) with their step of 2.5 epsilon / steps; Ilyas et al. (2018) for
-        attacks by queries; digits of Alpaydin and Kaynak (1998), by scikit-learn.
+        attacks by queries; Athalye et al. (2018) for noise that an attack survives; digits of Alpaydin and Kaynak
+        (1998), by scikit-learn.
 
     Args:
         victim: "plain"; "robust" or "trades", which were trained against such attacks; or "ensemble"; see
@@ -100,6 +104,9 @@ class Evade(Task[EvadeState]):
             "test", so it withstands on "validation" as it does on "train".
         goal: "any" wrong class, or a given "class".
         reward: "margin", or "smallest".
+        sensor: deviation of the noise through which the victim sees each pixel of a changed digit, from 0 to 1. It
+            looks four times, each time with other noise, and what it says is the mean probability: so a change has to
+            survive the noise.
 
     Raises:
         InvalidInput: an unknown name, or a number outside its limits.
@@ -112,6 +119,7 @@ class Evade(Task[EvadeState]):
         {"goal": "class", "victim": "trades", "epsilon": 0.3},
         {"reward": "smallest", "norm": "l2", "knowledge": "gradient", "epsilon": 1.5},
         {"norm": "l1", "victim": "ensemble"},
+        {"sensor": 0.1, "knowledge": "gradient", "split": "test"},
     )
 
     images: Tensor
@@ -129,6 +137,7 @@ class Evade(Task[EvadeState]):
         split: str = "train",
         goal: str = "any",
         reward: str = "margin",
+        sensor: float = 0.0,
     ) -> None:
         super().__init__()
         choice("Evade: victim", victim, NAMES)
@@ -139,6 +148,7 @@ class Evade(Task[EvadeState]):
         choice("Evade: split", split, SPLITS)
         self.targeted = choice("Evade: goal", goal, GOALS) == "class"
         self.smallest = choice("Evade: reward", reward, REWARDS) == "smallest"
+        self.sensor = number("Evade: sensor", sensor, 0, 1)
         self.reset_noise = 2 if self.targeted else 1
         self.step_size = 2.5 * self.epsilon / self.horizon
         # In float64, and rounded after: so the victim says the same of a row alone as of that row in any batch.
@@ -151,6 +161,7 @@ class Evade(Task[EvadeState]):
         self.images, self.labels = self.images[right], self.labels[right]
         self.register_buffer("clean_scores", scores[right], persistent=False)
         pixels, classes = images[0].size, len(self.class_names)
+        self.step_noise = LOOKS * pixels if self.sensor else 0
         parts: dict[str, spaces.Space[object]] = {
             "image": spaces.Box(0, 255, images.shape[1:], np.uint8),
             "perturbation": spaces.Box(-1, 1, (pixels,), np.float32),
@@ -168,6 +179,23 @@ class Evade(Task[EvadeState]):
     def _scores(self, pixels: Tensor) -> Tensor:
         """The victim's log-probabilities (B, 10) for pixels (B, 64)."""
         return self.victim(pixels.double().unflatten(1, self.images.shape[1:])).log_softmax(1).float()
+
+    def sensed(self, pixels: Tensor, noise: Tensor) -> Tensor:
+        """Pixels (B, ...) as the sensor shows them in each of some looks, from uniforms (B, looks, 64).
+
+        Returns:
+            (B, looks, ...) float64 in [0, 1].
+        """
+        seen = pixels.double().flatten(1).unsqueeze(1) + self.sensor * normal(noise.double())
+        return seen.clamp(0, 1).unflatten(2, pixels.shape[1:])
+
+    def _said(self, pixels: Tensor, noise: Tensor) -> Tensor:
+        """The victim's log-probabilities (B, 10) for pixels (B, 64), through the sensor if there is one."""
+        if not self.sensor:
+            return self._scores(pixels)
+        seen = self.sensed(pixels, noise.unflatten(1, (LOOKS, -1))).flatten(0, 1)  # (B looks, 64)
+        each = self.victim(seen.unflatten(1, self.images.shape[1:])).log_softmax(1).unflatten(0, (-1, LOOKS))
+        return (each.logsumexp(1) - math.log(LOOKS)).float()
 
     def _gradient(self, state: EvadeState) -> Tensor:
         """(B, 64) float64, the gradient of what is to rise: the victim's cross-entropy, or minus that of the goal."""
@@ -200,7 +228,7 @@ class Evade(Task[EvadeState]):
         original = _pixels(state.image)
         moved = state.perturbed + self.step_size * project(action, 1.0, self.norm)
         perturbed = (original + project(moved - original, self.epsilon, self.norm)).clamp(0, 1)
-        scores, time = self._scores(perturbed), state.time + 1
+        scores, time = self._said(perturbed, noise), state.time + 1
         before, after = (self._left(each, state.goal) for each in (state.scores, scores))
         fooled = after < 0
         following = replace(state, perturbed=perturbed, scores=scores, time=time)

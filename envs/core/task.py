@@ -157,6 +157,14 @@ class Task(nn.Module, ABC, Generic[State]):
         """What the entries of an action are called, for people; none for their numbers."""
         return []
 
+    def vocabulary(self, part: str | None = None) -> list[str]:
+        """The words that an observation's numbers, or those of a Dict's part, stand for; none where they are no words.
+
+        Args:
+            part: of a Dict, its name; None for the whole.
+        """
+        return []
+
 
 class ProblemTask(Task[State], Generic[State, Problem]):
     """A task whose episodes can share a problem (a bandit's arms, an MDP's tables), so its reset comes in two parts.

@@ -176,6 +176,10 @@ class Caption(Task[CaptionState]):
         told = "as in: a red circle is above a blue square, then the end"
         canvas.text(told, (middle, 445), size=22, colour=MUTED, anchor="center")
 
+    def vocabulary(self, part: str | None = None) -> list[str]:
+        """See `Task.vocabulary`."""
+        return WORDS if part == "written" else []
+
     def choices(self) -> list[Choice]:
         """A letter for each word, the point for the end."""
         words = [Choice(LETTERS[word - 1], name, word) for word, name in enumerate(WORDS) if word]

@@ -1,4 +1,4 @@
-"""Cloze: restore the words that are missing from a story, or say which of its sentences came first."""
+"""Cloze: restore the words that are missing from a story, or say how its sentences follow each other."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ from .english import ADJECTIVES, NAMED, THE, VERBS, WORDS, meanings, words
 LENGTH = 16
 # what can be missing: an auxiliary or an article by itself, an adjective or a noun from either of its two mentions
 GAPS = [[3, 3], [5, 5], [6, 9], [7, 10], [11, 11], [13, 13]]
+SPANS = [
+    [5, 6, 7],
+    [9, 10, 11],
+]  # three words in a row that the rest of the story tells: either mention, and what agrees
+QUESTIONS = ("words", "span", "order", "next")
+TOLD = {"order": ["the first one came first", "the second one came first"]}
+TOLD["next"] = ["the second goes on from the first", "it does not"]
 UNUSED = {"", "being", "by", "not true that", "who", "beast", "person", "beasts", "people"}
 STORY_WORDS = [word for word in WORDS if word not in UNUSED and not word.endswith("ed")]
 SHOWN = ["__", *STORY_WORDS, "?"]  # by its number: missing, a word, missing and asked for
@@ -34,8 +41,8 @@ class ClozeState:
         story: (B, 16) int64 its words, from 1 to 25, the sentences in the order in which they are shown.
         hidden: (B, 16) bool the words that are still missing.
         answers: (B, 16) int64 the words given for missing ones, 0 elsewhere.
-        swapped: (B,) bool whether the later sentence is shown first.
-        said: (B,) int64 the answer about the order, -1 before.
+        swapped: (B,) bool whether the later sentence is shown first or, asked what is next, the second does not go on.
+        said: (B,) int64 the answer about the sentences, -1 before.
         time: (B,) int64 steps taken.
     """
 
@@ -48,7 +55,7 @@ class ClozeState:
 
 
 class Cloze(Task[ClozeState]):
-    """Restore the missing words of a story, or say which of its sentences came first.
+    """Restore the missing words of a story, or say how its sentences follow each other.
 
     A story has two sentences of eight words: "the small dog is chasing some big cats", "the big cats are watching a
     calm baker". Of whom the first one tells at its end, the second one tells more.
@@ -59,19 +66,22 @@ class Cloze(Task[ClozeState]):
 
     Observation: for question "words", MultiDiscrete of 16 numbers of 27: a word from 1 to 25, 0 where one is missing,
         26 where the missing one is asked for, the leftmost first; words once given stand in their places, right or
-        wrong. For "order", 16 words, of which either sentence may stand first.
-    Action: for "words", Discrete(25), the missing word's number less one; for "order", Discrete(2), 0 if the sentence
-        that is shown first came first, else 1.
-    Reward: for "words", 1 / masks for the right word, else 0; for "order", 1 for the right answer, else 0.
-    Episode: terminates when no word is missing any more, after `masks` steps; for "order", after one.
+        wrong. For "span", the same with three words in a row that are missing together and are written from left to
+        right. For "order" and "next", 16 words: either sentence may stand first, or the second begins with somebody
+        else than the first one ended with.
+    Action: for "words" and "span", Discrete(25), the missing word's number less one; for "order", Discrete(2), 0 if the
+        sentence that is shown first came first, else 1; for "next", 0 if the second goes on from the first, else 1.
+    Reward: for "words" and "span", 1 / masks for the right word, else 0; else 1 for the right answer, 0 for a wrong
+        one.
+    Episode: terminates when no word is missing any more, after `masks` steps; for "order" and "next", after one.
     Metrics: accuracy.
     Expert: the right answer; return 1. A random word returns 1 / 25, a random order 1 / 2.
-    Source: Taylor (1953) for the cloze test, Devlin et al. (2019) for learning by it; Lan et al. (2020) for the order
-        of sentences.
+    Source: Taylor (1953) for the cloze test, Devlin et al. (2019) for learning by it and by what is next, Raffel et al.
+        (2020) for spans; Lan et al. (2020) for the order of sentences.
 
     Args:
-        question: "words" or "order".
-        masks: how many words are missing, from 1 to 6.
+        question: "words", "span", "order" or "next".
+        masks: how many words are missing, from 1 to 6; of a span always 3.
         split: "train", "validation" or "test": 70, 10 and 20 % of the 9,216 first sentences, the same for everyone.
 
     Raises:
@@ -79,6 +89,7 @@ class Cloze(Task[ClozeState]):
     """
 
     variants = ({"split": "test"}, {"question": "order"}, {"question": "order", "split": "test"}, {"masks": 6})
+    variants += ({"question": "span", "split": "test"}, {"question": "next", "split": "test"})
 
     first: Tensor
     gaps: Tensor
@@ -86,16 +97,18 @@ class Cloze(Task[ClozeState]):
 
     def __init__(self, *, question: str = "words", masks: int = 3, split: str = "train") -> None:
         super().__init__()
-        self.by_order = choice("Cloze: question", question, ("words", "order")) == "order"
-        self.masks = integer("Cloze: masks", masks, 1, len(GAPS))
+        self.question = choice("Cloze: question", question, QUESTIONS)
+        self.by_order = question in TOLD
+        masks = integer("Cloze: masks", masks, 1, len(GAPS))
+        self.masks = len(SPANS[0]) if question == "span" else masks
         choice("Cloze: split", split, SPLITS)
         every = meanings(adjectives=True)
         self.register_buffer("first", every[split_sentences(len(every), split)], persistent=False)  # (N, 7)
-        self.register_buffer("gaps", torch.tensor(GAPS), persistent=False)
+        self.register_buffer("gaps", torch.tensor(SPANS if question == "span" else GAPS), persistent=False)
         number = torch.tensor([STORY_WORDS.index(word) + 1 if word in STORY_WORDS else 0 for word in WORDS])
         self.register_buffer("number", number, persistent=False)  # of each word of the whole language
         self.horizon = 1 if self.by_order else self.masks
-        self.reset_noise = 3 + (1 if self.by_order else 2 * len(GAPS))
+        self.reset_noise = 3 + {"words": 2 * len(GAPS), "span": 1, "order": 1, "next": 2}[question]
         self.observation_space = spaces.MultiDiscrete(np.full(LENGTH, len(SHOWN)))
         self.action_space = spaces.Discrete(2 if self.by_order else len(STORY_WORDS))
 
@@ -103,26 +116,30 @@ class Cloze(Task[ClozeState]):
         """A first sentence of the split, any that goes on from it, and what is missing or in which order they stand."""
         begun = self.first.index_select(0, (noise[:, 0] * len(self.first)).long())  # (B, 7)
         verb = (noise[:, 1] * VERBS).long()
-        story = self._story(begun, verb, noise[:, 2])
-        none = torch.zeros_like(story)
-        swapped, hidden = torch.zeros_like(verb, dtype=torch.bool), none > 0
+        swapped, subject = torch.zeros_like(verb, dtype=torch.bool), begun[:, 4:]
         if self.by_order:
             swapped = noise[:, 3] < 0.5
+        if self.question == "next":
+            subject = torch.where(swapped[:, None], _other_phrase(subject, noise[:, 4]), subject)
+        story = self._story(begun, subject, verb, noise[:, 2])
+        none = torch.zeros_like(story)
+        hidden = none > 0
+        if self.question == "order":
             story = torch.where(swapped[:, None], story.roll(LENGTH // 2, 1), story)
-        else:
+        elif self.question == "span":
+            hidden = none.scatter(1, self.gaps[(noise[:, 3] * len(self.gaps)).long()], 1) > 0
+        elif self.question == "words":
             order, side = noise[:, 3:].chunk(2, 1)  # (B, 6) each
             gap = order.argsort(dim=1, stable=True)[:, : self.masks]
             hidden = none.scatter(1, self.gaps[gap, (side[:, : self.masks] * 2).long()], 1) > 0
         return ClozeState(story, hidden, none, swapped, torch.full_like(verb, -1), torch.zeros_like(verb))
 
-    def _story(self, begun: Tensor, verb: Tensor, noise: Tensor) -> Tensor:
-        """The sixteen words of first meanings (B, 7) and of one that goes on with that verb, about anyone else."""
-        many, noun, adjective = begun[:, 0], begun[:, 1], begun[:, 2] - 1
-        count = 2 * NAMED * ADJECTIVES
-        own = (many * NAMED + noun) * ADJECTIVES + adjective
-        other = (own + 1 + (noise * (count - 1)).long()) % count  # never who the first sentence began with
-        parts = [other // (NAMED * ADJECTIVES), other // ADJECTIVES % NAMED, other % ADJECTIVES + 1]
-        following = torch.cat([begun[:, 4:], torch.stack([verb, *parts], 1)], 1)
+    def _story(self, begun: Tensor, subject: Tensor, verb: Tensor, noise: Tensor) -> Tensor:
+        """The sixteen words of first meanings (B, 7), and of what somebody (B, 3) does with that verb to anyone else.
+
+        That is never who the first sentence began with.
+        """
+        following = torch.cat([subject, verb[:, None], _other_phrase(begun[:, :3], noise)], 1)
         active = torch.zeros_like(verb, dtype=torch.bool)
         sentences = [words(meaning, active) for meaning in (begun, following)]
         the = torch.full_like(verb, THE)[:, None]
@@ -168,7 +185,7 @@ class Cloze(Task[ClozeState]):
         self._sentences(seen, canvas, 55)
         canvas.text("in truth (hidden)", (middle, 285), size=22, colour=MUTED, anchor="center")
         if self.by_order:
-            told = ["the first one came first", "the second one came first"]
+            told = TOLD[self.question]
             truth, said = int(state.swapped), int(state.said)
             canvas.text(told[truth], (middle, 325), size=28, anchor="center")
             if said >= 0:
@@ -187,7 +204,9 @@ class Cloze(Task[ClozeState]):
 
     def _sentences(self, seen: list[int], canvas: Canvas, top: int) -> None:
         middle, half = canvas.width // 2, LENGTH // 2
-        asked = "Which of these sentences came first?" if self.by_order else "Which word is missing at the ?"
+        asked = {"order": "Which of these sentences came first?", "next": "Does the second go on from the first?"}.get(
+            self.question, "Which word is missing at the ?"
+        )
         canvas.text(asked, (middle, top - 20), size=30, anchor="center")
         for row in (0, 1):
             cards = [SHOWN[word] for word in seen[row * half : (row + 1) * half]]
@@ -199,8 +218,10 @@ class Cloze(Task[ClozeState]):
         """The two sentences, with what is missing."""
         self._sentences(observation.tolist(), canvas, 75)
         middle, seen = canvas.width // 2, observation.tolist()
-        if self.by_order:
+        if self.question == "order":
             lines = ["one begins with those", "of whom the other one tells at its end"]
+        elif self.question == "next":
+            lines = ["it does if it begins with those", "of whom the first one tells at its end"]
         elif ASKED in seen:
             lines = ["it agrees with the words around it", "the end of the first is the beginning of the second"]
         else:
@@ -208,8 +229,22 @@ class Cloze(Task[ClozeState]):
         for k, line in enumerate(lines):
             canvas.text(line, (middle, 345 + 35 * k), size=24, colour=MUTED, anchor="center")
 
+    def vocabulary(self, part: str | None = None) -> list[str]:
+        """See `Task.vocabulary`."""
+        return SHOWN
+
     def choices(self) -> list[Choice]:
         """1 and 2 for the sentences; or a letter for each word."""
         if self.by_order:
-            return [Choice("1", "the first", 0), Choice("2", "the second", 1)]
+            names = ("the first", "the second") if self.question == "order" else ("it goes on", "it does not")
+            return [Choice(str(k + 1), name, k) for k, name in enumerate(names)]
         return [Choice(key, word, k) for k, (key, word) in enumerate(zip(LETTERS, STORY_WORDS, strict=False))]
+
+
+def _other_phrase(phrase: Tensor, noise: Tensor) -> Tensor:
+    """Many, noun and adjective (B, 3) of anyone else than these, evenly."""
+    many, noun, adjective = phrase[:, 0], phrase[:, 1], phrase[:, 2] - 1
+    count = 2 * NAMED * ADJECTIVES
+    own = (many * NAMED + noun) * ADJECTIVES + adjective
+    other = (own + 1 + (noise * (count - 1)).long()) % count
+    return torch.stack([other // (NAMED * ADJECTIVES), other // ADJECTIVES % NAMED, other % ADJECTIVES + 1], 1)

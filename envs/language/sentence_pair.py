@@ -23,18 +23,21 @@ LABELS = {
     "paraphrase": ["another meaning", "the same meaning"],
     "acceptability": ["the first", "the second"],
     "answer": ["no answer", "an answer"],
+    "relatedness": ["nothing is the same", "one thing is", "two things are", "three things are", "all is the same"],
 }
 ASKED = {
     "entailment": "If the first is true, what of the second?",
     "paraphrase": "Do both say the same?",
     "acceptability": "Which one is right English?",
     "answer": "Does the second answer the first?",
+    "relatedness": "How much is the same: both nouns, the deed, all else?",
 }
 PARTS = {  # of a meaning, or of a sentence, what a second one may differ in
     "entailment": [1, 2, 3, 5, 6],
     "paraphrase": [0, 1, 2, 3, 4, 5, 6],
     "acceptability": [1, 3, 4, 6, 8, 10],
     "answer": [3, 4, 5, 3, 0, 1],  # where who acts is asked for, and where who is acted on is
+    "relatedness": [0, 2, 4, 6],  # a number or an adjective
 }
 
 
@@ -72,19 +75,21 @@ class SentencePair(Task[SentencePairState]):
       the other one an article, an auxiliary, a noun or the verb's form does not agree.
     - "answer": whether the second sentence answers the question that is the first (1), or tells of another deed or of
       the deed of somebody else (0).
+    - "relatedness": how much of four things is the same in both, from 0 to 4: who acts, the deed, who is acted on, and
+      all else, which is the numbers and the adjectives. It is a degree, and each is equally common.
 
     Observation: Dict of ``first`` and ``second``, MultiDiscrete of 11 words of 38 each, 0 where none stands; each place
         has its role: opening, article, adjective, noun, auxiliary, "being", verb, "by", article, adjective, noun.
-    Action: Discrete(3) for "entailment", else Discrete(2): the label.
-    Reward: 1 for the right label, 0 for a wrong one.
+    Action: Discrete(3) for "entailment", Discrete(5) for "relatedness", else Discrete(2): the label.
+    Reward: 1 for the right label, 0 for a wrong one; for "relatedness" 1 less a quarter of the distance to the degree.
     Episode: terminates after one answer.
-    Metrics: accuracy.
-    Expert: the right label; return 1. A guess returns 1 / 3 or 1 / 2.
+    Metrics: accuracy; for "relatedness" also error, the distance.
+    Expert: the right label; return 1. A guess returns 1 / 3 or 1 / 2, and 0.6 for "relatedness".
     Source: Bowman et al. (2015) for entailment, Dolan and Brockett (2005) for paraphrase, Warstadt et al. (2020) for
-        minimal pairs, Wang et al. (2019) for questions with sentences.
+        minimal pairs, Wang et al. (2019) for questions with sentences, Marelli et al. (2014) for relatedness.
 
     Args:
-        relation: "entailment", "paraphrase", "acceptability" or "answer".
+        relation: "entailment", "paraphrase", "acceptability", "answer" or "relatedness".
         split: "train", "validation" or "test": 70, 10 and 20 % of the 14,400 sentences that pairs are made from, the
             same for everyone.
 
@@ -97,16 +102,18 @@ class SentencePair(Task[SentencePairState]):
         {"relation": "paraphrase"},
         {"relation": "acceptability"},
         {"relation": "answer", "split": "test"},
+        {"relation": "relatedness", "split": "test"},
     )
 
     horizon = 1
-    reset_noise = 10
     base: Tensor
     parts: Tensor
 
     def __init__(self, *, relation: str = "entailment", split: str = "train") -> None:
         super().__init__()
         self.relation = choice("SentencePair: relation", relation, LABELS)
+        self.graded = relation == "relatedness"
+        self.reset_noise = 13 if self.graded else 10
         choice("SentencePair: split", split, SPLITS)
         every = meanings()
         self.register_buffer("base", every[split_sentences(len(every), split)], persistent=False)  # (N, 7)
@@ -125,6 +132,7 @@ class SentencePair(Task[SentencePairState]):
             "paraphrase": _paraphrase,
             "acceptability": _acceptability,
             "answer": _answer,
+            "relatedness": _relatedness,
         }[self.relation]
         first, second = make(meaning, label, noise[:, 2:], self.parts)
         return SentencePairState(first, second, label, torch.full_like(label, -1))
@@ -133,7 +141,11 @@ class SentencePair(Task[SentencePairState]):
         """Judges the answer."""
         right = (action == state.label).float()
         following = SentencePairState(state.first, state.second, state.label, action)
-        return Step(following, right, torch.ones_like(right, dtype=torch.bool), {"accuracy": right})
+        over, metrics = torch.ones_like(right, dtype=torch.bool), {"accuracy": right}
+        if not self.graded:
+            return Step(following, right, over, metrics)
+        error = (action - state.label).abs().float()
+        return Step(following, 1 - error / 4, over, metrics | {"error": error})
 
     def observe(self, state: SentencePairState) -> dict[str, Tensor]:
         """Both sentences."""
@@ -165,8 +177,13 @@ class SentencePair(Task[SentencePairState]):
     def draw_seen(self, observation: Any, canvas: Canvas) -> None:
         """Both sentences and the possible answers."""
         self._pair(observation["first"], observation["second"], canvas, 20)
+        between, size = (22, 20) if self.graded else (32, 24)
         for k, label in enumerate(self.labels):
-            canvas.text(f"{k}: {label}", (canvas.width // 2, 380 + 32 * k), size=24, anchor="center")
+            canvas.text(f"{k}: {label}", (canvas.width // 2, 370 + between * k), size=size, anchor="center")
+
+    def vocabulary(self, part: str | None = None) -> list[str]:
+        """See `Task.vocabulary`."""
+        return WORDS
 
     def choices(self) -> list[Choice]:
         """A number for each label."""
@@ -252,3 +269,16 @@ def _answer(meaning: Tensor, label: Tensor, noise: Tensor, parts: Tensor) -> tup
     exchange = (noise[:, 3] < 0.25) & (meaning[:, 1] != meaning[:, 5])
     other = torch.where(exchange[:, None], _exchanged(meaning), other)
     return asked, words(torch.where((label == 1)[:, None], meaning, other), noise[:, 4] < 0.5)
+
+
+def _relatedness(meaning: Tensor, label: Tensor, noise: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
+    """As many of who acts, the deed, who is acted on and all else are the same as the label says; voices are any."""
+    order, other = noise[:, :4].argsort(dim=1, stable=True).argsort(dim=1), noise[:, 4:8]
+    changes = order >= label[:, None]  # (B, 4) each of the four with the same chance
+    rest = parts[(noise[:, 8] * len(parts)).long()]
+    second = meaning
+    for place, part in enumerate((1, 3, 5)):
+        changed = _changed(second, torch.full_like(label, part), other[:, place])
+        second = torch.where(changes[:, place, None], changed, second)
+    second = torch.where(changes[:, 3, None], _changed(second, rest, other[:, 3]), second)
+    return words(meaning, noise[:, 9] < 0.5), words(second, noise[:, 10] < 0.5)

@@ -203,6 +203,10 @@ class Text(Task[TextState]):
             canvas.text(str(k), (x, y), size=16, colour=MUTED)
             canvas.text(_name(name), (x + 19, y - 3), size=20, max_width=30)
 
+    def vocabulary(self, part: str | None = None) -> list[str]:
+        """See `Task.vocabulary`."""
+        return list(self.names)
+
     def choices(self) -> list[Choice]:
         """The characters themselves, where symbols are characters and one of them is to be named."""
         if self.by_odds or not self.spelled:

@@ -143,6 +143,10 @@ class WordContext(Task[WordContextState]):
         cards = [f"{k} {WORDS[one]}" for k, one in enumerate(candidates)]
         canvas.cards(cards, (20, 150, canvas.width - 40, 115), guess if guess >= 0 else None)
 
+    def vocabulary(self, part: str | None = None) -> list[str]:
+        """See `Task.vocabulary`."""
+        return WORDS
+
     def choices(self) -> list[Choice]:
         """A number for each candidate."""
         return numbered([f"word {k}" for k in range(self.count)])

@@ -178,6 +178,10 @@ class Translate(Task[TranslateState]):
         told = "choose the next word; the point ends the sentence"
         canvas.text(told, (middle, 400), size=22, colour=MUTED, anchor="center")
 
+    def vocabulary(self, part: str | None = None) -> list[str]:
+        """See `Task.vocabulary`."""
+        return list(self.source_words if part == "source" else self.target_words)
+
     def choices(self) -> list[Choice]:
         """A letter for each word of the translation (numbers behind z), the point for its end."""
         keys = LETTERS + DIGITS

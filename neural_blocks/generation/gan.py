@@ -222,10 +222,16 @@ class GAN(nn.Module):
         self.generator, self.discriminator = generator, discriminator
         self.loss, self.noise, self.penalty = loss, noise, penalty
 
-    def discriminator_loss(self, images: Tensor, labels: Tensor | None = None, seed: Seed = None) -> Tensor:
-        """What the discriminator minimises on real images (B, C, H, W) and as many fresh fakes of their classes."""
+    def discriminator_loss(
+        self, images: Tensor, labels: Tensor | None = None, seed: Seed = None, through: bool = False
+    ) -> Tensor:
+        """What the discriminator minimises on real images (B, C, H, W) and as many fresh fakes of their classes.
+
+        Gradients end at the fakes, unless they are to run `through` to the generator.
+        """
         draws = Draws(seed, images.device)
-        fakes = self.generator.sample(images.shape[0], labels, draws.part()).detach()
+        fakes = self.generator.sample(images.shape[0], labels, draws.part())
+        fakes = fakes if through else fakes.detach()
         real, real_class = self._judge(images, labels, draws)
         fake, fake_class = self._judge(fakes, labels, draws)
         loss = discriminator_loss(self.loss, real, fake)

@@ -85,8 +85,9 @@ def beam(
     end: int,
     width: int,
     normalisation: float = 1.0,
+    bonus: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """Beam search: keeps the best sequences at each step, scored by log p / (their length) ^ normalisation.
+    """Beam search: keeps the best sequences at each step, by (log p + bonus times length) / length ^ normalisation.
 
     Without the division a longer sequence always loses to what it begins with (Jean et al., 2015; the power is
     Wu et al.'s, 2016). A finished sequence stays in the beam as long as its score does.
@@ -99,6 +100,7 @@ def beam(
         end: the token that ends a sequence; it counts into the length and -1 follows it.
         width: W, sequences kept of each row.
         normalisation: 0 compares log-probabilities, 1 their mean over tokens.
+        bonus: for each token, nats (He et al., 2016); with normalisation 1 it changes nothing.
 
     Returns:
         Sequences (B, W, L) int64, the best first, and their scores (B, W), of the logits' dtype but at least float32;
@@ -125,7 +127,7 @@ def beam(
         stay[end] = 0  # a finished sequence goes on in one way, at no cost
         candidates = total.unsqueeze(-1) + torch.where(over.unsqueeze(-1), stay, each)  # (B, W, V)
         sizes = size + (~over).long()
-        scores = candidates / sizes.unsqueeze(-1) ** normalisation
+        scores = (candidates + bonus * sizes.unsqueeze(-1)) / sizes.unsqueeze(-1) ** normalisation
         best, place = scores.flatten(1).topk(width, 1)  # (B, W)
         parent, token = place // vocabulary, place % vocabulary
         total = candidates.flatten(1).gather(1, place)

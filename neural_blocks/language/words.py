@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..errors import InvalidInput
 from ..noise import Draws, Seed
 from ..sequence.positions import positions
+from ..sequence.recurrent import Bidirectional
 from ..sequence.transformer import Encoder
 
 
@@ -61,6 +62,34 @@ class WordVectors(nn.Module):
         return self.table(x.reshape(len(x), -1)).flatten(1)
 
 
+class BagOfWords(nn.Module):
+    """How often each word stands in a row, in whatever order: (N,) or (N, L) int64 to (N, V).
+
+    Args:
+        space: Discrete, or MultiDiscrete of one row.
+
+    Raises:
+        InvalidInput: another space.
+    """
+
+    one: Tensor
+
+    def __init__(self, space: Any) -> None:
+        super().__init__()
+        self.output_size = vocabulary_of(space)
+        self.register_buffer("one", torch.ones(()), persistent=False)  # of the network's dtype
+
+    @staticmethod
+    def serves(space: Any) -> bool:
+        """A word, or a row of words."""
+        return has_words(space)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N,) or (N, L) int64 to (N, V)."""
+        words = x.reshape(len(x), -1)
+        return self.one.new_zeros(len(x), self.output_size).scatter_add(1, words, self.one.expand(words.shape))
+
+
 class WordTransformer(nn.Module):
     """The mean of what a transformer makes of each word in its place: (N, L) int64 to (N, size).
 
@@ -69,18 +98,22 @@ class WordTransformer(nn.Module):
         size: features, a multiple of `n_head`.
         n_head: attention heads.
         layers: of the transformer.
+        norm: "pre" or "post", see `TransformerLayer`.
+        dropout: see there.
 
     Raises:
         InvalidInput: another space.
     """
 
-    def __init__(self, space: Any, size: int = 64, n_head: int = 4, layers: int = 2) -> None:
+    def __init__(
+        self, space: Any, size: int = 64, n_head: int = 4, layers: int = 2, norm: str = "pre", dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.words = vocabulary_of(space)
         self.length, self.output_size = len(space.nvec) if hasattr(space, "nvec") else 1, size
         self.table = nn.Embedding(self.words + 1, size)  # the last stands for a hidden word
         self.places = positions("learned", self.length, size)
-        self.encoder = Encoder(size, n_head, layers)
+        self.encoder = Encoder(size, n_head, layers, norm=norm, dropout=dropout)
 
     @staticmethod
     def serves(space: Any) -> bool:
@@ -94,6 +127,76 @@ class WordTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N,) or (N, L) int64 to (N, size)."""
         return self.states(x.reshape(len(x), -1)).mean(1)
+
+
+class WordStates(nn.Module):
+    """What a recurrent network makes of each word onward and another one backwards, side by side (ELMo).
+
+    Peters et al. (2018), of one layer. (N,) or (N, L) int64 to (N, 2 L size).
+
+    Args:
+        space: MultiDiscrete of one row, or Discrete for a row of one.
+        size: features of a word, and of each direction.
+
+    Raises:
+        InvalidInput: another space.
+    """
+
+    def __init__(self, space: Any, size: int = 32) -> None:
+        super().__init__()
+        self.words = vocabulary_of(space)
+        self.length = len(space.nvec) if hasattr(space, "nvec") else 1
+        self.output_size = 2 * self.length * size
+        self.table = nn.Embedding(self.words, size)
+        self.reader = Bidirectional("lstm", size, size)
+
+    @staticmethod
+    def serves(space: Any) -> bool:
+        """A word, or a row of words."""
+        return has_words(space)
+
+    def states(self, x: Tensor) -> Tensor:
+        """Words (N, L) int64 to both directions' states of each, (N, L, 2 size), the onward one first."""
+        return self.reader(self.table(x).transpose(0, 1)).transpose(0, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N,) or (N, L) int64 to (N, 2 L size)."""
+        return self.states(x.reshape(len(x), -1)).flatten(1)
+
+
+class SiameseSentences(nn.Module):
+    """Two rows of words through one transformer (Bromley et al., 1993): a Dict of two (N, L) to (N, 4 size).
+
+    What is made of each stands beside how far they are apart, and beside their product (Conneau et al., 2017).
+
+    Args:
+        space: Dict of two equal spaces of words.
+        size: features of each row.
+        n_head: attention heads.
+        layers: of the transformer.
+        norm: "pre" or "post", see `TransformerLayer`.
+        dropout: see there.
+
+    Raises:
+        InvalidInput: another space.
+    """
+
+    def __init__(
+        self, space: Any, size: int = 64, n_head: int = 4, layers: int = 2, norm: str = "pre", dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        parts = dict(getattr(space, "spaces", {}))
+        rows = list(parts.values())
+        if len(rows) != 2 or rows[0] != rows[1] or not has_words(rows[0]):
+            raise InvalidInput(f"siamese: observation space must be a Dict of two equal rows of words; got {space}")
+        self.names = list(parts)
+        self.shared = WordTransformer(rows[0], size, n_head, layers, norm, dropout)
+        self.output_size = 4 * size
+
+    def forward(self, x: dict[str, Tensor]) -> Tensor:
+        """Dict of (N, L) int64 to (N, 4 size)."""
+        first, second = (self.shared(x[name]) for name in self.names)
+        return torch.cat([first, second, (first - second).abs(), first * second], -1)
 
 
 def masked_words(texts: Tensor, words: int, share: float = 0.15, seed: Seed = None) -> tuple[Tensor, Tensor]:

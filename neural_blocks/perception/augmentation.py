@@ -7,65 +7,27 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InvalidInput, unknown_name
 from ..noise import Seed, as_seed, keys, uniform
+from .image_changes import (
+    AUGMIX_WIDTH,
+    PIXMIX_WIDTH,
+    RANDAUGMENT_WIDTH,
+    as_they_were,
+    augmix,
+    box,
+    crop,
+    cutout,
+    flip,
+    pixmix,
+    randaugment,
+    rotate,
+    shift,
+    speckle,
+)
 from .images import ImageLayout, brightest, image_layout
-
-REACH = 0.125  # of a side, that an image is shifted at most
-TURN = math.pi / 12  # that it is turned at most
-SMALLEST = 0.8  # of a side, that a crop has at least
-HOLE = 0.5  # of a side, that a cut-out has at most
-SPREAD = 0.05  # of the brightest value, deviation of the noise
-
-
-def shift(images: Tensor, noise: Tensor, brightness: float) -> Tensor:
-    """Whole pixels up to an eighth of a side along both axes; edges are repeated (Yarats et al., 2021)."""
-    for axis, draw in ((2, noise[:, 0]), (3, noise[:, 1])):
-        side = images.shape[axis]
-        most = max(1, round(REACH * side))
-        by = (draw * (2 * most + 1)).long() - most
-        place = (torch.arange(side, device=images.device) + by.unsqueeze(1)).clamp(0, side - 1)  # (N, side)
-        index = place[:, None, :, None] if axis == 2 else place[:, None, None, :]
-        images = images.gather(axis, index.expand_as(images))
-    return images
-
-
-def flip(images: Tensor, noise: Tensor, brightness: float) -> Tensor:
-    """Left for right, every other time."""
-    return torch.where(noise[:, 0].view(-1, 1, 1, 1) < 0.5, images.flip(3), images)
-
-
-def rotate(images: Tensor, noise: Tensor, brightness: float) -> Tensor:
-    """About the middle by up to 15 degrees either way; edges are repeated."""
-    angle = (2 * noise[:, 0] - 1) * TURN
-    ratio = images.shape[2] / images.shape[3]  # of a grid's unit along the columns to one along the rows
-    cos, sin = angle.cos(), angle.sin()
-    rows = torch.stack([cos, -sin * ratio, torch.zeros_like(cos)], 1)
-    return _sampled(images, torch.stack([rows, torch.stack([sin / ratio, cos, torch.zeros_like(cos)], 1)], 1))
-
-
-def crop(images: Tensor, noise: Tensor, brightness: float) -> Tensor:
-    """A part of at least four fifths of both sides, stretched to the image's size (Szegedy et al., 2015)."""
-    part = SMALLEST + (1 - SMALLEST) * noise[:, 0]
-    middle = (2 * noise[:, 1:3] - 1) * (1 - part).unsqueeze(1)
-    none = torch.zeros_like(part)
-    rows = torch.stack([part, none, middle[:, 0]], 1)
-    return _sampled(images, torch.stack([rows, torch.stack([none, part, middle[:, 1]], 1)], 1))
-
-
-def cutout(images: Tensor, noise: Tensor, brightness: float) -> Tensor:
-    """A hole of up to half of each side is 0 (DeVries and Taylor, 2017)."""
-    return torch.where(box(images, noise, HOLE * noise[:, 2]), torch.zeros_like(images), images)
-
-
-def speckle(images: Tensor, noise: Tensor, brightness: float) -> Tensor:
-    """Every value with a normal deviation of a twentieth of the brightest."""
-    normal = torch.special.ndtri(noise.clamp(1e-7, 1 - 1e-7)).view(images.shape)
-    return _as(images + SPREAD * brightness * normal, images)
-
 
 KINDS: dict[str, tuple[Callable[[Tensor, Tensor, float], Tensor], int | None]] = {
     "shift": (shift, 2),
@@ -74,6 +36,9 @@ KINDS: dict[str, tuple[Callable[[Tensor, Tensor, float], Tensor], int | None]] =
     "crop": (crop, 3),
     "cutout": (cutout, 3),
     "noise": (speckle, None),
+    "randaugment": (randaugment, RANDAUGMENT_WIDTH),
+    "augmix": (augmix, AUGMIX_WIDTH),
+    "pixmix": (pixmix, PIXMIX_WIDTH),
 }
 """What changes images (N, C, H, W), and the uniforms (N, ...) it takes for each; None for one a value."""
 
@@ -147,23 +112,6 @@ def restored(images: Tensor, layout: ImageLayout, shape: tuple[int, ...]) -> Ten
     return apart.permute(0, *(place + 1 for place in back))
 
 
-def box(images: Tensor, noise: Tensor, share: Tensor) -> Tensor:
-    """(N, 1, H, W) bool, a box in each image.
-
-    Args:
-        images: (N, C, H, W).
-        noise: (N, 2 or more) uniforms, for its middle.
-        share: (N,) of each side.
-    """
-    inside = []
-    for axis in (0, 1):
-        side = images.shape[2 + axis]
-        middle = noise[:, axis, None] * side
-        pixel = torch.arange(side, device=images.device) + 0.5
-        inside.append((pixel - middle).abs() <= share.unsqueeze(1) * side / 2)  # (N, side)
-    return inside[0][:, None, :, None] & inside[1][:, None, None, :]
-
-
 def mixed(images: Tensor, noise: Tensor, kind: str) -> tuple[Tensor, Tensor]:
     """Each image with something of the next one, and what share (N,) of it is still its own.
 
@@ -177,20 +125,8 @@ def mixed(images: Tensor, noise: Tensor, kind: str) -> tuple[Tensor, Tensor]:
     if kind == "mixup":
         share = noise[:, 2]
         weight = share.view(-1, *[1] * (images.ndim - 1))
-        return _as(weight * images + (1 - weight) * other, images), share
+        return as_they_were(weight * images + (1 - weight) * other, images), share
     pixels = images.reshape(len(images), -1, *images.shape[-2:])
     inside = box(pixels, noise, (1 - noise[:, 2]).sqrt())
     chosen = torch.where(inside, other.reshape_as(pixels), pixels).view_as(images)
     return chosen, 1 - inside.to(noise.dtype).mean((1, 2, 3))
-
-
-def _sampled(images: Tensor, matrix: Tensor) -> Tensor:
-    """Images read at the places that affine maps (N, 2, 3) lead to, in a grid from -1 to 1; edges are repeated."""
-    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-    read = F.grid_sample(images.to(matrix.dtype), grid, padding_mode="border", align_corners=False)
-    return _as(read, images)
-
-
-def _as(values: Tensor, images: Tensor) -> Tensor:
-    """Values of the images' dtype; bytes are rounded."""
-    return values.round().clamp(0, 255).to(torch.uint8) if images.dtype == torch.uint8 else values.to(images.dtype)

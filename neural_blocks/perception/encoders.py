@@ -22,7 +22,7 @@ from .classic import VGG, AlexNet, DenseNet, Inception
 from .convolution import LeNet, NatureCNN, SmallCNN, StridedCNN
 from .images import SMALLEST_SIDE, brightest, image_layout
 from .residual import ResidualNet
-from .vision_transformer import VisionTransformer
+from .vision_transformer import SwinTransformer, VisionTransformer
 
 FROM_NATURE = 64
 """Pixels a side from which on "auto" takes strides as large as "nature" does."""
@@ -66,6 +66,7 @@ class ImageEncoder(nn.Module):
     Args:
         space: of the images.
         depth: of the network, where it has one to choose; None for its own.
+        settings: further ones of the network.
     """
 
     network_class: type[nn.Module]
@@ -73,13 +74,13 @@ class ImageEncoder(nn.Module):
     output_size = 128
     scale: Tensor
 
-    def __init__(self, space: Any, depth: int | None = None) -> None:
+    def __init__(self, space: Any, depth: int | None = None, **settings: Any) -> None:
         super().__init__()
         layout = image_layout(space)
         assert layout is not None
         self.layout = layout
-        chosen = {self.depth_setting: depth} if depth is not None and self.depth_setting else {}
-        self.network = self.network_class(layout.shape, output_size=self.output_size, **chosen)
+        chosen: dict[str, Any] = {self.depth_setting: depth} if depth is not None and self.depth_setting else {}
+        self.network = self.network_class(layout.shape, output_size=self.output_size, **chosen, **settings)
         self.register_buffer("scale", torch.tensor(1 / brightest(space)), persistent=False)
 
     @staticmethod
@@ -174,4 +175,11 @@ class ViTEncoder(DeepEncoder):
     """Images through a vision transformer (Dosovitskiy et al., 2021); depth: its layers."""
 
     network_class = VisionTransformer
+    depth_setting = "layers"
+
+
+class SwinEncoder(DeepEncoder):
+    """Images through a transformer over shifted windows (Liu et al., 2021); depth: its layers."""
+
+    network_class = SwinTransformer
     depth_setting = "layers"

@@ -27,7 +27,7 @@ class MLP(nn.Module):
         activation: a name of `activations.ACTIVATIONS`.
         output_gain: gain of the last layer's weights; small for a policy, 1 for a value.
         initialisation: a name of `initialisation.INITIALISATIONS`.
-        normalisation: "batch", "layer" or "group", of each hidden layer before its activation; None for none.
+        normalisation: of each hidden layer before its activation, see `make_normalisation`; None for none.
         dropout: probability with which a feature is zero behind each activation, in training.
 
     Raises:

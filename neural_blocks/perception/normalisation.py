@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import unknown_name
 
-NORMALISATIONS = ("batch", "layer", "group")
+NORMALISATIONS = ("batch", "adaptive_batch", "layer", "group")
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -24,6 +24,20 @@ class BatchNorm(nn.BatchNorm1d):
         if len(flat) > 1:
             return super().forward(flat).view_as(x)
         return F.batch_norm(flat, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps).view_as(x)
+
+
+class AdaptiveBatchNorm(BatchNorm):
+    """A `BatchNorm` that goes by the present rows also in evaluation mode, so that it follows where inputs have moved.
+
+    Schneider et al. (2020). What has been running in training serves a single row alone.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., F) to (..., F)."""
+        flat = x.reshape(-1, self.num_features)
+        if self.training or len(flat) < 2:
+            return super().forward(x)
+        return F.batch_norm(flat, None, None, self.weight, self.bias, training=True, eps=self.eps).view_as(x)
 
 
 class GroupNorm(nn.GroupNorm):
@@ -41,7 +55,12 @@ class GroupNorm(nn.GroupNorm):
 
 
 def make_normalisation(name: str, features: int) -> nn.Module:
-    """What normalises (..., F): "batch", "layer" (Ba et al., 2016) or "group"; raises `InvalidInput` for all else."""
+    """What normalises (..., F): "batch", "adaptive_batch", "layer" (Ba et al., 2016) or "group".
+
+    Raises:
+        InvalidInput: another name.
+    """
     if name not in NORMALISATIONS:
         raise unknown_name("MLP: normalisation", name, NORMALISATIONS)
-    return {"batch": BatchNorm, "layer": nn.LayerNorm, "group": GroupNorm}[name](features)
+    kinds = {"batch": BatchNorm, "adaptive_batch": AdaptiveBatchNorm, "layer": nn.LayerNorm, "group": GroupNorm}
+    return kinds[name](features)

@@ -58,6 +58,17 @@ class SkipGram(nn.Module):
         false = torch.einsum("bd,bkd->bk", vectors, self.context(negatives))
         return F.softplus(-true).mean() + F.softplus(false).sum(1).mean()
 
+    def softmax_loss(self, words: Tensor, contexts: Tensor) -> Tensor:
+        """Mean of -log softmax(u_context . v) over the whole vocabulary, what negatives stand in for: (B,), (B,) int64.
+
+        Raises:
+            InvalidInput: batch sizes that differ.
+        """
+        if words.shape != contexts.shape:
+            shapes = f"{tuple(words.shape)} and {tuple(contexts.shape)}"
+            raise InvalidInput(f"SkipGram: words and contexts must have one shape; got {shapes}")
+        return F.cross_entropy(self.word(words) @ self.context.weight.T, contexts)
+
 
 class SkipGramEncoder(nn.Module):
     """How well words go with the first one, by skip-gram's vectors: (N, 1 + K) int64 to (N, K).
@@ -164,7 +175,9 @@ def keep_probabilities(counts: Tensor, threshold: float = 1e-3) -> Tensor:
 
 
 def positive_pmi(counts: Tensor) -> Tensor:
-    """Positive pointwise mutual information, max(0, log p(i, j) / (p(i) p(j))), of co-occurrence counts: (V, V).
+    """Positive pointwise mutual information, max(0, log p(i, j) / (p(i) p(j))), of counts of words by words: (V, V).
+
+    Counts of words by texts (V, N) are taken too.
 
     0 for a pair that never occurs. Church and Hanks (1990); Levy and Goldberg (2014).
     """
@@ -173,20 +186,82 @@ def positive_pmi(counts: Tensor) -> Tensor:
 
 
 def svd_vectors(matrix: Tensor, dimension: int) -> Tensor:
-    """Word vectors by truncated SVD, U_D sqrt(S_D), of counts or their `positive_pmi`: (V, V) to (V, D).
+    """Word vectors by truncated SVD, U_D sqrt(S_D): (V, N) to (V, D).
+
+    Args:
+        matrix: counts of words by words or, for latent semantic analysis, by texts; or their `positive_pmi`.
+        dimension: D.
 
     Deerwester et al. (1990), with the symmetric weighting of Levy et al. (2015).
 
     Raises:
-        InvalidInput: a matrix that is not (V, V) or a dimension that is not between 1 and V.
+        InvalidInput: a matrix of another shape, or a dimension that is not between 1 and the lesser of V and N.
     """
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not 1 <= dimension <= matrix.shape[0]:
+    if matrix.ndim != 2 or not 1 <= dimension <= min(matrix.shape):
         raise InvalidInput(
-            "svd_vectors: matrix must have shape (V, V) and dimension lie between 1 and V; "
+            "svd_vectors: matrix must have shape (V, N) and dimension lie between 1 and the lesser of them; "
             f"got {tuple(matrix.shape)} and {dimension}"
         )
-    left, scales, _ = torch.linalg.svd(at_least_float32(matrix))
+    left, scales, _ = torch.linalg.svd(at_least_float32(matrix), full_matrices=False)
     return (left[:, :dimension] * scales[:dimension].sqrt()).to(matrix.dtype)
+
+
+def nearest(vectors: Tensor, to: Tensor, count: int, besides: Tensor | None = None) -> Tensor:
+    """The words of the largest cosines with some vectors.
+
+    Args:
+        vectors: (V, D).
+        to: (N, D).
+        count: of the words to be found, below V.
+        besides: (N, K) int64, words that are not meant.
+
+    Returns:
+        (N, count) int64, the nearest first.
+    """
+    cosine = F.normalize(to, dim=-1) @ F.normalize(vectors, dim=-1).T  # (N, V)
+    if besides is not None:
+        cosine = cosine.scatter(1, besides, -torch.inf)
+    return cosine.topk(count, 1).indices
+
+
+def analogy(vectors: Tensor, first: Tensor, second: Tensor, third: Tensor) -> Tensor:
+    """What is to `third` as `second` is to `first`: the word nearest to v_second - v_first + v_third.
+
+    Vectors are brought to length 1 before, and the three words are not meant (Mikolov et al., 2013).
+
+    Args:
+        vectors: (V, D).
+        first: (N,) int64.
+        second: (N,) int64.
+        third: (N,) int64.
+
+    Returns:
+        (N,) int64.
+    """
+    unit = F.normalize(vectors, dim=-1)
+    return nearest(unit, unit[second] - unit[first] + unit[third], 1, torch.stack([first, second, third], 1))[:, 0]
+
+
+def phrases(tokens: Tensor, vocabulary: int, count: int, discount: float = 5.0) -> Tensor:
+    """Pairs of neighbours that are one word, "New York": the best by (n(a b) - discount) / (n(a) n(b)).
+
+    A text in which each of them is a word of its own is made by replacing them; Mikolov et al. (2013).
+
+    Args:
+        tokens: (T,) int64 below V.
+        vocabulary: V.
+        count: pairs at most.
+        discount: keeps pairs out that are seldom met; only what is met more often counts.
+
+    Returns:
+        (K, 2) int64, K at most `count`, the best first.
+    """
+    words = torch.bincount(tokens, minlength=vocabulary).double()
+    pair, met = (tokens[:-1] * vocabulary + tokens[1:]).unique(return_counts=True)
+    first, second = pair // vocabulary, pair % vocabulary
+    score = (met - discount) / (words[first] * words[second])
+    order = score.argsort(descending=True, stable=True)[:count]
+    return torch.stack([first, second], 1)[order[score[order] > 0]]
 
 
 def _check_sizes(name: str, vocabulary: int, dimension: int) -> None:

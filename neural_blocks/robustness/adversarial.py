@@ -270,7 +270,13 @@ def adversarial_training_step(
 
 @torch.no_grad()
 def finite_difference_gradient(
-    model: Model, x: Tensor, labels: Tensor, *, delta: float = 1e-2, groups: Tensor | None = None
+    model: Model,
+    x: Tensor,
+    labels: Tensor,
+    *,
+    delta: float = 1e-2,
+    groups: Tensor | None = None,
+    components: Tensor | None = None,
 ) -> Tensor:
     """The gradient of the cross-entropy from the model's scores alone, by central differences (Bhagoji et al., 2018).
 
@@ -283,16 +289,23 @@ def finite_difference_gradient(
         delta: how far each number is moved to either side.
         groups: (G, D) bool, which numbers are moved together and share one estimate, each number in one group, such as
             `F.one_hot(torch.randperm(D) % G, G).T.bool()`; None gives each its own.
+        components: (G, D) directions of length 1 at right angles to each other, such as the principal components of
+            data, along which alone is asked, instead of groups.
 
     Returns:
-        (B, ...) the estimate; within a group, the mean of its derivatives.
+        (B, ...) the estimate; within a group, the mean of its derivatives; of components, the gradient's share in them.
 
     Raises:
-        InvalidInput: labels or groups of the wrong shape.
+        InvalidInput: labels, groups or components of the wrong shape.
     """
     _check_labels("finite_difference_gradient", x, labels)
     size = x[0].numel()
-    if groups is None:
+    if components is not None:
+        if components.ndim != 2 or components.shape[1] != size:
+            shape = tuple(components.shape)
+            raise InvalidInput(f"finite_difference_gradient: components must have shape (G, {size}); got {shape}")
+        directions = components.to(x.dtype)
+    elif groups is None:
         directions = torch.eye(size, device=x.device, dtype=x.dtype)
     elif groups.ndim != 2 or groups.shape[1] != size:
         raise InvalidInput(f"finite_difference_gradient: groups must have shape (G, {size}); got {tuple(groups.shape)}")
@@ -303,7 +316,8 @@ def finite_difference_gradient(
         move = (delta * direction).view_as(x[0])
         ahead = _cross_entropy(model(x + move), labels)
         behind = _cross_entropy(model(x - move), labels)
-        slope = (ahead - behind) / (2 * delta * direction.sum().clamp(min=1))  # (B,)
+        length = 1 if components is not None else direction.sum().clamp(min=1)
+        slope = (ahead - behind) / (2 * delta * length)  # (B,)
         estimate = estimate + slope.view(-1, *[1] * (x.ndim - 1)) * direction.view_as(x[0])
     return estimate
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
+from .ensemble import mean_probability
 
 SHRINKAGE = 0.01  # share of a covariance that is even in all directions
 
@@ -18,6 +19,29 @@ def max_softmax(logits: Tensor) -> Tensor:
 def free_energy(logits: Tensor) -> Tensor:
     """Strangeness (...) of logits (..., K): minus the logarithm of the sum of their exponentials (Liu et al., 2020)."""
     return -logits.logsumexp(-1)
+
+
+def disagreement(predictions: Tensor, share: Tensor) -> Tensor:
+    """Strangeness by how much models disagree: the entropy of their mean less the mean of their entropies, nats.
+
+    It is what the answer tells of which model is right (Depeweg et al., 2018), and 0 where all say the same, however
+    unsure (Lakshminarayanan et al., 2017).
+
+    Args:
+        predictions: (E, ..., K) log-probabilities of each model.
+        share: (E,) of each in the mean; they sum to 1.
+
+    Returns:
+        (...).
+    """
+    mean = mean_probability(predictions, share)
+    return entropy_of(mean) - torch.tensordot(share, entropy_of(predictions), 1)
+
+
+def entropy_of(log_probabilities: Tensor) -> Tensor:
+    """(..., K) log-probabilities to their entropy (...), nats; what is impossible adds nothing."""
+    sizes = log_probabilities.clamp(min=torch.finfo(log_probabilities.dtype).min)
+    return -(log_probabilities.exp() * sizes).sum(-1)
 
 
 class Mahalanobis(nn.Module):

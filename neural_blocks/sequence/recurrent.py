@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..block_settings import require_settings
 from ..errors import InvalidInput
 from ..named_blocks import MEMORIES
 from ..perception.initialisation import orthogonal
@@ -168,7 +171,14 @@ class LSTM(Recurrent):
         return output * torch.tanh(cell), cell
 
 
-def memory(name: str, input_size: int, hidden_size: int, layers: int = 1, span: int | None = None) -> Memory:
+def memory(
+    name: str,
+    input_size: int,
+    hidden_size: int,
+    layers: int = 1,
+    span: int | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> Memory:
     """One memory block of a name, or several layers of it.
 
     Args:
@@ -178,18 +188,21 @@ def memory(name: str, input_size: int, hidden_size: int, layers: int = 1, span: 
         layers: blocks on top of each other.
         span: steps that are remembered from the start: the window of a `WindowMemory`, else see the block's `span`;
             None for the block's own.
+        settings: further arguments of its class; each of several layers has them.
 
     Raises:
-        InvalidInput: an unknown name (with the nearest right one), a size below 1, or a span for a block without one.
+        InvalidInput: an unknown name (with the nearest right one), a size below 1, a span for a block without one, or
+            settings that it does not have.
     """
     cls = MEMORIES.load(name, Memory)
     window = {"window": span} if span is not None and issubclass(cls, WindowMemory) else {}
+    require_settings("memory_block", cls, settings, ("input_size", "hidden_size", "layers", *window))
     if issubclass(cls, TransformerMemory):
-        return cls(input_size, hidden_size, **window, layers=layers)
+        return cls(input_size, hidden_size, **window, layers=layers, **settings)
     if layers > 1:
-        block: Memory = Deep(name, input_size, hidden_size, layers, window.get("window"))
+        block: Memory = Deep(name, input_size, hidden_size, layers, window.get("window"), settings)
     else:
-        block = cls(input_size, hidden_size, **window)
+        block = cls(input_size, hidden_size, **window, **settings)
     if span is not None and not window:
         block.span(span)
     return block
@@ -204,19 +217,26 @@ class Deep(Memory):
         hidden_size: H of each block, and out.
         layers: blocks.
         window: of each block that is a `WindowMemory`; None for its own.
+        settings: further arguments of each block's class.
 
     Raises:
         InvalidInput: an unknown name, a size or number of layers below 1.
     """
 
     def __init__(
-        self, name: str, input_size: int, hidden_size: int, layers: int = 2, window: int | None = None
+        self,
+        name: str,
+        input_size: int,
+        hidden_size: int,
+        layers: int = 2,
+        window: int | None = None,
+        settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         if layers < 1:
             raise InvalidInput(f"Deep: layers must be at least 1; got {layers}")
         sizes = [input_size] + [hidden_size] * (layers - 1)
-        blocks = [memory(name, size, hidden_size, span=window) for size in sizes]
+        blocks = [memory(name, size, hidden_size, span=window, settings=settings) for size in sizes]
         self.layers: Any = nn.ModuleList(blocks)
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, hidden_size
         self.parts = len(blocks[0].shapes)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
+from ..perception.images import brightest, image_layout
 from .attention import LuongAttention
 from .positions import positions
 from .recurrent import Bidirectional, memory
@@ -72,16 +73,21 @@ class TransformerSeq2Seq(SequenceToSequence):
         size: C, features of every layer and out.
         n_head: of every attention.
         layers: of the encoder, and of the decoder.
+        norm: "pre" or "post", see `TransformerLayer`.
+        dropout: see there.
 
     Raises:
         InvalidInput: another space, or a size that is not a multiple of n_head.
     """
 
-    def __init__(self, space: Any, size: int = 64, n_head: int = 4, layers: int = 1) -> None:
+    def __init__(
+        self, space: Any, size: int = 64, n_head: int = 4, layers: int = 1, norm: str = "pre", dropout: float = 0.0
+    ) -> None:
         super().__init__(space, size)
         self.places = positions("sinusoidal", max(self.read_length, self.length + 1), size)
-        self.encoder = Encoder(size, n_head, layers)
-        self.decoder = Decoder(size, n_head, layers, self.length + 1, d_context=size)
+        settings: Any = {"norm": norm, "dropout": dropout}
+        self.encoder = Encoder(size, n_head, layers, **settings)
+        self.decoder = Decoder(size, n_head, layers, self.length + 1, d_context=size, **settings)
 
     def _placed(self, words: Tensor) -> Tensor:
         return words + self.places(torch.arange(words.shape[1], device=words.device))
@@ -138,3 +144,56 @@ class LuongSeq2Seq(BottleneckSeq2Seq):
     def decode(self, before: Tensor, states: Tensor, summary: Tensor, present: Tensor) -> Tensor:
         """See `SequenceToSequence.decode`."""
         return self.attention(super().decode(before, states, summary, present), states, present.unsqueeze(1))[0]
+
+
+class PictureReader(nn.Module):
+    """A picture and what is written of it: a GRU over the words attends to places of feature maps (Xu et al., 2015).
+
+    Takes a Dict of an image and ``written`` (L,), of which 0 stands behind the last word. Features out are those of the
+    attentional state (Luong et al., 2015) behind the last word that is written.
+
+    Args:
+        space: Dict of an image, whatever its name, and ``written``, MultiDiscrete of one row.
+        size: C, features of words, of the GRU and out, even.
+
+    Raises:
+        InvalidInput: another space.
+    """
+
+    scale: Tensor
+
+    def __init__(self, space: Any, size: int = 64) -> None:
+        super().__init__()
+        parts = dict(getattr(space, "spaces", {}))
+        sizes = getattr(parts.pop("written", None), "nvec", None)
+        pictures = {name: layout for name, part in parts.items() if (layout := image_layout(part)) is not None}
+        if sizes is None or sizes.ndim != 1 or len(parts) != 1 or len(pictures) != 1:
+            raise InvalidInput(
+                f"PictureReader: observation space must be a Dict of an image and 'written'; got {space}"
+            )
+        ((self.picture, self.layout),) = pictures.items()
+        self.output_size, self.start = size, int(sizes.max())
+        self.words = nn.Embedding(self.start + 1, size)
+        self.maps = nn.Sequential(
+            nn.Conv2d(self.layout.shape[0], size, 3, padding=1, stride=2),
+            nn.ReLU(),
+            nn.Conv2d(size, size, 3, padding=1),
+            nn.ReLU(),
+        )
+        rows, columns = ((side + 1) // 2 for side in self.layout.shape[1:])
+        self.places = positions("learned", rows * columns, size)
+        self.bridge = nn.Linear(size, size)
+        self.decoder: Any = memory("gru", size, size)
+        self.attention = LuongAttention(size, size)
+        self.register_buffer("scale", torch.tensor(1 / brightest(parts[self.picture])), persistent=False)
+
+    def forward(self, x: dict[str, Tensor]) -> Tensor:
+        """Dict of the image (N, ...) and ``written`` (N, L) int64 to (N, C)."""
+        written = x["written"]
+        pixels = self.layout(x[self.picture]).to(self.scale.dtype) * self.scale
+        seen = self.maps(pixels).flatten(2).transpose(1, 2) + self.places.weight  # (N, S, C)
+        before = torch.cat([torch.full_like(written[:, :1], self.start), written], 1)  # (N, 1 + L)
+        first = torch.tanh(self.bridge(seen.mean(1)))
+        states = self.decoder(self.words(before).transpose(0, 1), (first,))[0].transpose(0, 1)  # (N, 1 + L, C)
+        last = (written != 0).sum(1)[:, None, None].expand(-1, 1, states.shape[2])
+        return self.attention(states.gather(1, last), seen)[0].squeeze(1)

@@ -22,19 +22,30 @@ class TransformerLayer(nn.Module):
         n_head: h, of the attentions.
         d_ff: width of the perceptron's hidden layer; None for 4 C.
         norm: "pre", x + f(norm(x)) (Xiong et al., 2020), or "post", norm(x + f(x)) (Vaswani et al., 2017).
+        dropout: probability with which an entry of f's is 0 in training.
         d_context: features of the context; None for none.
 
     Raises:
-        InvalidInput: an unknown norm, or a d_model that is not a multiple of n_head.
+        InvalidInput: an unknown norm, a dropout outside [0, 1), or a d_model that is not a multiple of n_head.
     """
 
     def __init__(
-        self, d_model: int, n_head: int, d_ff: int | None = None, *, norm: str = "pre", d_context: int | None = None
+        self,
+        d_model: int,
+        n_head: int,
+        d_ff: int | None = None,
+        *,
+        norm: str = "pre",
+        dropout: float = 0.0,
+        d_context: int | None = None,
     ) -> None:
         super().__init__()
         if norm not in NORMS:
             raise unknown_name("TransformerLayer: norm", norm, NORMS)
+        if not 0 <= dropout < 1:
+            raise InvalidInput(f"TransformerLayer: dropout must lie in [0, 1); got {dropout}")
         self.pre = norm == "pre"
+        self.dropout = nn.Dropout(dropout) if dropout else None  # without one no counter is kept
         self.attention = MultiHeadAttention(d_model, n_head)
         self.cross = None if d_context is None else MultiHeadAttention(d_model, n_head, d_context)
         self.perceptron = MLP(d_model, (4 * d_model if d_ff is None else d_ff,), d_model, activation="gelu")
@@ -82,6 +93,7 @@ class TransformerLayer(nn.Module):
 
     def _after(self, which: int, x: Tensor, change: Tensor) -> Tensor:
         """What a sub-layer passes on."""
+        change = change if self.dropout is None else self.dropout(change)
         return x + change if self.pre else self.norms[which](x + change)
 
 
@@ -94,14 +106,24 @@ class Encoder(nn.Module):
         layers: how many.
         d_ff: width of each layer's perceptron; None for 4 C.
         norm: "pre" or "post", see `TransformerLayer`.
+        dropout: see there.
 
     Raises:
         InvalidInput: layers below 1, an unknown norm, or a d_model that is not a multiple of n_head.
     """
 
-    def __init__(self, d_model: int, n_head: int, layers: int, d_ff: int | None = None, *, norm: str = "pre") -> None:
+    def __init__(
+        self,
+        d_model: int,
+        n_head: int,
+        layers: int,
+        d_ff: int | None = None,
+        *,
+        norm: str = "pre",
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.layers = _layers(layers, d_model, n_head, d_ff, norm=norm)
+        self.layers = _layers(layers, d_model, n_head, d_ff, norm=norm, dropout=dropout)
         self.norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -123,6 +145,7 @@ class Decoder(nn.Module):
         length: L, the most places a memory holds.
         d_ff: width of each layer's perceptron; None for 4 C.
         norm: "pre" or "post", see `TransformerLayer`.
+        dropout: see there.
         d_context: features of the sequence cross-attended to; None for none.
 
     Raises:
@@ -138,13 +161,14 @@ class Decoder(nn.Module):
         d_ff: int | None = None,
         *,
         norm: str = "pre",
+        dropout: float = 0.0,
         d_context: int | None = None,
     ) -> None:
         super().__init__()
         if length < 1:
             raise InvalidInput(f"Decoder: length must be at least 1; got {length}")
         self.d_model, self.n_head, self.length, self.d_context = d_model, n_head, length, d_context
-        self.layers = _layers(layers, d_model, n_head, d_ff, norm=norm, d_context=d_context)
+        self.layers = _layers(layers, d_model, n_head, d_ff, norm=norm, dropout=dropout, d_context=d_context)
         self.norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
 
     def forward(self, x: Tensor, context: Tensor | None = None, context_mask: Tensor | None = None) -> Tensor:

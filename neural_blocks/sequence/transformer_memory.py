@@ -16,13 +16,13 @@ PIECE = 32  # steps that are read at once, at least
 
 
 class TransformerMemory(WindowMemory):
-    """Pre-norm transformer layers over a window of the last W steps.
+    """Transformer layers over a window of the last W steps.
 
     Each layer keeps its keys and values of the last W - 1 steps (Transformer-XL, Dai et al., 2019), so N layers reach
     N (W - 1) steps back. Places are told apart by a learned bias of each head for each distance (Raffel et al., 2020).
     It starts as a slope (Press et al., 2022), steep for the first head and four times flatter for each one after it, so
-    that some heads find the step before at once and others see far. The norm before each sub-layer is what keeps
-    reinforcement learning stable (Parisotto et al., 2020).
+    that some heads find the step before at once and others see far. The norm before each sub-layer, not after it, is
+    what keeps reinforcement learning stable (Parisotto et al., 2020).
 
     Args:
         input_size: features in.
@@ -31,6 +31,8 @@ class TransformerMemory(WindowMemory):
         n_head: h of each layer.
         layers: N.
         d_ff: width of each layer's perceptron; None for 4 H.
+        norm: "pre" or "post", see `TransformerLayer`.
+        dropout: see there.
 
     Raises:
         InvalidInput: a size, window or number of layers below 1, or a hidden size that is not a multiple of n_head.
@@ -44,6 +46,8 @@ class TransformerMemory(WindowMemory):
         n_head: int = 4,
         layers: int = 1,
         d_ff: int | None = None,
+        norm: str = "pre",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if min(input_size, hidden_size, window, layers) < 1:
@@ -54,8 +58,9 @@ class TransformerMemory(WindowMemory):
         kept = (n_head, window - 1, hidden_size // n_head)
         self.shapes = [kept] * (2 * layers) + [(window - 1,)]
         self.input = nn.Linear(input_size, hidden_size)
-        self.layers: Any = nn.ModuleList(TransformerLayer(hidden_size, n_head, d_ff) for _ in range(layers))
-        self.norm = nn.LayerNorm(hidden_size)
+        settings: Any = {"norm": norm, "dropout": dropout}
+        self.layers: Any = nn.ModuleList(TransformerLayer(hidden_size, n_head, d_ff, **settings) for _ in range(layers))
+        self.norm = nn.LayerNorm(hidden_size) if norm == "pre" else nn.Identity()
         self.make_places()
 
     def make_places(self) -> None:

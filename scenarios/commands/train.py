@@ -170,8 +170,8 @@ def pretrain(
     method: Annotated[
         str,
         typer.Argument(
-            help="autoencoder, vae, simclr, moco, byol, dino, cpc, language_model, masked_language_model, skip_gram, "
-            "clip; 'describe METHOD' tells its settings.",
+            help="autoencoder, vae, simclr, moco, byol, dino, rotation, jigsaw, cpc, language_model, "
+            "masked_language_model, elmo, skip_gram, glove, svd, clip; 'describe METHOD' tells its settings.",
             autocompletion=method_names,
         ),
     ],
@@ -183,6 +183,13 @@ def pretrain(
     ] = None,
     env_settings: EnvSettings = None,
     root: Root = Path("runs"),
+    near: Annotated[
+        list[str] | None, typer.Option(help="Tell the words nearest to this one, of vectors of words; repeatable.")
+    ] = None,
+    analogy: Annotated[
+        list[str] | None,
+        typer.Option(help="As dog:dogs::cat, tell what is to the third as the second to the first; repeatable."),
+    ] = None,
     allow_import: AllowImport = False,
 ) -> None:
     """Fit an encoder without labels to what a scenario's training split shows; 'train --set encoder=FILE' takes it.
@@ -198,6 +205,11 @@ def pretrain(
     with working(f"{changed.name} · {method}") as on_part:
         path, loss = fit(method, changed, settings=chosen, seed=seed, device=device, root=root, on_part=on_part)
     say(f"{changed.name} · {method}: loss {loss:.4g} → {path}")
+    if near or analogy:
+        from ..likeness import likeness
+
+        for line in likeness(path, changed, near or [], analogy or []):
+            say(line)
 
 
 def _in_processes(gpus: int) -> None:

@@ -70,3 +70,35 @@ def test_bleu_clips_a_repeated_word_and_punishes_brevity():
     assert sentence_bleu(seven, references, max_n=1).item() == pytest.approx(2 / 7)
     # "the cat" against six or seven words: all of it is right, exp(1 - 6 / 2)
     assert sentence_bleu(torch.tensor([[the, cat]]), references, max_n=2).item() == pytest.approx(math.exp(-2))
+
+
+def steps_between(output, inputs):
+    """How many operations lie on the shortest way back from an output to an input."""
+    waiting, seen = [(output.grad_fn, 0)], set()
+    while waiting:
+        node, far = waiting.pop(0)
+        if getattr(node, "variable", None) is inputs:
+            return far
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [(following, far + 1) for following, _ in node.next_functions]
+    return None
+
+
+@pytest.mark.parametrize(("block", "grows"), [("attention", False), ("recurrence", True)])
+def test_the_way_back_to_a_far_input_is_as_short_as_to_a_near_one_with_attention_alone(block, grows):
+    lengths = []
+    for length in (4, 8, 16):
+        steps = [torch.randn(1, 4, requires_grad=True) for _ in range(length)]
+        if block == "attention":
+            output = MultiHeadAttention(4, 2)(torch.stack(steps, 1), mask=causal_mask(length, None))[:, -1]
+        else:
+            cell, output = torch.nn.RNNCell(4, 4), torch.zeros(1, 4)
+            for step in steps:
+                output = cell(step, output)
+        lengths.append(steps_between(output, steps[0]))
+    near, middle, far = lengths
+    if grows:
+        assert far - middle == 2 * (middle - near) > 0  # as many more for each further step
+    else:
+        assert near == middle == far

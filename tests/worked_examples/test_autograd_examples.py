@@ -52,3 +52,35 @@ def test_clipping_shortens_an_exploding_gradient_and_keeps_its_direction():
     assert norm.item() == pytest.approx(math.sqrt((9**10 - 1) / 8), rel=1e-6)
     assert x.grad.norm().item() == pytest.approx(1, rel=1e-5)
     assert (x.grad[0] / x.grad[1]).item() == pytest.approx(3, rel=1e-5)
+
+
+def test_forward_mode_takes_a_pass_for_each_input_and_reverse_mode_one_for_each_output():
+    weight = torch.randn(2, 6, generator=torch.Generator().manual_seed(0)).double()
+    x, passes = torch.linspace(-1, 1, 6).double(), []
+
+    def function(inputs):
+        passes.append(None)
+        return (weight @ inputs).tanh() * inputs.square().sum()
+
+    wanted = torch.autograd.functional.jacobian(function, x)  # (2, 6)
+    passes.clear()
+    columns = [torch.func.jvp(function, (x,), (direction,))[1] for direction in torch.eye(6).double()]
+    assert len(passes) == 6
+    torch.testing.assert_close(torch.stack(columns, 1), wanted)
+    passes.clear()
+    _, back = torch.func.vjp(function, x)
+    rows = [back(direction)[0] for direction in torch.eye(2).double()]
+    assert len(passes) == 1  # and two passes back
+    torch.testing.assert_close(torch.stack(rows), wanted)
+
+
+def test_a_hessian_times_a_vector_is_a_derivative_of_the_gradient_along_it():
+    x, along = torch.tensor([0.5, -1.0, 2.0]).double(), torch.tensor([1.0, 3.0, -2.0]).double()
+
+    def function(inputs):
+        return inputs.prod() + inputs.pow(3).sum()
+
+    product = torch.func.jvp(torch.func.grad(function), (x,), (along,))[1]  # without the Hessian
+    a, b, c = x.tolist()
+    hessian = torch.tensor([[6 * a, c, b], [c, 6 * b, a], [b, a, 6 * c]]).double()
+    torch.testing.assert_close(product, hessian @ along)

@@ -39,3 +39,16 @@ def test_the_passes_of_a_convolution_are_products_with_a_matrix():
     # the former is the transposed convolution, the latter the convolution of the input with dL/dy
     assert F.conv_transpose1d(upstream[None, None], w[None, None])[0, 0].tolist() == [1, 4, 3, -2]
     assert F.conv1d(x[None, None], upstream[None, None])[0, 0].tolist() == [3, 2, 5]
+
+
+def test_what_a_convolution_and_a_mean_say_does_not_hang_on_the_place():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(144, 4), nn.ReLU())
+    image = torch.zeros(1, 1, 12, 12)
+    image[..., 3:7, 3:7] = torch.rand(4, 4)
+    moved = image.roll((3, 2), (2, 3))  # what is shown keeps away from the edges
+    convolved = network[:2]
+    torch.testing.assert_close(convolved(moved), convolved(image).roll((3, 2), (2, 3)))  # equivariance
+    torch.testing.assert_close(network(moved), network(image))  # invariance
+    assert (flat(moved) - flat(image)).abs().max() > 0.05

@@ -206,3 +206,23 @@ def test_a_bottleneck_from_ten_thousand_to_128():
     with torch.device("meta"):
         block = Autoencoder((10_000,), 128, ())
     assert parameter_count(block) == 10_000 * 128 + 128 + 128 * 10_000 + 10_000
+
+
+def test_the_expected_error_is_noise_and_squared_bias_and_variance():
+    """Ridge regression: bias and variance by its formula, against the error of many fits to new noise."""
+    draw = torch.Generator().manual_seed(0)
+    x, truth, deviation = torch.randn(20, 5, generator=draw).double(), torch.arange(1.0, 6).double(), 2.0
+    told = {}
+    for penalty in (0.0, 5.0, 50.0):
+        solve = torch.linalg.solve(x.T @ x + penalty * torch.eye(5).double(), x.T)  # (5, 20) from targets to weights
+        asked = x[0]
+        bias = (asked @ solve @ x @ truth - asked @ truth).square().item()
+        variance = deviation**2 * (asked @ solve).square().sum().item()
+        noise = deviation * torch.randn(20_000, 20, generator=draw).double()
+        fitted = (x @ truth + noise) @ solve.T @ asked  # (20,000,)
+        fresh = asked @ truth + deviation * torch.randn(20_000, generator=draw).double()
+        assert (fitted - fresh).square().mean().item() == pytest.approx(deviation**2 + bias + variance, rel=0.03)
+        told[penalty] = bias, variance
+    assert told[0.0][0] == pytest.approx(0, abs=1e-18)
+    assert told[0.0][0] < told[5.0][0] < told[50.0][0]
+    assert told[0.0][1] > told[5.0][1] > told[50.0][1]

@@ -146,3 +146,24 @@ def test_a_dequantised_grey_has_as_many_nats_as_the_uniform_density_over_its_bin
     x = dequantise(torch.full((1000,), 4))
     density = torch.where((x >= 4 / 17) & (x < 5 / 17), 17.0, 0.0)
     assert (density.log() - math.log(17)).abs().max() < 1e-6
+
+
+def test_pixels_that_know_nothing_of_each_other_are_grey_where_pictures_differ():
+    """Of two pictures, each the negative of the other, independent pixels show the mean, which is neither."""
+    first = torch.tensor([1.0, 0, 0, 1, 1, 0])
+    pictures = torch.stack([first, 1 - first])
+    logits = torch.randn(6, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
+    optimiser = torch.optim.LBFGS([logits], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimiser.zero_grad()
+        told = nn.functional.binary_cross_entropy_with_logits(logits.expand(2, -1), pictures.double(), reduction="none")
+        loss = told.sum(1).mean()
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    torch.testing.assert_close(logits.detach().sigmoid(), pictures.double().mean(0), atol=1e-4, rtol=0)  # all grey
+    assert closure().item() == pytest.approx(6 * math.log(2), rel=1e-6)
+    # one hidden choice between the two makes both sharp: half a chance each, whatever the number of pixels
+    assert -math.log(0.5) < closure().item()

@@ -173,3 +173,19 @@ def test_an_untrained_network_of_three_classes_is_off_by_the_logarithm_of_three(
     assert F.cross_entropy(logits, torch.arange(300) % 3).item() == pytest.approx(math.log(3))
     # what the notes print after training: exp(-5.1984, -0.0158, -4.5924)
     assert torch.tensor([-5.1984, -0.0158, -4.5924]).exp().tolist() == pytest.approx([0.0055, 0.9843, 0.0101], abs=5e-5)
+
+
+def test_a_logistic_unit_saturates_and_its_positive_outputs_push_all_weights_one_way():
+    x = torch.tensor([0.0, 2.0, 10.0], requires_grad=True)
+    make_activation("logistic")(x).sum().backward()
+    shares = x.detach().sigmoid()
+    torch.testing.assert_close(x.grad, shares * (1 - shares))
+    assert x.grad.tolist() == pytest.approx([0.25, 0.10499, 4.54e-5], rel=1e-3)  # at 10 hardly any comes through
+    hidden = torch.randn(50, 8, generator=torch.Generator().manual_seed(0))
+    for name, one_way in (("logistic", True), ("tanh", False)):
+        layer = nn.Linear(8, 1)
+        signs = []
+        for row in make_activation(name)(hidden):  # a step for each row
+            (gradient,) = torch.autograd.grad((layer(row) - 3).square().sum(), layer.weight)
+            signs.append(gradient.sign().unique().numel() == 1)
+        assert all(signs) == one_way

@@ -1,5 +1,7 @@
 """Worked by hand: four orthogonal patterns in a Hopfield network of 16 units; natural and robust error of a line."""
 
+import itertools
+
 import torch
 
 from palaestra.neural_blocks import Hopfield
@@ -38,3 +40,40 @@ def test_robust_error_is_at_least_natural_error_and_no_more_without_an_attack():
         errors.append(int((model(moved).argmax(1) != label).sum()))
     natural = int((model(x).argmax(1) != label).sum())
     assert errors == [natural, 3, 4] == [2, 3, 4]  # 0.2 falls first, then -0.4
+
+
+def test_gradient_descent_on_the_energy_of_patterns_learns_their_mean_product():
+    """The mean energy and a quarter of the squared couplings are least at X^T X / M less its diagonal."""
+    patterns = torch.where(torch.rand(3, 6, generator=torch.Generator().manual_seed(1)) < 0.5, -1.0, 1.0)
+    block, wanted = Hopfield(6), Hopfield(6)
+    wanted.memorise(patterns, "mean_product")
+    torch.testing.assert_close(wanted.couplings(), patterns.T @ patterns / 3 - torch.eye(6))
+    optimiser = torch.optim.SGD(block.parameters(), 0.5)
+    energies = []
+    for _ in range(60):
+        optimiser.zero_grad()
+        loss = block.energy(patterns).mean() + block.couplings().square().sum() / 4
+        energies.append(loss.item())
+        loss.backward()
+        optimiser.step()
+    assert all(after <= before + 1e-6 for before, after in itertools.pairwise(energies))
+    torch.testing.assert_close(block.couplings(), wanted.couplings(), atol=1e-4, rtol=0)
+
+
+def test_units_between_minus_one_and_one_descend_the_energy_to_a_pattern():
+    """tau dx / dt = x W + b, within the box: the state goes down the energy's gradient and ends in a corner."""
+    patterns = torch.tensor([[1.0, 1, 1, 1, -1, -1, -1, -1], [1.0, -1, 1, -1, 1, -1, 1, -1]])
+    block = Hopfield(8)
+    block.memorise(patterns)
+    state = 0.3 * patterns[:1] + torch.tensor([[0.1, -0.2, 0.0, 0.1, 0.2, 0.0, -0.1, 0.1]])
+    energies = []
+    for _ in range(400):
+        free = state.clone().requires_grad_()
+        energy = -0.5 * (free @ block.couplings() * free).sum()
+        energies.append(energy.item())
+        (slope,) = torch.autograd.grad(energy, free)
+        torch.testing.assert_close(-slope, state @ block.couplings())  # the field is the way down
+        state = (state - 0.05 * slope).clamp(-1, 1).detach()
+    assert all(after <= before + 1e-7 for before, after in itertools.pairwise(energies))
+    assert torch.equal(state, patterns[:1])
+    assert energies[-1] == block.energy(patterns[:1]).item()

@@ -44,3 +44,24 @@ def test_a_rate_that_suits_the_steep_side_crawls_along_the_flat_one():
     plain = path("sgd", 2 / 101, [1.0, 100.0], [1.0, 1.0], 60)
     assert plain[-1].norm().item() == pytest.approx(2**0.5 * (99 / 101) ** 60)
     assert best[-1].norm() < 1e-3 < plain[-1].norm()
+
+
+def test_a_batch_of_k_times_as_many_allows_a_rate_k_times_as_high():
+    """k small steps and one large one end at the same place but for terms of the rate's square (Goyal et al., 2017)."""
+    draw = torch.Generator().manual_seed(0)
+    x, y = torch.randn(4, 8, 3, generator=draw).double(), torch.randn(4, 8, generator=draw).double()
+
+    def after(rate, batches):
+        weight = nn.Parameter(torch.ones(3).double())
+        optimiser = torch.optim.SGD([weight], rate)
+        for inputs, targets in batches:
+            optimiser.zero_grad()
+            (inputs @ weight - targets).square().mean().backward()
+            optimiser.step()
+        return weight.detach()
+
+    small = list(zip(x, y, strict=True))  # four batches of eight
+    large = [(x.flatten(0, 1), y.flatten())]
+    apart = [(after(rate, small) - after(4 * rate, large)).norm().item() for rate in (1e-3, 5e-4)]
+    assert apart[0] < 0.02 * (after(1e-3, small) - 1).norm().item()
+    assert apart[0] / apart[1] == pytest.approx(4, rel=0.02)

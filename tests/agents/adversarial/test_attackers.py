@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sklearn.decomposition import PCA
 
 from palaestra import agents
 from palaestra.agents import evaluate
+from palaestra.agents.core.randomness import ACT
 from palaestra.envs import make_batched
+from palaestra.envs.classification.sources.images import load_images
 from palaestra.envs.frozen.classifiers import classifier
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.robustness.adversarial import fgsm, input_gradient
 
 EVADE = "palaestra/Evade-v0"
-NAMES = ("fgsm", "finite_differences", "grouped_differences", "pgd", "transfer")
+NAMES = ("fgsm", "finite_differences", "grouped_differences", "pgd", "principal_differences", "transfer")
 
 
 def first_step(name, **options):
@@ -61,6 +64,32 @@ def test_differences_follow_the_gradient_and_groups_its_mean():
     assert groups.sum(0).tolist() == [1] * 64
     mean = (exact @ groups.double().t() / 8) @ groups.double()
     assert float((agent.act(env.reset())[0] == mean.sign()).float().mean()) > 0.98
+
+
+def test_principal_differences_follow_the_gradient_s_share_in_the_digits_components():
+    env = make_batched(EVADE, 32, seed=0)
+    agent = agents.make("principal_differences", env, components=10, delta=1e-4)
+    digits = load_images("digits", "train")[0].reshape(-1, 64) / 255
+    found = torch.from_numpy(PCA(10, svd_solver="full").fit(digits).components_)
+    torch.testing.assert_close(agent.components.T @ agent.components, found.T @ found, atol=1e-8, rtol=0)
+    seen = env.reset()
+    exact = input_gradient(classifier("plain").double(), seen["image"].double() / 255, seen["answer"]).flatten(1)
+    wanted = exact @ found.T @ found
+    told = wanted.abs() > 1e-6 * wanted.abs().amax(1, keepdim=True)  # some pixels are black in all digits
+    assert float((agent.act(seen)[0] == wanted.sign())[told].float().mean()) > 0.98
+
+
+def test_gradients_of_several_looks_are_the_mean_through_the_sensor():
+    env = make_batched(EVADE, 16, seed=0, sensor=0.3)
+    agent, plain = agents.make("pgd", env, looks=8), agents.make("pgd", env)
+    seen = env.reset()
+    pixels, labels = seen["image"].double() / 255, seen["answer"]
+    mean = agent.gradient(env.task.victim, pixels, labels)
+    again = agents.make("pgd", env, looks=8)
+    noise = again.randomness.uniform(ACT, 16, 8 * 64).view(16, 8, 64)
+    each = [input_gradient(env.task.victim, env.task.sensed(pixels, noise)[:, look], labels) for look in range(8)]
+    torch.testing.assert_close(mean, torch.stack(each).mean(0))
+    assert not torch.equal(mean.sign(), plain.gradient(env.task.victim, pixels, labels).sign())
 
 
 def test_transfer_follows_the_surrogate():

@@ -156,6 +156,24 @@ def test_each_loss_and_constraint_of_a_gan_changes_one_player_at_a_time():
             assert torch.linalg.matrix_norm(layer.weight, 2).item() == pytest.approx(1, abs=0.2)
 
 
+def test_an_unrolled_generator_s_gradient_runs_through_the_discriminator_s_steps():
+    agent, env = made("GANGame", "gan", FORGER, block={"unrolled": 2, "unrolled_rate": 0.5, "noise": 0.0})
+    agent.train(env, 2)
+    model = agent.model
+    pixels = torch.randint(0, 17, (6, 1, 8, 8))
+    weight = next(model.block.generator.parameters())
+    (slope,) = torch.autograd.grad(model.loss("generator", pixels, None, 5), weight)
+    values = []
+    for by in (1e-2, -1e-2):  # the whole of it anew with one weight moved
+        with torch.no_grad():
+            weight.view(-1)[3] += by
+        values.append(model.loss("generator", pixels, None, 5).item())
+        with torch.no_grad():
+            weight.view(-1)[3] -= by
+    assert slope.view(-1)[3].item() == pytest.approx((values[0] - values[1]) / 2e-2, rel=0.02, abs=1e-4)
+    assert values[0] != model.block.generator_loss(6, None, 5).item()
+
+
 def test_learning_lowers_the_loss_and_makes_samples_more_like_digits():
     agent, env = made("GANGame", "nice", FORGER, learning_rate=3e-3)
     reports = list(agent.learn(env, 40))
@@ -259,6 +277,7 @@ def test_which_model_plays_which_environment_is_told_when_it_is_made(id, options
         ({"model": "vae", "block": {"latent_size": 0}}, "latent_size"),
         ({"model": "pixelcnn", "block": {"channels": 3}}, "channels"),
         ({"model": "gan", "block": {"loss": "hinge"}}, "'hinge'"),
+        ({"model": "gan", "block": {"unrolled": -1}}, "unrolled"),
         ({"model": "rbm", "block": {"hidden": True}}, "hidden takes neither true nor false"),
         ({"minibatch_size": 1}, "minibatch_size"),
     ],

@@ -8,6 +8,7 @@ from palaestra import agents
 from palaestra.agents.core.config import AgentConfig
 from palaestra.agents.learning.learner import Learner
 from palaestra.envs import make_batched
+from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.tests.agents.core.test_resume import check_resume
 from palaestra.tests.agents.learning.test_execution import captured, close
 from palaestra.tests.envs.core.tape import Tape
@@ -72,3 +73,20 @@ def test_ppo_learns_from_changed_images_and_acts_on_what_it_sees():
     assert counter == 4  # one pass a minibatch
     agent.act(env.reset(1), greedy=True)
     assert int(agent.network.augmentation.counter) == counter
+
+
+@pytest.mark.parametrize(("loss", "of_torch"), [("absolute", F.l1_loss), ("squared", F.mse_loss)])
+def test_a_box_is_cloned_by_distance_and_its_deviation_stays(loss, of_torch):
+    env = make_batched("palaestra/Dose-v0", 8, seed=3)
+    agent = agents.make("behaviour_cloning", env, loss=loss, **SMALL)
+    deviation = agent.policy.log_std.detach().clone()
+    seen, start, label = env.reset().unsqueeze(0), torch.ones(1, 8).bool(), env.expert_action().unsqueeze(0)
+    raw = agent.policy.from_env(label)
+    wanted = of_torch(agent.network(seen, (), start)[0], raw)
+    torch.testing.assert_close(agent.loss(seen, start, raw, ())[0], wanted)
+    before = [weight.detach().clone() for weight in agent.network.parameters()]
+    agent.train(env, 64)
+    assert any(not torch.equal(old, new) for old, new in zip(before, agent.network.parameters(), strict=True))
+    assert torch.equal(agent.policy.log_std, deviation)
+    with pytest.raises(InvalidInput, match=f"loss '{loss}' needs a Box as action"):
+        agent_and_batch(loss=loss)

@@ -55,6 +55,15 @@ def test_a_wide_beam_finds_the_best_of_all_answers(written):
     assert differs > 0
 
 
+def test_an_agent_s_answers_get_as_long_as_its_settings_favour():
+    env = make_batched("palaestra/Translate-v0", 4, words=2, seed=3)
+    settings = {"encoder": "seq2seq", "hidden": (), "beam": 40, "beam_normalisation": 0.0}
+    short, long = (agents.make("behaviour_cloning", env, beam_bonus=bonus, **settings) for bonus in (0.0, 60.0))
+    observation = env.reset()
+    assert (short.act(observation, greedy=True)[0] == 0).all()  # one of few likely words ends it at once
+    assert (long.act(observation, greedy=True)[0] != 0).all()
+
+
 def test_an_agent_acts_by_beam_search_when_it_is_greedy():
     env = make_batched("palaestra/Translate-v0", 6, words=2, seed=3)
     plain, wide = (agents.make("behaviour_cloning", env, encoder="seq2seq", hidden=(), beam=beam) for beam in (1, 40))

@@ -1,6 +1,7 @@
 """Neural blocks chosen by name: every encoder and every memory learns, acts, and comes back from a checkpoint."""
 
 import math
+from typing import Any
 
 import gymnasium.spaces as spaces
 import numpy as np
@@ -12,6 +13,7 @@ import palaestra.agents as agents
 import palaestra.envs as envs
 import palaestra.neural_blocks as neural_blocks
 from palaestra.agents.networks.network import make_encoder
+from palaestra.neural_blocks.block_settings import Configured
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.named_blocks import ENCODERS, MEMORIES
 from palaestra.neural_blocks.registry import allowing_imports
@@ -47,7 +49,17 @@ def test_every_seq2seq_serves_a_translation(encoder: str) -> None:
     comes_back(*learned("palaestra/Translate-v0", {"words": 2}, encoder=encoder))
 
 
-@pytest.mark.parametrize("encoder", sorted({*ENCODERS.names()} - {"nature"} - SEQ2SEQ))  # "nature" is for larger images
+def test_a_picture_and_what_is_written_of_it_are_read_together() -> None:
+    comes_back(*learned("palaestra/Caption-v0", {}, encoder="picture_reader"))
+
+
+def test_one_encoder_serves_both_sentences_of_a_pair() -> None:
+    comes_back(*learned("palaestra/SentencePair-v0", {"relation": "relatedness"}, encoder="siamese"))
+
+
+@pytest.mark.parametrize(
+    "encoder", sorted({*ENCODERS.names()} - {"nature", "siamese", "picture_reader"} - SEQ2SEQ)
+)  # "nature" is for larger images
 def test_every_encoder_serves_an_image(encoder: str) -> None:
     comes_back(*learned("palaestra/DigitBandit-v0", {}, encoder=encoder))
 
@@ -73,6 +85,38 @@ def test_every_memory_replays_what_it_collected(memory: str) -> None:
     )
     parameters, _, _ = agent.network(observation, tuple(part.flatten(0, 1) for part in rollout.memory), start)
     torch.testing.assert_close(agent.policy.log_prob(parameters, action), old, atol=1e-5, rtol=1e-4)
+
+
+def test_a_named_block_takes_arguments_of_its_own_and_comes_back_from_a_checkpoint() -> None:
+    block = {"norm": "post", "dropout": 0.1, "window": 4}
+    agent, env = learned(
+        "palaestra/RepeatPrevious-v0", {"symbols": 2, "delay": 1, "length": 6}, memory="transformer", memory_size=8,
+        memory_block=block, memory_layers=2,
+    )  # fmt: skip
+    layers = agent.network.memory.layers
+    assert [(layer.pre, layer.dropout.p) for layer in layers] == [(False, 0.1)] * 2
+    assert type(layers[0].dropout).__name__ == "Dropout"
+    assert int(layers[0].dropout.counter) > 0  # counted, so that a stopped run goes on in the same way
+    comes_back(agent, env)
+    seen = envs.make_task("palaestra/DigitBandit-v0").observation_space
+    encoder = make_encoder(seen, Configured("swin", {"window": 2, "layers": 3}))
+    assert len(encoder.network.layers) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"encoder": "swin", "encoder_block": {"windows": 2}}, "setting of SwinEncoder must be one of .*'window'"),
+        ({"encoder": "lenet", "encoder_block": {"layers": 2}}, "LeNetEncoder"),
+        ({"memory": "transformer", "memory_block": {"droput": 0.1}}, "did you mean 'dropout'"),
+        ({"memory_block": {"dropout": 0.1}}, "memory_block goes with a named memory; memory is None"),
+        ({"encoder": nn.Flatten(), "encoder_block": {"a": 1}}, "encoder_block goes with a named encoder"),
+    ],
+)
+def test_arguments_that_a_block_does_not_take_are_refused(settings: dict[str, Any], told: str) -> None:
+    env = envs.make_batched("palaestra/DigitBandit-v0", 2)
+    with pytest.raises(InvalidInput, match=told):
+        agents.make("ppo", env, **settings)
 
 
 @pytest.mark.parametrize("setting", [{"memory": "gruu"}, {"encoder": "cn"}, {"activation": "tan"}])

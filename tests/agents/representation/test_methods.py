@@ -1,6 +1,7 @@
 """Methods of pretraining: their losses are those of their blocks, and what they fit is what they keep."""
 
 import math
+from itertools import combinations
 
 import gymnasium.spaces as spaces
 import numpy as np
@@ -44,10 +45,15 @@ CASES = {
     "moco": ("DigitBandit", {"queue": 20}),
     "byol": ("DigitBandit", {}),
     "dino": ("DigitBandit", {}),
+    "rotation": ("DigitBandit", {}),
+    "jigsaw": ("DigitBandit", {}),
     "cpc": ("NextSymbol", {"length": 4}),
     "language_model": ("Text", {"length": 6}),
     "masked_language_model": ("Cloze", {}),
+    "elmo": ("Cloze", {}),
     "skip_gram": ("Translate", {"part": "source"}),
+    "glove": ("Text", {"length": 6}),
+    "svd": ("SentencePair", {"part": "first", "blank": 0}),
     "clip": ("Caption", {}),
 }
 
@@ -63,7 +69,7 @@ def test_a_method_lessens_its_loss_and_goes_on_as_if_it_had_not_stopped(name):
     losses = [report["loss"] for report in whole.run()]
     assert len(losses) == 12
     assert all(math.isfinite(loss) for loss in losses)
-    if name not in ("moco", "dino"):  # whose targets move
+    if name not in ("moco", "dino", "svd"):  # whose targets move, or that finds all at once
         assert np.mean(losses[-4:]) < np.mean(losses[:4])
     after = whole.method.encoder.state_dict()
     assert any(not torch.equal(part, after[key]) for key, part in before.items())
@@ -90,6 +96,25 @@ def test_the_vae_s_loss_weighs_the_distance_from_the_prior():
     method, x = made("vae", IMAGES, beta=3.0), some_images()
     reconstruction, kl = method.block.terms(x / 255, 5)
     torch.testing.assert_close(method.loss(x, SEED), (3 * kl - reconstruction).mean())
+
+
+def test_a_pretext_task_asks_which_change_was_made():
+    x = torch.arange(16, dtype=torch.uint8).view(1, 4, 4)
+    space = spaces.Box(0, 255, (1, 4, 4), np.uint8)
+    turned = made("rotation", space).changed(x[None])
+    assert [one[0, 0].tolist() for one in turned] == [np.rot90(x[0].numpy(), k).tolist() for k in range(4)]
+    orders = made("jigsaw", space).changed(x[None])
+    assert len({tuple(one.flatten().tolist()) for one in orders}) == 24
+    assert torch.equal(orders[0], x[None])
+    assert orders[-1][0, 0, :2].tolist() == [[10, 11, 8, 9], [14, 15, 12, 13]]  # fourth and third, above the others
+    method, images = made("rotation", IMAGES), some_images(4)
+    with torch.no_grad():
+        method.head.weight.zero_()
+        method.head.bias.copy_(torch.tensor([100.0, 0, 0, 0]))
+    shares = [method.loss(images.repeat(50, 1, 1, 1), torch.tensor(k)).item() / 100 for k in range(5)]
+    assert np.mean(shares) == pytest.approx(0.75, abs=0.05)  # three of four are turned
+    with pytest.raises(InvalidInput, match="rotation: needs a square image"):
+        made("rotation", spaces.Box(0, 255, (1, 8, 16), np.uint8))
 
 
 def test_views_differ_and_repeat_themselves_with_their_seed():
@@ -145,6 +170,21 @@ def test_a_masked_language_model_is_asked_for_hidden_words_alone():
     assert loss.item() == pytest.approx(np.mean(each), rel=1e-5)
 
 
+def test_states_in_both_directions_foretell_what_they_have_not_read():
+    method = made("elmo", spaces.MultiDiscrete([6] * 4), size=8)
+    words, start = torch.randint(0, 6, (1, 5, 4)), torch.ones(1, 5).bool()
+    shares = method.head(method.encoder.states(words[0]).unflatten(2, (2, 8))).log_softmax(-1).detach()
+    each = [-shares[n, k, 0, words[0, n, k + 1]] for n in range(5) for k in range(3)]
+    each += [-shares[n, k + 1, 1, words[0, n, k]] for n in range(5) for k in range(3)]
+    assert method.loss((words, start), SEED).item() == pytest.approx(float(torch.stack(each).mean()), rel=1e-5)
+    other = words[0].clone()
+    other[:, 2:] = (other[:, 2:] + 1) % 6
+    onward, back = method.encoder.states(words[0]).chunk(2, -1)
+    changed, behind = method.encoder.states(other).chunk(2, -1)
+    assert torch.equal(onward[:, :2], changed[:, :2])  # what comes later is not known
+    assert not torch.equal(back[:, :2], behind[:, :2])
+
+
 def test_skip_gram_s_pairs_are_neighbours_within_a_text(monkeypatch):
     method = made("skip_gram", spaces.Discrete(40), window=2, length=20)
     words = torch.arange(20)[:, None] + torch.tensor([[0, 20]])  # (L, N): in a text each word is there once
@@ -159,6 +199,55 @@ def test_skip_gram_s_pairs_are_neighbours_within_a_text(monkeypatch):
     assert set(distances) == {-2, -1, 1, 2}
     assert set(torch.cat([word, near]).tolist()) == {*range(20), *range(20, 30)}  # none of the second episode
     assert set(negatives.flatten().tolist()) <= {*range(20), *range(20, 30)}
+
+
+def test_thinned_texts_lose_common_words_alone(monkeypatch):
+    method = made("skip_gram", spaces.MultiDiscrete([3] * 12), window=1, thinning=0.05, objective="softmax")
+    rows = torch.tensor([[0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0]] * 30)
+    method.prepare(rows[None], torch.ones(1, 30).bool())
+    torch.testing.assert_close(method.keep, torch.tensor([(0.05 / (10 / 12)) ** 0.5, (0.6) ** 0.5, (0.6) ** 0.5]))
+    pairs = []
+    monkeypatch.setattr(method.block, "softmax_loss", lambda *given: pairs.append(given) or given[0].float().mean())
+    for seed in range(20):
+        method.loss((rows[None], torch.ones(1, 30).bool()), torch.tensor(seed))
+    word, near = (torch.cat(part).tolist() for part in zip(*pairs, strict=True))
+    assert (1, 2) in set(zip(word, near, strict=True))  # neighbours where all between them is left out
+    assert word.count(0) / len(word) < 0.75  # of 10 / 12
+
+
+def test_counts_are_those_of_the_texts_without_blanks_and_across_no_start():
+    method = made("svd", spaces.Discrete(4), window=2, length=4, weighting="counts", size=4)
+    words = torch.tensor([0, 1, 2, 3, 0, 0, 1, 1])[:, None]
+    start = torch.zeros(8, 1).bool()
+    start[0] = start[2] = True
+    method.prepare(words, start)
+    table = torch.zeros(4, 4)
+    for text in ([0, 1], [2, 3], [0, 0, 1, 1]):  # cut after four words; an episode begins with the 2
+        for first, second in combinations(range(len(text)), 2):
+            if second - first <= 2:
+                table[text[first], text[second]] += 1 / (second - first)
+                table[text[second], text[first]] += 1 / (second - first)
+    scales = torch.linalg.svdvals(table)
+    torch.testing.assert_close(torch.linalg.svdvals(method.vectors).square(), scales, atol=1e-5, rtol=0)
+    assert method.loss(None, SEED).item() == pytest.approx(0, abs=1e-5)
+    rows = made("svd", spaces.MultiDiscrete([4] * 3), blank=0, counted="texts", weighting="counts", size=2)
+    rows.prepare(torch.tensor([[[1, 0, 1], [0, 3, 2]]]), torch.ones(1, 2).bool())
+    wanted = torch.diag(torch.tensor([0, 2.0, 0, 0]))
+    wanted[2:, 2:] = 2**0.5 / 2  # the text of 3 and 2, whose singular value is the root of 2
+    torch.testing.assert_close(rows.vectors @ rows.vectors.T, wanted)
+    assert rows.left_over.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_glove_fits_the_pairs_that_meet_and_keeps_the_sum_of_both_vectors():
+    method = made("glove", spaces.MultiDiscrete([5] * 3), blank=0, window=2, size=4)
+    method.prepare(torch.tensor([[[1, 0, 2], [3, 4, 0]]]), torch.ones(1, 2).bool())
+    assert method.pairs.tolist() == [[1, 2], [2, 1], [3, 4], [4, 3]]
+    assert method.met.tolist() == [1, 1, 1, 1]
+    method.after()
+    wanted = method.block.word.weight + method.block.context.weight
+    assert torch.equal(method.encoder.table.weight[:5], wanted)
+    with pytest.raises(InvalidInput, match="needs texts of at least two words"):
+        method.prepare(torch.tensor([[[1, 0, 0]]]), torch.ones(1, 1).bool())
 
 
 def test_clip_matches_pictures_and_texts_both_ways():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import entropy
 from sklearn.metrics import roc_auc_score
 
 from palaestra import agents
@@ -58,6 +59,23 @@ def test_the_threshold_names_its_share_of_what_is_known_and_the_rank_is_scikit_l
     assert told["auroc"] == pytest.approx(expected, abs=1e-6)
     assert told["auroc"] > 0.6  # it has learned something
     assert told["coverage"] == pytest.approx(0.9, abs=0.1)
+
+
+def test_networks_that_disagree_pass_by_the_information_about_which_is_right():
+    agent = learned("disagreement", ensemble=3)
+    env = images(split="validation")
+    agent.settle(env, 3)
+    scores, labels, actions = played(agent, env)
+    assert torch.equal(actions == 6, scores > agent.detector.threshold)
+    seen, start = env.observation, env.episode_start
+    shares = agent.network.opinions(seen, start)[..., :6].softmax(-1).detach().double().numpy()  # (3, B, 6)
+    wanted = entropy(shares.mean(0), axis=-1) - entropy(shares, axis=-1).mean(0)
+    _, strange = agent.detector.scored(agent.network, seen, start)
+    np.testing.assert_allclose(strange.detach(), wanted, atol=1e-5)
+    told = evaluate(agent, env, 32, seed=3).metrics["auroc"]
+    assert told == pytest.approx(roc_auc_score((labels == 6).numpy(), scores.numpy()), abs=1e-6)
+    with pytest.raises(InvalidInput, match="detector 'disagreement' needs ensemble above 1"):
+        agents.make("behaviour_cloning", images(), detector="disagreement")
 
 
 def test_no_strange_image_is_learned_from():

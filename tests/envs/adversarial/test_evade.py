@@ -191,6 +191,23 @@ def test_the_experts_of_the_sum_move_one_pixel_at_a_time():
         assert bool(((state.perturbed != before).sum(1) == 1).all())  # never one that is at its bound
 
 
+def test_through_a_sensor_the_victim_is_told_by_the_mean_of_its_looks():
+    task = make_task(ID, sensor=0.2)
+    state = every_digit(task)
+    noise = torch.rand(len(state.label), task.step_noise, generator=torch.Generator().manual_seed(0))
+    assert task.step_noise == 4 * 64
+    still = task.step(state, torch.zeros(len(state.label), 64), noise).state
+    pixels = state.image.flatten(1).double() / 255
+    shares = []
+    for draws in noise.double().view(-1, 4, 64).unbind(1):
+        seen = (pixels + 0.2 * torch.special.ndtri(draws.clamp(min=2.0**-25))).clamp(0, 1)
+        shares.append(task.victim(seen.view(-1, 1, 8, 8)).softmax(1))
+    torch.testing.assert_close(still.scores.double().exp(), torch.stack(shares).mean(0), atol=1e-5, rtol=0)
+    pushed = task.step(still, task.expert(still), noise)
+    assert pushed.reward.mean() > 0
+    assert task.sensed(state.image.double() / 255, noise.view(-1, 4, 64)).shape == (len(state.label), 4, 1, 8, 8)
+
+
 def test_the_victim_says_the_same_of_a_row_in_any_batch():
     task = make_task(ID, knowledge="gradient")
     state = every_digit(task)
@@ -213,6 +230,7 @@ def test_the_victim_says_the_same_of_a_row_in_any_batch():
         ({"goal": "clas"}, "Evade: goal must be one of 'any', 'class'; got 'clas'"),
         ({"reward": "least"}, "Evade: reward must be one of 'margin', 'smallest'; got 'least'"),
         ({"epsilon": 9, "norm": "l2"}, "Evade: epsilon must be a number from 0.001 to 8.0; got 9"),
+        ({"sensor": 2}, "Evade: sensor must be a number from 0 to 1; got 2"),
         ({"queries": 0}, "Evade: queries must be a whole number from 1 to 1000000; got 0"),
         ({"split": "tset"}, "Evade: split must be one of 'train', 'validation', 'test'; got 'tset'"),
     ],

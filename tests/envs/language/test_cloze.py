@@ -109,6 +109,36 @@ def test_the_order_is_that_in_which_the_second_goes_on():
     assert bool(step.terminated.all())
 
 
+def test_a_span_is_three_words_in_a_row_that_the_rest_tells():
+    task = make_task(ID, question="span", masks=6)
+    assert (task.masks, task.horizon) == (3, 3)
+    told, state = stories(task, 300)
+    spans = set()
+    for story, row in zip(told, task.observe(state).tolist(), strict=True):
+        seen = [SHOWN[number] for number in row]
+        spans.add(tuple(place for place, word in enumerate(seen) if word in ("__", "?")))
+        assert seen[seen.index("?") + 1 :][:2] == ["__", "__"]
+        assert restored(seen) == story
+    assert spans == {(5, 6, 7), (9, 10, 11)}
+    for place in range(3):
+        step = task.step(state, task.expert(state), torch.empty(300, 0))
+        assert step.reward.tolist() == pytest.approx([1 / 3] * 300)
+        assert bool(step.terminated.all()) == (place == 2)
+        state = step.state
+
+
+def test_what_is_next_begins_with_those_of_whom_the_first_told_last():
+    task = make_task(ID, question="next")
+    told, state = stories(task, 400)
+    apart = task.expert(state).tolist()
+    assert 150 < sum(apart) < 250
+    for story, other in zip(told, apart, strict=True):
+        assert well_formed(story[:8])
+        assert well_formed(story[8:])
+        assert (story[6:8] != story[9:11]) == bool(other)
+    assert task.step(state, torch.ones(400).long(), torch.empty(400, 0)).reward.tolist() == apart
+
+
 def test_no_test_story_begins_as_a_training_story_does():
     begun = {split: {tuple(row) for row in make_task(ID, split=split).first.tolist()} for split in SPLITS}
     assert [len(begun[split]) for split in SPLITS] == [6451, 922, 1843]
@@ -126,7 +156,7 @@ def test_random_words_are_seldom_right():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"question": "what"}, "Cloze: question must be one of 'words', 'order'; got 'what'"),
+        ({"question": "what"}, "Cloze: question must be one of 'words', 'span', 'order', 'next'; got 'what'"),
         ({"masks": 7}, "Cloze: masks must be a whole number from 1 to 6; got 7"),
         ({"split": "tset"}, "Cloze: split must be one of 'train', 'validation', 'test'; got 'tset'"),
     ],

@@ -74,12 +74,28 @@ def labelled(relation):
 
 
 @pytest.mark.parametrize(
-    ("relation", "labels"), [("entailment", 3), ("paraphrase", 2), ("acceptability", 2), ("answer", 2)]
+    ("relation", "labels"),
+    [("entailment", 3), ("paraphrase", 2), ("acceptability", 2), ("answer", 2), ("relatedness", 5)],
 )
 def test_all_labels_are_equally_common(relation, labels):
     counts = labelled(relation)
     assert len(counts) == labels
     assert all(abs(count - COUNT / labels) < 70 for count in counts)
+
+
+def test_relatedness_counts_what_both_sentences_share():
+    for first, second, label in pairs("relatedness"):
+        (who, verb, whom), (other, deed, patient) = read(first), read(second)
+        rest = (who[:2], whom[:2]) == (other[:2], patient[:2])
+        assert label == (who[2] == other[2]) + (verb == deed) + (whom[2] == patient[2]) + rest
+    task = make_task(ID, relation="relatedness")
+    state = task.reset(torch.rand(5, task.reset_noise))
+    answer = torch.arange(5)
+    step = task.step(state, answer, torch.zeros(5, 0))
+    distance = (answer - state.label).abs().float()
+    assert torch.equal(step.reward, 1 - distance / 4)
+    assert torch.equal(step.metrics["error"], distance)
+    assert torch.equal(step.metrics["accuracy"], (distance == 0).float())
 
 
 def test_what_follows_is_true_wherever_the_premise_is():

@@ -69,6 +69,18 @@ def test_length_normalisation_favours_the_longer_sequence():
     assert mean[0, 0].exp().item() == pytest.approx(0.6)
 
 
+def test_a_bonus_for_each_word_favours_the_longer_sequence():
+    step, memory, start = markov(3)
+    tokens, scores = beam(step, memory, start, L, end=END, width=V**L, normalisation=0.0, bonus=0.3)
+    for row in range(2):
+        plain = every_sequence(memory[0], row, 0.0)
+        wanted = sorted(((words, total + 0.3 * len(words)) for words, total in plain), key=lambda found: -found[1])
+        assert tokens[row, 0, : len(wanted[0][0])].tolist() == [*wanted[0][0]]
+        assert scores[row, : len(wanted)].tolist() == pytest.approx([total for _, total in wanted], abs=1e-5)
+    huge, _ = beam(step, memory, start, L, end=END, width=V**L, normalisation=0.0, bonus=100.0)
+    assert (huge[:, 0] >= 0).all()  # as long as can be
+
+
 def test_a_beam_of_one_is_greedy():
     step, memory, start = markov(5)
     wanted = greedy(step, memory, start, L, end=END)

@@ -6,6 +6,8 @@ import torch
 
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.language.words import (
+    BagOfWords,
+    SiameseSentences,
     WordTransformer,
     WordVectors,
     has_words,
@@ -28,6 +30,27 @@ def test_a_row_of_words_is_the_mean_over_its_places():
     words = torch.tensor([[0, 1, 2], [2, 1, 0]])
     assert torch.equal(encoder(words), encoder.states(words).mean(1))
     assert not torch.allclose(encoder(words)[0], encoder(words)[1])  # the order counts
+
+
+def test_a_bag_counts_words_in_any_order():
+    bag = BagOfWords(spaces.MultiDiscrete([4, 4, 4]))
+    assert bag(torch.tensor([[0, 3, 0], [3, 0, 0]])).tolist() == [[2, 0, 0, 1]] * 2
+    assert BagOfWords(spaces.Discrete(3))(torch.tensor([2])).tolist() == [[0, 0, 1]]
+
+
+def test_both_sentences_go_through_one_encoder_and_are_compared():
+    row = spaces.MultiDiscrete([5] * 3)
+    encoder = SiameseSentences(spaces.Dict({"first": row, "second": row}), 8, 2, 1)
+    words = torch.tensor([[0, 1, 2], [2, 1, 0]])
+    seen = {"first": words, "second": words.flip(0)}
+    first, second, apart, product = encoder(seen).chunk(4, 1)
+    assert torch.equal(first, encoder.shared(words))
+    assert torch.equal(second, first.flip(0))
+    torch.testing.assert_close(apart, (first - second).abs())
+    torch.testing.assert_close(product, first * second)
+    for other in (row, spaces.Dict({"a": row}), spaces.Dict({"a": row, "b": spaces.MultiDiscrete([5] * 4)})):
+        with pytest.raises(InvalidInput, match="a Dict of two equal rows of words"):
+            SiameseSentences(other)
 
 
 def test_words_are_counted_from_zero():

@@ -10,7 +10,23 @@ import torch
 from palaestra import agents
 from palaestra.envs import make_batched
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.perception.augmentation import KINDS, Augmentation, cutout, flip, mixed, shift
+from palaestra.neural_blocks.perception.augmentation import KINDS, Augmentation, mixed
+from palaestra.neural_blocks.perception.image_changes import (
+    CHAINS,
+    NEEDED,
+    SMALL,
+    WAVES,
+    augmix,
+    clouds,
+    cutout,
+    flip,
+    one_of,
+    pixmix,
+    posterise,
+    randaugment,
+    shift,
+    solarise,
+)
 
 BYTES = spaces.Box(0, 255, (2, 16, 24), np.uint8)
 
@@ -94,6 +110,46 @@ def test_only_images_of_a_dict_change_and_channels_may_stand_last():
     kept = [torch.equal(a, b) for a, b in zip(changed["picture"], seen["picture"], strict=True)]
     assert all(one != other for one, other in zip(turned, kept, strict=True))
     assert 4 < sum(turned) < 16
+
+
+def test_levels_and_opposites_are_those_of_a_hand_s():
+    images = torch.tensor([0.0, 60.0, 130.0, 250.0]).view(1, 1, 2, 2)
+    assert posterise(images, torch.tensor([[0.0]]), 255.0).flatten().tolist() == [0, 0, 127.5, 255]
+    assert solarise(images, torch.tensor([[0.0]]), 255.0).flatten().tolist() == [0, 60, 125, 5]
+
+
+def test_each_image_has_a_change_of_its_own_and_two_follow_each_other():
+    images, rows = pictures(len(SMALL)), torch.rand(len(SMALL), 2 * NEEDED)
+    for first in (0, NEEDED):
+        rows[:, first] = (torch.arange(len(SMALL)) + 0.5) / len(SMALL)
+    changed = [change(images, rows[:, 1:NEEDED], 255.0)[k] for k, change in enumerate(SMALL)]
+    assert torch.equal(one_of(images, rows[:, :NEEDED], 255.0), torch.stack(changed))
+    again = [change(torch.stack(changed), rows[:, NEEDED + 1 :], 255.0)[k] for k, change in enumerate(SMALL)]
+    assert torch.equal(randaugment(images, rows, 255.0), torch.stack(again))
+
+
+def test_augmix_is_the_image_and_the_mean_of_chains_by_their_shares():
+    images, noise = pictures(2), torch.rand(2, KINDS["augmix"][1])
+    noise[:, -1] = 0
+    assert torch.equal(augmix(images, noise, 255.0), images)
+    noise[:, -1] = 0.25
+    first = CHAINS  # of the first chain; the others weigh nothing where their uniforms are almost 1
+    noise[:, :CHAINS] = torch.tensor([0.5, *[1 - 2**-24] * (CHAINS - 1)])
+    noise[:, first + NEEDED + 1] = 0.9  # the chain ends after one change
+    changed = one_of(images.float(), noise[:, first + 1 : first + 1 + NEEDED], 255.0)
+    wanted = 0.75 * images.float() + 0.25 * changed
+    assert (augmix(images, noise, 255.0).float() - wanted).abs().max() <= 0.51
+
+
+def test_pixmix_adds_or_multiplies_a_pattern_from_black_to_white():
+    images, noise = pictures(1).float() / 255, torch.rand(1, KINDS["pixmix"][1])
+    pattern = clouds(noise[:, NEEDED : NEEDED + 4 * WAVES], 16, 24)
+    assert (float(pattern.min()), float(pattern.max())) == (0, 1)
+    nothing = [0.0, 0.0, 0.0, 0.9]
+    noise[0, -8:] = torch.tensor([0.0, 0.6, 0.0, 0.0, *nothing])  # three tenths of the pattern, once
+    torch.testing.assert_close(pixmix(images, noise, 1.0), 0.7 * images + 0.3 * pattern)
+    noise[0, -8:] = torch.tensor([0.0, 0.6, 0.9, 0.0, *nothing])
+    torch.testing.assert_close(pixmix(images, noise, 1.0), (images * (0.7 + 0.6 * pattern)).clamp(max=1))
 
 
 def test_mixtures_hold_both_images_by_their_share():

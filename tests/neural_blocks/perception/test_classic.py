@@ -79,7 +79,7 @@ def test_depth_is_a_setting_of_every_deep_encoder(name):
 
 def test_a_depth_is_refused_where_there_is_none_to_choose():
     env = make_batched("palaestra/DigitBandit-v0", 2)
-    told = "encoder_depth: encoder must be one of vgg, inception, residual, densenet, vit; got 'lenet'"
+    told = "encoder_depth: encoder must be one of vgg, inception, residual, densenet, vit, swin; got 'lenet'"
     with pytest.raises(InvalidInput, match=told):
         agents.make("ppo", env, encoder="lenet", encoder_depth=2)
     for network in (VGG, Inception, DenseNet):

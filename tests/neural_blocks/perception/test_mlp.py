@@ -78,6 +78,19 @@ def test_batch_normalisation_evaluates_with_the_statistics_it_has_seen():
     assert torch.equal(own(one), torchs.eval()(one))  # of a single row there is no variance
 
 
+def test_adaptive_batch_normalisation_evaluates_with_the_statistics_of_what_it_sees():
+    own = make_normalisation("adaptive_batch", 3)
+    for _ in range(3):
+        own(torch.randn(20, 3))
+    moved = 5 + 2 * torch.randn(4, 10, 3)
+    own.eval()
+    wanted = (moved - moved.mean((0, 1))) / (moved.var((0, 1), unbiased=False) + own.eps).sqrt()
+    torch.testing.assert_close(own(moved), wanted)
+    alone = make_normalisation("batch", 3)
+    alone.load_state_dict(own.state_dict())
+    assert torch.equal(own(moved[:1, :1]), alone.eval()(moved[:1, :1]))
+
+
 def test_a_perceptron_is_products_with_an_activation_between_them():
     mlp = MLP(3, (5, 4), 2, activation="relu")
     weights, biases = list(mlp.parameters())[::2], list(mlp.parameters())[1::2]

@@ -9,12 +9,16 @@ import torch
 from sklearn.decomposition import TruncatedSVD
 
 from palaestra.neural_blocks.errors import InvalidInput
+from palaestra.neural_blocks.language.text import cooccurrence
 from palaestra.neural_blocks.representation.embedding import (
     GloVe,
     SkipGram,
+    analogy,
     context_pairs,
     keep_probabilities,
+    nearest,
     negative_probabilities,
+    phrases,
     positive_pmi,
     svd_vectors,
 )
@@ -118,6 +122,49 @@ def test_svd_vectors_are_scikit_learns_up_to_sign(counts):
     torch.testing.assert_close(svd_vectors(matrix, 3).abs(), wanted.abs(), atol=1e-3, rtol=1e-3)
 
 
+def test_latent_semantic_analysis_finds_words_of_like_texts():
+    table = torch.tensor([[3.0, 2, 0, 0], [2.0, 3, 0, 0], [0.0, 0, 4, 1], [0.0, 0, 1, 1], [1.0, 1, 1, 1]])
+    found = svd_vectors(table, 2)
+    wanted = TruncatedSVD(2, algorithm="arpack", random_state=0).fit(table.numpy())
+    torch.testing.assert_close(
+        found.T @ found, torch.diag(torch.from_numpy(wanted.singular_values_)), atol=1e-4, rtol=0
+    )
+    assert nearest(found, found[:4], 1, torch.arange(4)[:, None])[:, 0].tolist() == [1, 0, 3, 2]
+
+
+def test_the_softmax_over_all_words_is_the_log_probability_of_the_neighbour():
+    block = SkipGram(4, 3)
+    torch.nn.init.normal_(block.context.weight)
+    shares = (block.word.weight[2] @ block.context.weight.T).detach().softmax(-1)
+    loss = block.softmax_loss(torch.tensor([2, 2]), torch.tensor([0, 3]))
+    assert loss.item() == pytest.approx(-shares[[0, 3]].log().mean().item(), rel=1e-5)
+
+
+def test_an_analogy_goes_the_same_way_from_another_word():
+    angles = torch.tensor([0.0, 0.5, 2.0, 2.5, 4.0])
+    vectors = torch.stack([angles.cos(), angles.sin()], 1) * torch.tensor([[1.0], [3], [2], [5], [1]])
+    assert analogy(vectors, torch.tensor([0]), torch.tensor([1]), torch.tensor([2])).tolist() == [3]
+    assert nearest(vectors, vectors[:1], 2, torch.tensor([[0]])).tolist() == [[1, 2]]
+
+
+def test_vectors_take_over_the_bias_of_their_text():
+    """Who always helps in a text is nearer to helping in its vectors: bias is learned from data (Caliskan, 2017)."""
+    sentences = torch.tensor([[0, 2, 4], [0, 2, 5], [0, 3, 4], [1, 3, 6], [1, 3, 7], [1, 2, 6]] * 5)  # she, he: 0, 1
+    vectors = svd_vectors(positive_pmi(cooccurrence(sentences, 8, 2)), 3)
+    likeness = torch.cosine_similarity(vectors[:2, None], vectors[None, 4:], dim=-1)  # of both to nurse, ..., pilot
+    association = likeness[0] - likeness[1]
+    assert (association[:2] > 0.1).all()
+    assert (association[2:] < -0.1).all()
+
+
+def test_a_phrase_is_a_pair_that_meets_more_often_than_its_words_let_expect():
+    tokens = torch.tensor([0, 1, 2, 0, 1, 3, 0, 1, 2, 2, 3, 0, 1])  # "new york" is 0 1; 1 2 and others are rarer
+    assert phrases(tokens, 4, 5, discount=1.5).tolist() == [[0, 1], [3, 0], [1, 2]]
+    score = [(4 - 1.5) / (4 * 4), (2 - 1.5) / (2 * 4), (2 - 1.5) / (4 * 3)]
+    assert score == sorted(score, reverse=True)
+    assert phrases(tokens, 4, 1, discount=1.5).tolist() == [[0, 1]]
+
+
 @pytest.mark.parametrize("make", [SkipGram, GloVe])
 def test_compiled_saved_and_bfloat16_blocks_do_the_same(make):
     block, words, contexts = make(7, 3), torch.tensor([0, 3]), torch.tensor([6, 2])
@@ -145,7 +192,8 @@ def test_compiled_saved_and_bfloat16_blocks_do_the_same(make):
         (lambda: SkipGram(4, 2).loss(torch.arange(3), torch.arange(2), torch.zeros(3, 1).long()), ["(3,)", "(2,)"]),
         (lambda: GloVe(4, 2).loss(torch.arange(3), torch.arange(3), torch.ones(2)), ["(3,)", "(2,)"]),
         (lambda: context_pairs(torch.zeros(4), 4), ["(4,)", "4"]),
-        (lambda: svd_vectors(torch.zeros(4, 3), 2), ["(4, 3)", "2"]),
+        (lambda: svd_vectors(torch.zeros(4, 3), 4), ["(4, 3)", "4"]),
+        (lambda: SkipGram(4, 2).softmax_loss(torch.arange(3), torch.arange(2)), ["(3,)", "(2,)"]),
         (lambda: svd_vectors(torch.zeros(4, 4), 5), ["(4, 4)", "5"]),
     ],
 )

@@ -109,3 +109,23 @@ def test_bad_input_is_named():
         Ensemble([])
     with pytest.raises(InvalidInput, match=r"between 0 and 1; got 1\.5"):
         weight_average(members()[0], 1.5)
+
+
+def test_the_mean_of_two_networks_weights_is_not_their_mean_answer():
+    """Exclusive or by two units in either order: alike as functions, and the mean of their weights knows nothing."""
+    x = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]])
+    nets = []
+    for order in ([0, 1], [1, 0]):
+        net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
+        with torch.no_grad():
+            net[0].weight.fill_(1)
+            net[0].bias.copy_(torch.tensor([0.0, -1])[order])
+            net[2].weight.copy_(torch.tensor([[1.0, -2]])[:, order])
+            net[2].bias.zero_()
+        assert net(x)[:, 0].tolist() == [0, 1, 1, 0]
+        nets.append(net)
+    assert ((nets[0](x) + nets[1](x)) / 2)[:, 0].tolist() == [0, 1, 1, 0]
+    average = weight_average(nets[0])
+    for net in nets:
+        average.update_parameters(net)
+    assert average(x)[:, 0].tolist() == [0, -0.5, -0.5, -1.5]

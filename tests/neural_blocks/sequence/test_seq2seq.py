@@ -4,8 +4,9 @@ import gymnasium.spaces as spaces
 import pytest
 import torch
 
+from palaestra.envs import make_task
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.sequence.seq2seq import BottleneckSeq2Seq, LuongSeq2Seq, TransformerSeq2Seq
+from palaestra.neural_blocks.sequence.seq2seq import BottleneckSeq2Seq, LuongSeq2Seq, PictureReader, TransformerSeq2Seq
 
 KINDS = TransformerSeq2Seq, LuongSeq2Seq, BottleneckSeq2Seq
 
@@ -104,3 +105,24 @@ def test_the_summary_is_of_the_last_word_onward_and_the_first_backwards():
 def test_another_observation_is_refused(cls, wrong):
     with pytest.raises(InvalidInput, match=f"{cls.__name__}: observation space must be a Dict of 'source'"):
         cls(wrong)
+
+
+def test_a_picture_is_read_place_by_place_from_what_is_written():
+    space = make_task("palaestra/Caption-v0").observation_space
+    reader = PictureReader(space, 8)
+    image = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    written = torch.tensor([[3, 5, 0, 0, 0, 0, 0, 0, 0]] * 2)
+    other = written.clone()
+    other[:, 1] = 4
+    first = reader({"image": image, "written": written})
+    assert first.shape == (2, 8)
+    assert not torch.allclose(first[0], first[1])  # the pictures differ
+    assert not torch.allclose(first, reader({"image": image, "written": other}))
+    torch.testing.assert_close(first[1:], reader({"image": image[1:], "written": written[1:]}))
+    alignments = []
+    reader.attention.register_forward_hook(lambda block, given, found: alignments.append(found[1]))
+    reader({"image": image, "written": written})
+    assert alignments[0].shape == (2, 1, 64)  # of the place behind the second word, over 8 x 8 places
+    torch.testing.assert_close(alignments[0].sum(2), torch.ones(2, 1))
+    with pytest.raises(InvalidInput, match="PictureReader: observation space must be a Dict of an image and 'written'"):
+        PictureReader(space["image"])

@@ -8,7 +8,7 @@ from torch import nn
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.language.decoding import ancestral, beam, greedy
 from palaestra.neural_blocks.language.language_model import LanguageModel, TokenEmbedding
-from palaestra.neural_blocks.perception.vision_transformer import PatchEmbedding, VisionTransformer
+from palaestra.neural_blocks.perception.vision_transformer import PatchEmbedding, SwinTransformer, VisionTransformer
 from palaestra.neural_blocks.sequence.attention import MultiHeadAttention, causal_mask, padding_mask
 from palaestra.neural_blocks.sequence.transformer import Decoder, Encoder, TransformerLayer
 
@@ -96,6 +96,37 @@ def test_the_compiled_step_has_one_graph_for_all_places_but_the_first_two():
         output, memory = step(x[:, t], memory)
         torch.testing.assert_close(output, wanted[:, t], atol=1e-5, rtol=1e-5)
     assert graphs.frame_count <= 3
+
+
+@NORMS
+def test_dropped_entries_of_a_sub_layer_are_zero_and_the_others_larger(norm):
+    plain, layer = TransformerLayer(C, 2, norm=norm), TransformerLayer(C, 2, norm=norm, dropout=0.25)
+    layer.load_state_dict(plain.state_dict())
+    x = torch.randn(6, 5, C)
+    assert torch.equal(layer.eval()(x), plain(x))
+    layer.train()
+    seen = layer._before(0, x)
+    change = layer.attention(seen)
+    torch.manual_seed(3)
+    dropped = layer._after(0, x, change)
+    torch.manual_seed(3)
+    wanted = torch.nn.functional.dropout(change, 0.25)
+    assert 0.15 < (wanted == 0).double().mean() < 0.35
+    torch.testing.assert_close(dropped, x + wanted if norm == "pre" else layer.norms[0](x + wanted))
+
+
+def test_windows_are_shifted_by_half_a_side_in_every_other_layer():
+    network = SwinTransformer((1, 4, 8), patch=1, window=4, d_model=C, n_head=2, layers=2)
+    patches = [(row, column) for row in range(4) for column in range(8)]
+    for name, by in (("plain", 0), ("shifted", 2)):
+        windows = [((row + by) // 4, (column + by) // 4) for row, column in patches]
+        assert getattr(network, name).tolist() == [[one == other for other in windows] for one in windows]
+    x = torch.rand(1, 1, 4, 8, requires_grad=True)
+    states = network.patches(x) + network.positions.weight
+    states = network.layers[0](states, network.plain)
+    states[0, 0].sum().backward()
+    assert x.grad[0, 0, :, :4].ne(0).all()
+    assert x.grad[0, 0, :, 4:].eq(0).all()
 
 
 def test_a_place_sees_nothing_behind_it():
@@ -221,6 +252,7 @@ CASES = {
     ),
     "embedding": lambda: (TokenEmbedding(V, L, C), (torch.randint(0, V, (B, T)),)),
     "language_model": lambda: (LanguageModel(V, L, C, 2), (torch.randint(0, V, (B, L)),)),
+    "swin": lambda: (SwinTransformer((1, 8, 8), 10, d_model=C), (torch.rand(B, 1, 8, 8),)),
     "vision_transformer": lambda: (VisionTransformer((1, 8, 8), 10, d_model=C), (torch.rand(B, 1, 8, 8),)),
 }
 
@@ -247,6 +279,8 @@ def test_bad_input_is_named():
         (lambda: Encoder(C, 3, 1), "multiple of n_head; got 8 and 3"),
         (lambda: Encoder(C, 2, 0), "layers must be at least 1; got 0"),
         (lambda: Encoder(C, 2, 1, norm="past"), "did you mean 'post'"),
+        (lambda: Encoder(C, 2, 1, dropout=1.0), r"dropout must lie in \[0, 1\); got 1.0"),
+        (lambda: SwinTransformer((1, 8, 8), window=1), "window must be at least 2; got 1"),
         (lambda: Encoder(C, 2, 1)(x, causal_mask(T + 1)), r"\(3, 2, 5, 5\); got \(6, 6\)"),
         (lambda: Decoder(C, 2, 1, 0), "length must be at least 1; got 0"),
         (lambda: decoder(x, context), "wants no context; got one"),
