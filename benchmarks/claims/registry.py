@@ -28,6 +28,7 @@ CLAIMS = {
     "attention-length": "memory.sentences:CLAIM",
     "hopfield-capacity": "memory.hopfield:CAPACITY",
     "hopfield-letters": "memory.hopfield:WORDS",
+    "self-consistency": "memory.votes:CLAIM",
     "robust-training": "robustness.training:CLAIM",
 }
 

@@ -30,7 +30,7 @@ ASKED = {
     "paraphrase": "Do both say the same?",
     "acceptability": "Which one is right English?",
     "answer": "Does the second answer the first?",
-    "relatedness": "How much is the same: both nouns, the deed, all else?",
+    "relatedness": "How much is the same in both?",
 }
 PARTS = {  # of a meaning, or of a sentence, what a second one may differ in
     "entailment": [1, 2, 3, 5, 6],
@@ -178,8 +178,11 @@ class SentencePair(Task[SentencePairState]):
         """Both sentences and the possible answers."""
         self._pair(observation["first"], observation["second"], canvas, 20)
         between, size = (22, 20) if self.graded else (32, 24)
+        if self.graded:
+            told = "of these: who acts, the deed, who is acted on, all else"
+            canvas.text(told, (canvas.width // 2, 348), size=20, colour=MUTED, anchor="center")
         for k, label in enumerate(self.labels):
-            canvas.text(f"{k}: {label}", (canvas.width // 2, 370 + between * k), size=size, anchor="center")
+            canvas.text(f"{k}: {label}", (canvas.width // 2, (372 if self.graded else 380) + between * k), size=size, anchor="center")
 
     def vocabulary(self, part: str | None = None) -> list[str]:
         """See `Task.vocabulary`."""
