@@ -225,7 +225,7 @@ class ComponentsConfig(DifferencesConfig):
 
 
 class PrincipalDifferences(FiniteDifferences):
-    """Finite differences along the principal components of digits: two queries for each of a few directions.
+    """Finite differences along principal components of digits: two queries for each of a few.
 
     Bhagoji et al. (2018). The components are those of the training digits, which the attacker is taken to have.
     """

@@ -121,7 +121,9 @@ class GANModel(Model):
     def _ahead(self, pixels: Tensor, labels: Tensor | None, seed: Seed) -> Tensor:
         """The generator's loss against the discriminator some steps on, which depends on the generator too."""
         call, draws = Called(self.block), Draws(seed, pixels.device)
-        weights = {f"block.discriminator.{name}": one for name, one in self.block.discriminator.named_parameters()}
+        weights: dict[str, Tensor] = {
+            f"block.discriminator.{name}": one for name, one in self.block.discriminator.named_parameters()
+        }
         greys = self.greys(pixels)
         for _ in range(self.config.unrolled):
             loss = functional_call(call, weights, ("discriminator_loss", greys, labels, draws.part(), True))

@@ -276,7 +276,9 @@ def can_learn_side_by_side(agent: Agent) -> bool:
         return False
     if any(getattr(config, name, {}).get("dropout") for name in ("encoder_block", "memory_block")):
         return False
-    if getattr(config, "normalisation", None) in ("batch", "adaptive_batch") or getattr(config, "augment", ()):
+    if getattr(config, "normalisation", None) in ("batch", "adaptive_batch"):
+        return False
+    if getattr(config, "augment", ()):
         return False
     if getattr(config, "adversarial_epsilon", 0) or getattr(config, "ensemble", 1) > 1:
         return False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -13,6 +14,7 @@ from ...neural_blocks.language.text import cooccurrence
 from ...neural_blocks.noise import Draws
 from ...neural_blocks.representation.embedding import GloVe, positive_pmi, svd_vectors
 from .language import TextConfig, TextMethod
+from .method import PretrainConfig
 
 
 class CountsConfig(TextConfig):
@@ -30,7 +32,7 @@ class CountsConfig(TextConfig):
 class CountsMethod(TextMethod):
     """A method that counts all that was gathered before its first step."""
 
-    Config: Any = CountsConfig
+    Config: ClassVar[type[PretrainConfig]] = CountsConfig
 
     def packed(self, everything: Tensor, start: Tensor) -> Tensor:
         """Texts (N, L) int64 without blanks; -1 follows a text's end."""
@@ -125,7 +127,9 @@ class SingularVectors(CountsMethod):
             table = table.scatter_add(1, texts % (self.words + 1), ones)[:, :-1].T  # -1 is counted in the last column
         else:
             table = cooccurrence(texts, self.words, self.config.window, decay=True)
-        weighted = {"pmi": positive_pmi, "log": torch.log1p, "counts": torch.clone}[self.config.weighting](table)
+        kinds: dict[str, Callable[[Tensor], Tensor]]
+        kinds = {"pmi": positive_pmi, "log": torch.log1p, "counts": torch.clone}
+        weighted = kinds[self.config.weighting](table)
         size = min(self.config.size, *weighted.shape)  # more there are not, and the rest stays 0
         self.vectors[:, :size] = svd_vectors(weighted, size)
         told = self.vectors.square().sum(0).square().sum()  # squared singular values that are kept

@@ -88,8 +88,14 @@ class Cloze(Task[ClozeState]):
         InvalidInput: an unknown question or split, or a number out of its range.
     """
 
-    variants = ({"split": "test"}, {"question": "order"}, {"question": "order", "split": "test"}, {"masks": 6})
-    variants += ({"question": "span", "split": "test"}, {"question": "next", "split": "test"})
+    variants = (
+        {"split": "test"},
+        {"question": "order"},
+        {"question": "order", "split": "test"},
+        {"masks": 6},
+        {"question": "span", "split": "test"},
+        {"question": "next", "split": "test"},
+    )
 
     first: Tensor
     gaps: Tensor

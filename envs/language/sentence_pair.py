@@ -182,7 +182,12 @@ class SentencePair(Task[SentencePairState]):
             told = "of these: who acts, the deed, who is acted on, all else"
             canvas.text(told, (canvas.width // 2, 348), size=20, colour=MUTED, anchor="center")
         for k, label in enumerate(self.labels):
-            canvas.text(f"{k}: {label}", (canvas.width // 2, (372 if self.graded else 380) + between * k), size=size, anchor="center")
+            canvas.text(
+                f"{k}: {label}",
+                (canvas.width // 2, (372 if self.graded else 380) + between * k),
+                size=size,
+                anchor="center",
+            )
 
     def vocabulary(self, part: str | None = None) -> list[str]:
         """See `Task.vocabulary`."""

@@ -65,11 +65,13 @@ class InfoGAN(GAN):
         """The bound on what images (B, C, H, W) tell of the codes (B,) they are made from, nats, at most ln K."""
         return math.log(self.categories) - F.cross_entropy(self.discriminator.judge(images)[1], codes)
 
-    def discriminator_loss(self, images: Tensor, labels: Tensor | None = None, seed: Seed = None) -> Tensor:
-        """What the discriminator minimises on real images (B, C, H, W) and as many fakes; labels are not looked at."""
+    def discriminator_loss(
+        self, images: Tensor, labels: Tensor | None = None, seed: Seed = None, through: bool = False
+    ) -> Tensor:
+        """As of `GAN`; labels are not looked at."""
         draws = Draws(seed, images.device)
         codes = self.draw_codes(len(images), draws.part())
-        with torch.no_grad():
+        with torch.set_grad_enabled(through and torch.is_grad_enabled()):
             fakes = self.generator.sample(len(images), codes, draws.part())
         real, _ = self._judge(images, None, draws)
         fake, told = self._judge(fakes, None, draws)
