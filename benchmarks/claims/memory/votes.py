@@ -12,7 +12,7 @@ from palaestra import agents, envs
 from ..frame import Claim, Lines
 
 ID, DIGITS, NOTES = "palaestra/Arithmetic-v0", 3, 4
-STEPS, SUMS, VOTES = 60_000, 1024, (1, 5, 20)
+STEPS, SUMS, VOTES = 200_000, 1024, (1, 5, 20)
 SETTINGS: dict[str, Any] = {
     "hidden": (128, 128),
     "rollout_steps": 8,
@@ -74,5 +74,4 @@ CLAIM = Claim(
     ),
     value="share of sums right",
     across="samples that vote",
-    seeds=3,
 )
