@@ -48,7 +48,13 @@ def test_a_mixture_is_learned_from_both_labels():
     assert agent.loss(seen, start, label, memory, noise)[0].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-EVERY = {"augment": ("shift", "rotate", "noise"), "mix": "cutmix", "loss": "focal", "label_smoothing": 0.1, **SMALL}
+EVERY = {
+    "augment": ("rotate", "noise", "augmix", "pixmix"),
+    "mix": "cutmix",
+    "loss": "focal",
+    "label_smoothing": 0.1,
+    **SMALL,
+}
 
 
 @pytest.mark.parametrize("name", ["dagger", "behaviour_cloning"])

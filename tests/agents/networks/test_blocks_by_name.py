@@ -19,6 +19,7 @@ from palaestra.neural_blocks.named_blocks import ENCODERS, MEMORIES
 from palaestra.neural_blocks.registry import allowing_imports
 from palaestra.neural_blocks.sequence.memory import WindowMemory
 from palaestra.neural_blocks.sequence.recurrent import GRU, LSTM
+from palaestra.tests.agents.core.test_resume import check_resume
 
 
 def learned(id: str, options: dict, **config: object) -> tuple[agents.Agent, envs.BatchedEnv]:
@@ -101,6 +102,20 @@ def test_a_named_block_takes_arguments_of_its_own_and_comes_back_from_a_checkpoi
     seen = envs.make_task("palaestra/DigitBandit-v0").observation_space
     encoder = make_encoder(seen, Configured("swin", {"window": 2, "layers": 3}))
     assert len(encoder.network.layers) == 3
+
+
+def test_dropout_within_a_memory_goes_on_as_if_it_had_not_stopped() -> None:
+    check_resume(
+        "ppo",
+        lambda: envs.make_batched("palaestra/RepeatPrevious-v0", 4, symbols=2, delay=1, length=6, seed=5),
+        128,
+        memory="transformer",
+        memory_size=8,
+        memory_block={"dropout": 0.2, "norm": "post"},
+        rollout_steps=8,
+        minibatches=2,
+        hidden=(8,),
+    )
 
 
 @pytest.mark.parametrize(
