@@ -22,6 +22,7 @@ OWN = {
     "epsilon_greedy": "classical.bandit:EpsilonGreedy",
     "expert": "classical.expert:Expert",
     "fgsm": "adversarial.attackers:FGSMAttacker",
+    "dual_ascent": "adversarial.dual_ascent:DualAscent",
     "finite_differences": "adversarial.attackers:FiniteDifferences",
     "gail": "imitation.gail:GAIL",
     "generator": "generative.generator:Generator",

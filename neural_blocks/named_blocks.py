@@ -22,6 +22,7 @@ ENCODERS = Registry(
         "vgg": "perception.encoders:VGGEncoder",
         "inception": "perception.encoders:InceptionEncoder",
         "residual": "perception.encoders:ResidualEncoder",
+        "residual_bottleneck": "perception.encoders:BottleneckResidualEncoder",
         "densenet": "perception.encoders:DenseNetEncoder",
         "vit": "perception.encoders:ViTEncoder",
         "swin": "perception.encoders:SwinEncoder",

@@ -96,10 +96,7 @@ class Attacker(Agent):
         gradient = self.gradient(self.task.victim, pixels, goal).flatten(1)
         gradient = self.chosen(-gradient if self.task.targeted else gradient, plan)
         following = Plan(label, torch.where(plan.begun[:, None], plan.gradient, gradient), torch.ones_like(plan.begun))
-        if self.task.norm == "l1":
-            seen = pixels.flatten(1).round(decimals=5)  # the observation's shares of epsilon are rounded
-            gradient = with_room(gradient, seen, (0.0, 1.0))
-        return steepest_step(gradient, 1.0, self.task.norm).float().clamp(-1, 1), following
+        return self.move(gradient, pixels, original).float().clamp(-1, 1), following
 
     @abstractmethod
     def gradient(self, victim: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
@@ -108,6 +105,14 @@ class Attacker(Agent):
     def chosen(self, gradient: Tensor, plan: Plan) -> Tensor:
         """The gradient (B, 64) to follow: the present one."""
         return gradient
+
+    def move(self, gradient: Tensor, pixels: Tensor, original: Tensor) -> Tensor:
+        """The action (B, 64): a whole step along the gradient (B, 64), from pixels that were the original's."""
+        assert self.task is not None
+        if self.task.norm == "l1":
+            seen = pixels.flatten(1).round(decimals=5)  # the observation's shares of epsilon are rounded
+            gradient = with_room(gradient, seen, (0.0, 1.0))
+        return steepest_step(gradient, 1.0, self.task.norm)
 
 
 class GradientConfig(AgentConfig):

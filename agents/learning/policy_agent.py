@@ -22,7 +22,7 @@ from ..networks.beam import next_word, require_writing
 from ..networks.heads import distribution
 from ..networks.masking import is_masked
 from ..networks.network import Actor, ActorCritic
-from ..networks.per_pixel import PixelActor, PixelActorCritic
+from ..networks.per_pixel import PixelActor, PixelActorCritic, PixelwiseActor, PixelwiseActorCritic
 from ..networks.pointing import PointerActor, PointerActorCritic
 from ..robustness.adversarial import AdversarialTraining
 from ..robustness.answers import Answers, require_classes
@@ -35,6 +35,8 @@ from .optimisers import set_rate
 WHOLE: dict[tuple[str, bool], Any] = {  # by the setting, and by whether there is a value
     ("unet", False): PixelActor,
     ("unet", True): PixelActorCritic,
+    ("pixelwise", False): PixelwiseActor,
+    ("pixelwise", True): PixelwiseActorCritic,
     ("pointer", False): PointerActor,
     ("pointer", True): PointerActorCritic,
 }

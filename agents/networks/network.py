@@ -94,10 +94,12 @@ def make_encoder(
         space: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict of these.
         kind: a name of `named_blocks.ENCODERS` or "module:Class", see `perception.encoders`. Those of the suite are for
             images, see `perception.images`: "cnn", "strided", "nature", "lenet", "alexnet", "vgg", "inception",
-            "residual", "densenet", "vit"; "auto" is "nature" from 64 pixels a side on, "cnn" from 16 on, else "flat".
+            "residual", "residual_bottleneck", "densenet", "vit"; "auto" is "nature" from 64 pixels a side on, "cnn"
+            from 16 on, else "flat".
             Or a module, which is copied; its dropout draws from counters, as all that agents draw. Or a fitted encoder
             in a file; of a Dict it reads those entries that are such as it was fitted on, "auto" the others.
-        depth: of "vgg", "inception", "residual", "densenet" and "vit", which say what it counts; None for their own.
+        depth: of "vgg", "inception", "residual", "residual_bottleneck", "densenet" and "vit", which say what it counts;
+            None for their own.
         freeze: its weights are not learned, and it stays in evaluation mode; of a Dict those from the file.
 
     Raises:

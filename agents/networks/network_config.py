@@ -76,10 +76,12 @@ class EncoderConfig(AgentConfig):
 
     Attributes:
         encoder: of images, see `network.make_encoder`: "auto", "flat", "cnn", "strided", "nature", "lenet", "alexnet",
-            "vgg", "inception", "residual", "densenet", "vit" or "swin", a name that was registered, or "module:Class";
-            or a module from whole observations (N, ...) to (N, output_size), of which every network gets a copy; or the
-            file of an encoder that was fitted before, encoder.pt of a `palaestra pretrain`, to begin from.
-        encoder_depth: of "vgg", "inception", "residual", "densenet", "vit" and "swin"; null for their own.
+            "vgg", "inception", "residual", "residual_bottleneck", "densenet", "vit" or "swin", a name that was
+            registered, or "module:Class"; or a module from whole observations (N, ...) to (N, output_size), of which
+            every network gets a copy; or the file of an encoder that was fitted before, encoder.pt of a `palaestra
+            pretrain`, to begin from.
+        encoder_depth: of "vgg", "inception", "residual", "residual_bottleneck", "densenet", "vit" and "swin"; null for
+            their own.
         encoder_block: further arguments of a named encoder's class, such as {layers: 2, norm: post, dropout: 0.1} of
             "seq2seq", or {window: 2} of "swin".
         freeze: leave the encoder's weights as they are, in evaluation mode.
@@ -211,7 +213,8 @@ class PolicyConfig(MemoryConfig):
 
     Attributes:
         network: "perceptron", encoder, memory and perceptrons; "unet", a U-Net from the image observed to an action of
-            one entry per pixel, see `per_pixel`: `hidden` then names the filters of its levels, the finest first; or
+            one entry per pixel, see `per_pixel`: `hidden` then names the filters of its levels, the finest first;
+            "pixelwise", the same by a perceptron of the 5 x 5 pixels around each, `hidden` being its layers; or
             "pointer", attention among the things observed, of which the action names one, see `pointing`: `hidden` then
             names the width of its layers, once for each.
         head: of the action: "gaussian", one normal distribution for a Box and independent choices elsewhere; for a Box
@@ -230,7 +233,7 @@ class PolicyConfig(MemoryConfig):
         beam_bonus: nats that an answer gains with each word (He et al., 2016), before the division.
     """
 
-    network: Literal["perceptron", "unet", "pointer"] = "perceptron"
+    network: Literal["perceptron", "unet", "pixelwise", "pointer"] = "perceptron"
     head: Literal["gaussian", "mixture", "autoregressive", "state_dependent"] = "gaussian"
     components: int = Field(5, ge=2, le=64)
     noise_features: int = Field(16, ge=1, le=1024)

@@ -1,10 +1,10 @@
-"""Per-pixel policies: one U-Net from the image observed to the policy's parameters at each of its pixels."""
+"""Per-pixel policies: one network from the image observed to the policy's parameters at each of its pixels."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium.spaces as spaces
 import torch
@@ -14,6 +14,7 @@ from ...envs.core.task import Observation
 from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.perception.images import brightest, image_layout
 from ...neural_blocks.perception.mlp import MLP
+from ...neural_blocks.perception.pixelwise import Pixelwise
 from ...neural_blocks.perception.unet import UNet
 from .whole import WholeActor, WholeActorCritic
 
@@ -34,6 +35,8 @@ class PixelActor(WholeActor):
         InvalidInput: other spaces, or an image that the levels cannot halve.
     """
 
+    kind: ClassVar[str] = "unet"
+    made_by: ClassVar[type[UNet] | type[Pixelwise]] = UNet
     scale: Tensor
 
     def __init__(
@@ -47,26 +50,27 @@ class PixelActor(WholeActor):
         layout = image_layout(observation_space)
         if layout is None:
             told = f"{type(observation_space).__name__} {observation_space.shape or ''}".strip()
-            raise InvalidInput(f"network: 'unet' needs one image as the observation; got {told}")
+            raise InvalidInput(f"network: {self.kind!r} needs one image as the observation; got {told}")
         channels, *sides = layout.shape
         self.layout = layout
-        self.each = _parameters_of_a_pixel(action_space, sides)
+        self.each = _parameters_of_a_pixel(self.kind, action_space, sides)
         self.last = isinstance(action_space, spaces.MultiDiscrete)  # a pixel's parameters stand side by side
-        factor = 2 ** (len(widths) - 1)
+        factor = 2 ** (len(widths) - 1) if self.kind == "unet" else 1
         if not widths or any(side % factor for side in sides):
             allowed = f"so few levels that {sides[0]} x {sides[1]} pixels can be halved from each to the next"
-            raise InvalidInput(f"network: 'unet' needs hidden to name {allowed}; got {tuple(widths)}")
-        self.unet = UNet(channels, self.each + features, widths)
+            allowed = "a layer at least" if self.kind == "pixelwise" else allowed
+            raise InvalidInput(f"network: {self.kind!r} needs hidden to name {allowed}; got {tuple(widths)}")
+        self.painter = self.made_by(channels, self.each + features, widths)
         with torch.no_grad():  # an even policy to begin with, as a perceptron's small last weights make it
-            self.unet.output.weight[: self.each] *= 0.01
-            self.unet.output.bias[: self.each] = 0.0  # type: ignore[index]
+            self.painter.output.weight[: self.each] *= 0.01
+            self.painter.output.bias[: self.each] = 0.0  # type: ignore[index]
         self.register_buffer("scale", torch.tensor(1 / brightest(observation_space)), persistent=False)
 
     def maps(self, observation: Observation) -> tuple[Tensor, Tensor]:
         """Images (N, ...) to policy parameters (N, P) and the further channels (N, features, H, W)."""
         assert isinstance(observation, Tensor)
         image = self.layout(observation).to(self.scale.dtype) * self.scale
-        own, further = self.unet(image).tensor_split([self.each], 1)
+        own, further = self.painter(image).tensor_split([self.each], 1)
         return (own.movedim(1, -1) if self.last else own).flatten(1), further
 
 
@@ -84,7 +88,19 @@ class PixelActorCritic(WholeActorCritic, PixelActor):
         return self.critic(further.mean((2, 3))).squeeze(-1)
 
 
-def _parameters_of_a_pixel(space: spaces.Space[Any], sides: list[int]) -> int:
+class PixelwiseActor(PixelActor):
+    """The same by a `Pixelwise`, which sees no more than the patch around each pixel; widths of its hidden layers."""
+
+    kind, made_by = "pixelwise", Pixelwise
+
+
+class PixelwiseActorCritic(PixelActorCritic):
+    """A `Pixelwise` for the policy's parameters and for what the value is read from."""
+
+    kind, made_by = "pixelwise", Pixelwise
+
+
+def _parameters_of_a_pixel(kind: str, space: spaces.Space[Any], sides: list[int]) -> int:
     """How many parameters a policy over `space` has for each pixel. Raises `InvalidInput` where none fits."""
     shape = list(space.shape or ())
     if isinstance(space, spaces.MultiDiscrete) and shape == sides and (space.nvec == space.nvec.flat[0]).all():
@@ -92,4 +108,4 @@ def _parameters_of_a_pixel(space: spaces.Space[Any], sides: list[int]) -> int:
     if isinstance(space, spaces.MultiBinary | spaces.Box) and len(shape) in (2, 3) and shape[-2:] == sides:
         return math.prod(shape[:-2])
     told = f"{type(space).__name__} {tuple(shape) or ''}".strip()
-    raise InvalidInput(f"network: 'unet' needs an action of one entry per pixel, {sides[0]} x {sides[1]}; got {told}")
+    raise InvalidInput(f"network: {kind!r} needs an action of one entry per pixel, {sides[0]} x {sides[1]}; got {told}")

@@ -7,6 +7,7 @@ from importlib import import_module
 from .frame import Claim
 
 CLAIMS = {
+    "bias-variance": "learning.bias_variance:CLAIM",
     "optimisers": "learning.optimisers:CLAIM",
     "depth-gradients": "learning.depth:GRADIENTS",
     "depth-learning": "learning.depth:LEARNED",
@@ -20,16 +21,23 @@ CLAIMS = {
     "critics": "reinforcement.estimators:CRITICS",
     "dqn-ablations": "reinforcement.ablations:CLAIM",
     "compounding": "reinforcement.compounding:CLAIM",
+    "remembering": "reinforcement.remembering:CLAIM",
+    "settling": "reinforcement.settling:CLAIM",
     "gan-gradient": "generation.games:CLAIM",
     "latent-holes": "generation.latents:HOLES",
     "pixel-time": "generation.latents:TIME",
     "delay-gradients": "memory.delays:GRADIENTS",
     "delay-learning": "memory.delays:LEARNED",
     "attention-length": "memory.sentences:CLAIM",
+    "attention-scores": "memory.scores:CLAIM",
     "hopfield-capacity": "memory.hopfield:CAPACITY",
     "hopfield-letters": "memory.hopfield:WORDS",
     "self-consistency": "memory.votes:CLAIM",
     "robust-training": "robustness.training:CLAIM",
+    "robust-matrix": "robustness.matrix:CLAIM",
+    "transfer": "robustness.transfer:TRANSFER",
+    "detection": "robustness.transfer:DETECTION",
+    "robust-codes": "robustness.codes:CLAIM",
 }
 
 

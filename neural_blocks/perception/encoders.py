@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from .classic import VGG, AlexNet, DenseNet, Inception
 from .convolution import LeNet, NatureCNN, SmallCNN, StridedCNN
 from .images import SMALLEST_SIDE, brightest, image_layout
-from .residual import ResidualNet
+from .residual import BottleneckResidualNet, ResidualNet
 from .vision_transformer import SwinTransformer, VisionTransformer
 
 FROM_NATURE = 64
@@ -163,6 +163,12 @@ class ResidualEncoder(DeepEncoder):
     """Images through a residual network (He et al., 2016); depth: residual blocks in a stage."""
 
     network_class = ResidualNet
+
+
+class BottleneckResidualEncoder(DeepEncoder):
+    """Images through a residual network of bottlenecks (He et al., 2016); depth: blocks in a stage."""
+
+    network_class = BottleneckResidualNet
 
 
 class DenseNetEncoder(DeepEncoder):

@@ -17,7 +17,7 @@ from .positions import positions as positions
 from .positions import rotated
 from .positions import sinusoidal as sinusoidal
 
-SCORES = ("dot", "general", "concat")
+SCORES = ("dot", "general", "concat", "location")
 
 
 def causal_mask(length: int, device: Any = None) -> Tensor:
@@ -245,19 +245,25 @@ class LuongAttention(nn.Module):
     Args:
         size: C, features of the decoder's states, and out.
         source_size: D, features of the encoder's states.
-        score: "dot", h · s, for which C = D; "general", h · W s; "concat", v · tanh(W [h; s]).
+        score: "dot", h · s, for which C = D; "general", h · W s; "concat", v · tanh(W [h; s]); or "location", W h, a
+            row of W for each place, which looks at where things stand and not at what they are.
+        places: the most that a source may have; only "location" asks.
 
     Raises:
-        InvalidInput: an unknown score, or "dot" with C unlike D.
+        InvalidInput: an unknown score, "dot" with C unlike D, or "location" without places.
     """
 
-    def __init__(self, size: int, source_size: int, score: str = "general") -> None:
+    def __init__(self, size: int, source_size: int, score: str = "general", places: int = 0) -> None:
         super().__init__()
         if score not in SCORES:
             raise unknown_name("LuongAttention: score", score, SCORES)
         if score == "dot" and size != source_size:
             raise InvalidInput(f"LuongAttention: the dot score needs equal sizes; got {size} and {source_size}")
-        self.size, self.source_size, self.score = size, source_size, score
+        if (score == "location") != (places > 0):
+            raise InvalidInput(f"LuongAttention: places are of the score 'location' alone; got {places} and {score!r}")
+        self.size, self.source_size, self.score, self.places = size, source_size, score, places
+        if score == "location":
+            self.location = nn.Linear(size, places, bias=False)
         if score == "general":
             self.general = nn.Linear(source_size, size, bias=False)
         if score == "concat":
@@ -267,6 +273,8 @@ class LuongAttention(nn.Module):
 
     def scores(self, state: Tensor, source: Tensor) -> Tensor:
         """(B, T, C) and (B, S, D) to (B, T, S)."""
+        if self.score == "location":
+            return self.location(state)[..., : source.shape[1]]
         if self.score == "concat":
             weight, source_weight = self.joint.weight.split([self.size, self.source_size], 1)
             both = (state @ weight.T).unsqueeze(2) + (source @ source_weight.T).unsqueeze(1)  # (B, T, S, C)
@@ -293,6 +301,8 @@ class LuongAttention(nn.Module):
             wanted = f"(B, T, {self.size}) and (B, S, {self.source_size})"
             shapes = f"{tuple(state.shape)} and {tuple(source.shape)}"
             raise InvalidInput(f"LuongAttention: state and source must have shapes {wanted}; got {shapes}")
+        if self.score == "location" and source.shape[1] > self.places:
+            raise InvalidInput(f"LuongAttention: a source may have {self.places} places; got {source.shape[1]}")
         if mask is None:
             alignment = self.scores(state, source).softmax(-1)
         else:

@@ -1,11 +1,11 @@
-"""The fast gradient sign method on a linear model, where the worst input is known."""
+"""The fast gradient sign method on a linear model, where the worst input is known; which balls hold which."""
 
 import itertools
 
 import pytest
 import torch
 
-from palaestra.neural_blocks.robustness.adversarial import fgsm, pgd, steepest_step
+from palaestra.neural_blocks.robustness.adversarial import fgsm, pgd, random_in_ball, steepest_step
 
 
 def test_the_sign_step_is_the_exact_maximiser_of_a_linear_loss():
@@ -47,3 +47,25 @@ def test_a_targeted_step_goes_the_other_way():
     x = torch.full((1, 3), 0.5)
     towards = fgsm(model, x, torch.tensor([1]), 0.1, targeted=True)
     torch.testing.assert_close(towards, fgsm(model, x, torch.tensor([0]), 0.1))
+
+
+def test_which_balls_lie_within_which():
+    """Withstanding all of linf 0.5 means withstanding linf 0.1 and l2 0.5, and neither linf 1, l2 1 nor darkness."""
+    x = torch.full((500, 64), 0.5)
+    size = {"linf": torch.inf, "l2": 2, "l1": 1}
+
+    def within(norm, radius, of, most):
+        """Whether all changes of a ball, its corners too, are changes of another one."""
+        changes = [random_in_ball(x, radius, norm, seed=0) - x, steepest_step(torch.randn(500, 64), radius, norm)]
+        changes.append(steepest_step(torch.eye(64), radius, norm))
+        return all(torch.linalg.vector_norm(one, size[of], dim=1).max() <= most + 1e-5 for one in changes)
+
+    assert within("linf", 0.1, "linf", 0.5)
+    assert within("l2", 0.5, "linf", 0.5)
+    assert within("l1", 0.5, "l2", 0.5)
+    assert not within("linf", 1.0, "linf", 0.5)
+    assert not within("l2", 1.0, "linf", 0.5)
+    assert not within("linf", 0.5, "l2", 0.5)
+    assert within("linf", 0.5, "l2", 0.5 * 64**0.5)  # its corners lie that far out
+    bright = torch.ones(1, 64)
+    assert (0.4 * bright - bright).abs().max() > 0.5  # an image at two fifths of its light has left the ball

@@ -15,13 +15,14 @@ LENGTHS, SIZE, SYMBOLS, BATCH, STEPS = (3, 6, 12), 48, 8, 64, 400
 
 
 class Reverser(nn.Module):
-    """A GRU reads, another tells, from the last state alone or looking at all of them too."""
+    """A GRU reads, another tells, from the last state alone or, where there is a score, looking at all of them too."""
 
-    def __init__(self, attends: bool) -> None:
+    def __init__(self, score: str | None, length: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(SYMBOLS + 1, SIZE)
         self.reader, self.teller = GRU(SIZE, SIZE), GRU(SIZE, SIZE)
-        self.attention = LuongAttention(SIZE, SIZE) if attends else None
+        places = length if score == "location" else 0
+        self.attention = None if score is None else LuongAttention(SIZE, SIZE, score, places)
         self.head = nn.Linear(SIZE, SYMBOLS)
 
     def forward(self, source: Tensor, before: Tensor) -> Tensor:
@@ -33,10 +34,10 @@ class Reverser(nn.Module):
         return self.head(told)
 
 
-def accuracy(attends: bool, length: int, seed: int) -> float:
+def accuracy(score: str | None, length: int, seed: int, steps: int) -> float:
     """Share of symbols told right, given those before."""
     torch.manual_seed(seed)
-    net, generator = Reverser(attends), torch.Generator().manual_seed(seed)
+    net, generator = Reverser(score, length), torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(net.parameters(), 5e-3)
 
     def drawn(count: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -44,7 +45,7 @@ def accuracy(attends: bool, length: int, seed: int) -> float:
         target = source.flip(0)
         return source, torch.cat([torch.full((1, count), SYMBOLS), target[:-1]]), target
 
-    for _ in range(STEPS):
+    for _ in range(steps):
         source, before, target = drawn(BATCH)
         optimiser.zero_grad()
         F.cross_entropy(net(source, before).flatten(0, 1), target.flatten()).backward()
@@ -57,8 +58,8 @@ def accuracy(attends: bool, length: int, seed: int) -> float:
 def measure(seed: int) -> Lines:
     """Accuracy by length, with attention and without."""
     return {
-        line: {length: accuracy(attends, length, seed) for length in LENGTHS}
-        for line, attends in (("bottleneck", False), ("attention", True))
+        line: {length: accuracy(score, length, seed, STEPS) for length in LENGTHS}
+        for line, score in (("bottleneck", None), ("attention", "general"))
     }
 
 

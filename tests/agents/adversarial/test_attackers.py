@@ -106,6 +106,18 @@ def test_more_knowledge_fools_more():
     assert share["transfer"] > share["random"] + 0.2
 
 
+def test_dual_ascent_walks_to_the_smallest_change():
+    options = {"norm": "l2", "epsilon": 1.5, "reward": "smallest"}
+    env = make_batched(EVADE, 64, seed=1, **options)
+    sizes = {
+        name: evaluate(agents.make(name, env), make_batched(EVADE, 64, **options), 64, seed=3).metrics["size"]
+        for name in ("dual_ascent", "pgd")
+    }
+    assert sizes["dual_ascent"] < 0.8 * sizes["pgd"]
+    assert fooled("dual_ascent", **options) > 0.95
+    assert fooled("dual_ascent", norm="l2", epsilon=3.0, goal="class") > 0.9
+
+
 def test_who_attacks_nothing_is_refused():
     env = make_batched(EVADE, 2)
     agent = agents.agent_class("pgd")(env.observation_space, env.action_space)

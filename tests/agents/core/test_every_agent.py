@@ -28,7 +28,15 @@ FOR_TRIALS = {  # agents that know one family of environments
     "BernoulliBandit": ("epsilon_greedy", "gittins", "greedy", "thompson", "ucb1"),
     "TabularMDP": ("optimistic_planning", "posterior_sampling"),
     "FewShot": ("matching", "protonet"),
-    "Evade": ("fgsm", "finite_differences", "grouped_differences", "pgd", "principal_differences", "transfer"),
+    "Evade": (
+        "dual_ascent",
+        "fgsm",
+        "finite_differences",
+        "grouped_differences",
+        "pgd",
+        "principal_differences",
+        "transfer",
+    ),
     "PatternCompletion": ("hopfield",),
 }
 HOME = {name: id for id, names in FOR_TRIALS.items() for name in names}

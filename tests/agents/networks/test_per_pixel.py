@@ -9,7 +9,7 @@ import torch
 
 from palaestra import agents, envs
 from palaestra.agents.networks.heads import distribution
-from palaestra.agents.networks.per_pixel import PixelActor, PixelActorCritic
+from palaestra.agents.networks.per_pixel import PixelActor, PixelActorCritic, PixelwiseActor
 from palaestra.neural_blocks.errors import InvalidInput
 
 IMAGE = spaces.Box(0, 255, (3, 8, 12), np.uint8)
@@ -30,8 +30,8 @@ def test_a_change_of_the_picture_moves_the_parameters_of_the_pixels_near_it_alon
     """Through one level of two 3 x 3 convolutions a pixel is seen from two pixels away, no further."""
     space = ACTIONS[name]
     network, policy = PixelActor(IMAGE, space, [4]), distribution(space)
-    network.unet.down[0].first[1] = torch.nn.Identity()  # normalisation looks at the whole picture
-    network.unet.down[0].second[1] = torch.nn.Identity()
+    network.painter.down[0].first[1] = torch.nn.Identity()  # normalisation looks at the whole picture
+    network.painter.down[0].second[1] = torch.nn.Identity()
     seen = images(1)
     other = seen.clone()
     other[0, :, 5, 9] = 255 - other[0, :, 5, 9]
@@ -64,15 +64,32 @@ def test_it_begins_with_an_even_policy():
     assert parameters.std() > 0
 
 
-@pytest.mark.parametrize("name", ["behaviour_cloning", "dagger", "ppo"])
-def test_an_agent_learns_with_it_saves_and_acts_alike(name, tmp_path):
+def test_a_pixelwise_network_is_a_perceptron_of_the_patch_around_each_pixel():
+    space = ACTIONS["classes"]
+    network, policy, seen = PixelwiseActor(IMAGE, space, [7, 6]), distribution(space), images(2)
+    parameters, _ = network.act(seen, (), torch.ones(2, dtype=torch.bool))
+    assert parameters.shape == (2, policy.size)
+    first, second = (part for part in network.painter.layers if isinstance(part, torch.nn.Conv2d))
+    patches = torch.nn.functional.unfold(seen / 255, 5, padding=2).movedim(1, -1)  # (2, 96, 75)
+    hidden = torch.relu(patches @ first.weight.flatten(1).T + first.bias)
+    hidden = torch.relu(hidden @ second.weight.flatten(1).T + second.bias)
+    output = network.painter.output
+    expected = hidden @ output.weight.flatten(1).T + output.bias  # (2, 96, 4)
+    torch.testing.assert_close(parameters, expected.flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [("behaviour_cloning", "unet"), ("dagger", "unet"), ("ppo", "unet"), ("behaviour_cloning", "pixelwise")],
+)
+def test_an_agent_learns_with_it_saves_and_acts_alike(name, network, tmp_path):
     env = envs.make_batched("palaestra/Segment-v0", 8)
     few = {} if name == "ppo" else {"minibatch_size": 64}
-    agent = agents.make(name, env, **few, network="unet", hidden=[4, 8], rollout_steps=4, learning_rate=1e-2)
-    before = agent.network.unet.output.weight.clone()
+    agent = agents.make(name, env, **few, network=network, hidden=[4, 8], rollout_steps=4, learning_rate=1e-2)
+    before = agent.network.painter.output.weight.clone()
     first = agent.train(env, 32)
     last = agent.train(env, 96)
-    assert not torch.equal(agent.network.unet.output.weight, before)
+    assert not torch.equal(agent.network.painter.output.weight, before)
     if name != "ppo":
         assert last["policy_loss"] < 0.8 * first["policy_loss"]
     agent.save(tmp_path / "agent.pt")
@@ -88,8 +105,18 @@ def test_an_agent_learns_with_it_saves_and_acts_alike(name, tmp_path):
         ("Segment", {"hidden": [4] * 6}, r"needs hidden to name so few levels that 16 x 16 pixels can be halved"),
         ("Segment", {"memory": "gru"}, "network 'unet' reads what it sees by itself, so memory must be None"),
         ("Segment", {"encoder": "cnn"}, "network 'unet' reads what it sees by itself, so encoder must be 'auto'"),
+        ("Segment", {"network": "pixelwise", "memory": "gru"}, "network 'pixelwise' reads what it sees by itself"),
+        (
+            "Segment",
+            {"network": "pixelwise", "hidden": []},
+            "network: 'pixelwise' needs hidden to name a layer at least; got",
+        ),
         ("Segment", {"normalise_observation": True}, "so normalise_observation must be False"),
-        ("Segment", {"network": "unett"}, r"network must be one of 'perceptron', 'unet', 'pointer'; got 'unett'"),
+        (
+            "Segment",
+            {"network": "unett"},
+            r"network must be one of 'perceptron', 'unet', 'pixelwise', 'pointer'; got 'unett'",
+        ),
     ],
 )
 def test_elsewhere_it_is_refused_in_one_line(id, settings, told):

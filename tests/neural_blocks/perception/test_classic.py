@@ -14,7 +14,13 @@ from palaestra.neural_blocks.perception.classic import VGG, AlexNet, DenseNet, I
 from palaestra.neural_blocks.perception.convolution import DenseBlock, InceptionModule, parameter_count
 
 NETWORKS = (AlexNet, VGG, Inception, DenseNet)
-DEEP = {"vgg": nn.Conv2d, "inception": InceptionModule, "residual": nn.Conv2d, "densenet": nn.Conv2d}
+DEEP = {
+    "vgg": nn.Conv2d,
+    "inception": InceptionModule,
+    "residual": nn.Conv2d,
+    "residual_bottleneck": nn.Conv2d,
+    "densenet": nn.Conv2d,
+}
 
 
 def count(module, kind):
@@ -79,7 +85,8 @@ def test_depth_is_a_setting_of_every_deep_encoder(name):
 
 def test_a_depth_is_refused_where_there_is_none_to_choose():
     env = make_batched("palaestra/DigitBandit-v0", 2)
-    told = "encoder_depth: encoder must be one of vgg, inception, residual, densenet, vit, swin; got 'lenet'"
+    deep = "vgg, inception, residual, residual_bottleneck, densenet, vit, swin"
+    told = f"encoder_depth: encoder must be one of {deep}; got 'lenet'"
     with pytest.raises(InvalidInput, match=told):
         agents.make("ppo", env, encoder="lenet", encoder_depth=2)
     for network in (VGG, Inception, DenseNet):

@@ -15,7 +15,12 @@ from palaestra.neural_blocks.perception.convolution import (
     parameter_count,
     transposed_size,
 )
-from palaestra.neural_blocks.perception.residual import ResidualBlock, ResidualNet
+from palaestra.neural_blocks.perception.residual import (
+    BottleneckBlock,
+    BottleneckResidualNet,
+    ResidualBlock,
+    ResidualNet,
+)
 from palaestra.neural_blocks.perception.unet import UNet
 
 
@@ -70,20 +75,34 @@ def test_each_dense_layer_sees_all_maps_before_it():
         torch.testing.assert_close(out[:, seen : seen + 3], layer(out[:, :seen]))
 
 
-def test_a_residual_block_without_change_passes_its_input_on():
-    block, x = ResidualBlock(4, 4), torch.randn(2, 4, 5, 5)
+@pytest.mark.parametrize("kind", [ResidualBlock, BottleneckBlock])
+def test_a_residual_block_without_change_passes_its_input_on(kind):
+    block, x = kind(4, 4), torch.randn(2, 4, 5, 5)
     nn.init.zeros_(block.change[-1].weight)
     assert torch.equal(block(x), x)
-    wider = ResidualBlock(4, 6, stride=2)
+    wider = kind(4, 8, stride=2)
     nn.init.zeros_(wider.change[-1].weight)
     torch.testing.assert_close(wider(x), F.conv2d(x, wider.shortcut.weight, wider.shortcut.bias, stride=2))
-    assert wider(x).shape == (2, 6, 3, 3)
+    assert wider(x).shape == (2, 8, 3, 3)
+
+
+def test_a_bottleneck_squeezes_the_maps_to_a_quarter_and_back():
+    convolutions = [part for part in BottleneckBlock(16, 32, 2).change if isinstance(part, nn.Conv2d)]
+    assert [part.weight.shape for part in convolutions] == [(8, 16, 1, 1), (8, 8, 3, 3), (32, 8, 1, 1)]
+    assert [part.stride for part in convolutions] == [(1, 1), (2, 2), (1, 1)]
+    weights = [
+        sum(p.numel() for p in kind(64, 64).parameters() if p.dim() > 1) for kind in (ResidualBlock, BottleneckBlock)
+    ]
+    assert weights[0] / weights[1] == pytest.approx(18 / 1.0625)  # 2 * 9 against 1/4 + 9/16 + 1/4 of the square
 
 
 def test_the_residual_net_halves_the_image_at_each_stage_but_the_first():
     net = ResidualNet((1, 8, 8), 5, widths=(4, 8, 16), depth=2)
     assert net.stages(torch.zeros(1, 1, 8, 8)).shape == (1, 16, 2, 2)
     assert sum(isinstance(part, ResidualBlock) for part in net.stages) == 6
+    net = BottleneckResidualNet((1, 8, 8), 5, widths=(4, 8, 16), depth=2)
+    assert net.stages(torch.zeros(1, 1, 8, 8)).shape == (1, 16, 2, 2)
+    assert sum(isinstance(part, BottleneckBlock) for part in net.stages) == 6
 
 
 def test_the_u_net_joins_what_each_level_saw():
@@ -110,6 +129,7 @@ def test_a_condition_changes_what_the_u_net_paints():
 CASES = {
     "lenet": lambda: (LeNet((1, 8, 8)), (torch.rand(3, 1, 8, 8),)),
     "residual_net": lambda: (ResidualNet((3, 8, 9), 6, widths=(8, 16)), (torch.rand(3, 3, 8, 9),)),
+    "bottlenecks": lambda: (BottleneckResidualNet((3, 8, 9), 6, widths=(8, 16)), (torch.rand(3, 3, 8, 9),)),
     "inception": lambda: (InceptionModule(2, 1, (3, 4), (2, 5), 6), (torch.rand(3, 2, 5, 7),)),
     "dense": lambda: (DenseBlock(2, 3, 2), (torch.rand(3, 2, 5, 7),)),
     "u_net": lambda: (UNet(1, 2, (4, 8), 3), (torch.rand(3, 1, 8, 8), torch.rand(3, 3))),
@@ -146,6 +166,8 @@ def test_bad_input_is_named():
         (lambda: LeNet((1, 8, 8))(torch.zeros(2, 1, 8, 9)), r"\(B, 1, 8, 8\); got \(2, 1, 8, 9\)"),
         (lambda: ResidualNet((1, 8, 8))(torch.zeros(2, 3, 8, 8)), r"\(B, 1, H, W\); got \(2, 3, 8, 8\)"),
         (lambda: ResidualBlock(4, 4)(torch.zeros(4, 8, 8)), r"\(B, 4, H, W\); got \(4, 8, 8\)"),
+        (lambda: BottleneckBlock(4, 6), "filters must be a multiple of 4; got 6"),
+        (lambda: BottleneckResidualNet((1, 8, 8), depth=0), "BottleneckResidualNet: needs at least one stage"),
         (lambda: InceptionModule(2, 1, (3, 4), (2, 5), 6)(torch.zeros(2, 3, 8, 8)), r"got \(2, 3, 8, 8\)"),
         (lambda: DenseBlock(2, 3, 2)(torch.zeros(2, 3, 8, 8)), r"\(B, 2, H, W\); got \(2, 3, 8, 8\)"),
         (lambda: UNet(1, 1, ()), "at least one level"),

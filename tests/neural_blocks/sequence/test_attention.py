@@ -163,9 +163,13 @@ def test_sinusoids_stay_and_learned_positions_learn():
     torch.testing.assert_close(fixed(torch.tensor([[8, 0]])), sinusoidal(torch.tensor([[8, 0]]), 4))
 
 
-@pytest.mark.parametrize("score", ["dot", "general", "concat"])
+def luong(score):
+    return LuongAttention(C, C if score == "dot" else D, score, 9 if score == "location" else 0)
+
+
+@pytest.mark.parametrize("score", ["dot", "general", "concat", "location"])
 def test_luong_attention_is_its_formula(score):
-    block = LuongAttention(C, C if score == "dot" else D, score)
+    block = luong(score)
     state, source = torch.randn(B, T, C), torch.randn(B, S, block.source_size)
     mask = padding_mask(torch.tensor([7, 2, 4]), S)
     states, alignment = block(state, source, mask)
@@ -177,6 +181,8 @@ def test_luong_attention_is_its_formula(score):
                     scores.append(state[b, t] @ source[b, s])
                 elif score == "general":
                     scores.append(state[b, t] @ block.general.weight @ source[b, s])
+                elif score == "location":
+                    scores.append(block.location.weight[s] @ state[b, t])
                 else:
                     joint = torch.cat([state[b, t], source[b, s]])
                     scores.append(block.vector.weight[0] @ torch.tanh(block.joint.weight @ joint))
@@ -187,9 +193,9 @@ def test_luong_attention_is_its_formula(score):
             torch.testing.assert_close(states[b, t], torch.tanh(block.output.weight @ both))
 
 
-@pytest.mark.parametrize("score", ["dot", "general", "concat"])
+@pytest.mark.parametrize("score", ["dot", "general", "concat", "location"])
 def test_luong_attention_of_a_state_that_may_look_nowhere_knows_of_no_source(score):
-    block = LuongAttention(C, C if score == "dot" else D, score)
+    block = luong(score)
     state, source = torch.randn(B, T, C, requires_grad=True), torch.randn(B, S, block.source_size)
     mask = padding_mask(torch.tensor([7, 0, 4]), S).expand(-1, T, -1)
     wanted = block(state, source, mask)
@@ -312,6 +318,9 @@ def test_bad_input_is_named():
         (lambda: positions("learned", 0, 4), "got 0 and 4"),
         (lambda: LuongAttention(8, 6, "dot"), "equal sizes; got 8 and 6"),
         (lambda: LuongAttention(8, 6, "generel"), "did you mean 'general'"),
+        (lambda: LuongAttention(8, 6, "location"), "places are of the score 'location' alone; got 0 and 'location'"),
+        (lambda: LuongAttention(8, 6, "general", 4), "places are of the score 'location' alone; got 4 and 'general'"),
+        (lambda: LuongAttention(8, 6, "location", 6)(x, context), "may have 6 places; got 7"),
         (lambda: LuongAttention(8, 6)(x, context[:2]), r"\(3, 5, 8\) and \(2, 7, 6\)"),
         (lambda: LuongAttention(8, 6)(x, context, causal_mask(T)), r"\(3, 1, 5, 7\); got \(5, 5\)"),
         (lambda: HardAttention(8, 6)(x[:, 0], context[:2]), r"\(3, 8\) and \(2, 7, 6\)"),
