@@ -49,6 +49,7 @@ MEMORIES = Registry(
         "lstm": "sequence.recurrent:LSTM",
         "elman": "sequence.recurrent:Elman",
         "one_gate_gru": "sequence.recurrent:OneGateGRU",
+        "continuous_time": "sequence.continuous_time:ContinuousTime",
         "fast_weights": "sequence.fast_weights:FastWeights",
         "transformer": "sequence.transformer_memory:TransformerMemory",
         "rotary_transformer": "sequence.transformer_memory:RotaryTransformerMemory",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import gymnasium.spaces as spaces
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from ...envs.core.task import Observation
 from ...envs.core.tree import where
 from ...neural_blocks.errors import InvalidInput
-from ...neural_blocks.neurons.energy import settled, without_self
+from ...neural_blocks.neurons.energy import settled, settled_in_turn, without_self
 from ..core.agent import Agent, Memory
 from ..core.config import AgentConfig
 
@@ -23,10 +23,13 @@ class HopfieldConfig(AgentConfig):
     Attributes:
         biases: whether units have biases, the mean of what is stored.
         sweeps: updates of all units in which it recalls.
+        update: of all units at once, "synchronous"; or of one after the other, in their order, "asynchronous", which
+            never raises the energy.
     """
 
     biases: bool = False
     sweeps: int = Field(10, ge=1, le=10_000)
+    update: Literal["synchronous", "asynchronous"] = "synchronous"
 
 
 class HopfieldMemory(Agent):
@@ -70,5 +73,6 @@ class HopfieldMemory(Agent):
         stored = shown.masked_fill(asked, 0)  # a cue is not
         products, sums = products + stored[:, :, None] * stored[:, None, :], sums + stored
         bias: Any = sums if self.config.biases else 0.0
-        recalled = settled(without_self(products), shown, bias, self.config.sweeps)
+        settle = settled if self.config.update == "synchronous" else settled_in_turn
+        recalled = settle(without_self(products), shown, bias, self.config.sweeps)
         return (torch.where(asked, recalled, shown) > 0).to(torch.int8), (products, sums)

@@ -47,10 +47,11 @@ class ImitationConfig(
         updates: gradient steps after each rollout.
         minibatch_size: labels in a gradient step; with a memory, whole sequences of about as many steps.
         capacity: labels kept; the oldest are dropped.
-        loss: minus the label's log-probability, "cross_entropy"; or that times (1 - p)^gamma, "focal", which cares less
-            for what is already likely (Lin et al., 2017), where actions are chosen from a finite number; or for a Box
-            how far the mean is from the label: "squared", whose best answer is the mean of labels, or "absolute", whose
-            best answer is their median. The deviation is not learned then.
+        loss: minus the label's log-probability, "cross_entropy"; where actions are chosen from a finite number, also
+            that times (1 - p)^gamma, "focal", which cares less for what is already likely (Lin et al., 2017), or by how
+            much the label's logit falls short of being 1 above every other, "hinge" (Crammer and Singer, 2001); or for
+            a Box how far the mean is from the label: "squared", whose best answer is the mean of labels, or "absolute",
+            whose best answer is their median. The deviation is not learned then.
         focal_gamma: of "focal".
         mix: learn from each image mixed with another one, and from both labels, each by its share: "mixup" (Zhang et
             al., 2018) or "cutmix", a box of the other (Yun et al., 2019).
@@ -62,7 +63,7 @@ class ImitationConfig(
     minibatch_size: int = Field(1024, ge=1)
     capacity: int = Field(100_000, ge=1, le=10**9)
     max_grad_norm: float | None = Field(1.0, gt=0)
-    loss: Literal["cross_entropy", "focal", "squared", "absolute"] = "cross_entropy"
+    loss: Literal["cross_entropy", "focal", "hinge", "squared", "absolute"] = "cross_entropy"
     focal_gamma: float = Field(2.0, ge=0, le=16)
     mix: Literal["mixup", "cutmix"] | None = None
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -99,10 +100,9 @@ class ImitationAgent(PolicyAgent):
             self.parameters += list(self.invariance.parameters())
         if self.config.detector is not None:
             self.detector = Detector(self).to(self.device)
-        if self.config.loss == "focal" and not hasattr(self.policy, "focal"):
-            raise InvalidInput(
-                f"{self.name}: loss 'focal' needs a Discrete or MultiDiscrete action; got {self.action_space}"
-            )
+        if self.config.loss in ("focal", "hinge") and not hasattr(self.policy, self.config.loss):
+            needed = "needs a Discrete or MultiDiscrete action"
+            raise InvalidInput(f"{self.name}: loss {self.config.loss!r} {needed}; got {self.action_space}")
         if self.config.loss in POWERS and type(self.policy) is not DiagonalGaussian:
             told = f"a Box as action, with head 'gaussian'; got {self.action_space}"
             raise InvalidInput(f"{self.name}: loss {self.config.loss!r} needs {told}")
@@ -357,6 +357,8 @@ class ImitationAgent(PolicyAgent):
         """(L, N) what is made as large as it can be."""
         if self.config.loss == "focal":
             return self.policy.focal(parameters, label, self.config.focal_gamma)
+        if self.config.loss == "hinge":
+            return self.policy.hinge(parameters, label)
         if self.config.loss in POWERS:
             return -self.policy.distance(parameters, label, POWERS[self.config.loss])
         return self.policy.agreement(parameters, label)

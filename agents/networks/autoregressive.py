@@ -99,6 +99,10 @@ class AutoregressiveCategorical(MultiCategorical):
         """(...) the sum over choices, each given those before it, see `Categorical.focal`."""
         return self.parts[0].focal(self.logits(logits, action), action, gamma).sum(-1)
 
+    def hinge(self, logits: Tensor, action: Tensor) -> Tensor:
+        """(...) the sum over choices, each given those before it, see `Categorical.hinge`."""
+        return self.parts[0].hinge(self.logits(logits, action), action).sum(-1)
+
     def mean_log_prob(self, logits: Tensor) -> Tensor:
         """(...) the mean of the log-probabilities of each choice's values, given the likeliest before it, summed."""
         found = self.logits(logits, self._taken(logits, None)[0])

@@ -68,6 +68,12 @@ class Categorical(Policy):
         log_prob = self.log_prob(logits, action)
         return (-torch.expm1(log_prob)).clamp(min=SMALLEST_WEIGHT) ** gamma * log_prob
 
+    def hinge(self, logits: Tensor, action: Tensor) -> Tensor:
+        """(...) minus what the action's logit lacks of 1 above the largest other one (Crammer and Singer, 2001)."""
+        chosen = action.unsqueeze(-1)
+        other = logits.scatter(-1, chosen, -torch.inf).amax(-1)
+        return -(1 - (logits.gather(-1, chosen).squeeze(-1) - other)).clamp(min=0)
+
     def mean_log_prob(self, logits: Tensor) -> Tensor:
         """(...) the mean of the log-probabilities of all actions that are not masked."""
         possible = logits > -torch.inf
@@ -117,6 +123,10 @@ class MultiCategorical(Policy):
     def focal(self, logits: Tensor, action: Tensor, gamma: float) -> Tensor:
         """(...) the sum over choices, see `Categorical.focal`."""
         return self._each(logits, lambda part, own, chosen: part.focal(own, chosen, gamma), action).sum(-1)
+
+    def hinge(self, logits: Tensor, action: Tensor) -> Tensor:
+        """(...) the sum over choices, see `Categorical.hinge`."""
+        return self._each(logits, lambda part, own, chosen: part.hinge(own, chosen), action).sum(-1)
 
     def mean_log_prob(self, logits: Tensor) -> Tensor:
         """(...) the mean of the log-probabilities of all values of each choice, summed over choices."""

@@ -169,8 +169,8 @@ class MemoryConfig(NetworkConfig):
     """Settings of a network that may have a memory, and of the sequences it learns from.
 
     Attributes:
-        memory: None, or a block of `named_blocks.MEMORIES`: "gru", "lstm", "elman", "one_gate_gru", "fast_weights",
-            "transformer", "rotary_transformer", "attention", "rotary_attention", "attentive_gru",
+        memory: None, or a block of `named_blocks.MEMORIES`: "gru", "lstm", "elman", "one_gate_gru", "continuous_time",
+            "fast_weights", "transformer", "rotary_transformer", "attention", "rotary_attention", "attentive_gru",
             "temporal_convolution", "snail", "hopfield", "context_set", "linear_recurrence" or "spiking", a name that
             was registered, or "module:Class"; or a `Memory` that reads what the encoder gives, of which every network
             gets a copy.

@@ -22,11 +22,11 @@ REACH = 2.5  # the attack's steps together could go so many times as far as it m
 
 
 class AdversarialConfig(AgentConfig):
-    """Settings of adversarial training, for one Discrete action, images in the observation and no memory.
+    """Settings of adversarial training, for one Discrete action, no memory, and images or a row of numbers to be seen.
 
     Attributes:
         adversarial_epsilon: how far an attack moves each value of an image before it is learned from, as a share of
-            its range, 0.1 say; 0 learns from images as they are.
+            its range, 0.1 say; of a row without bounds in its own unit; 0 learns from what is seen as it is.
         adversarial_steps: of the attack, projected gradient from a random place; 1 is the fast gradient sign (Wong et
             al., 2020).
         adversarial_beta: 0 learns from attacked images alone (Madry et al., 2018); above, from those that are not, and
@@ -94,6 +94,7 @@ class AdversarialTraining:
         settings: dict[str, Any] = {
             "step_size": REACH * epsilon / config.adversarial_steps,
             "steps": config.adversarial_steps,
+            "bounds": self.images.bounds,
         }
         if self.beta:
             found = trades_attack(model, x, epsilon, seed=seed, **settings)

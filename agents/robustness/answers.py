@@ -32,7 +32,8 @@ class AnswersConfig(AgentConfig):
         robust_attack: evaluations tell robust_accuracy, the share of steps whose answer is right and stays right under
             an attack on the image that knows the network: "fgsm" (Goodfellow et al., 2015), or "pgd" from a random
             place (Madry et al., 2018); without a memory. Null for none.
-        robust_epsilon: how far that attack moves each value of an image, as a share of its range.
+        robust_epsilon: how far that attack moves each value of an image, as a share of its range; of a row
+            without bounds in its own unit.
         robust_steps: of "pgd".
         reliability_bins: in which answers are sorted by the probability that they were given with. Evaluations tell ece
             and mce, the mean and largest gap between that and the share of right ones (Naeini et al., 2015), brier, and
@@ -81,13 +82,15 @@ class Answers:
         config, observation = self.agent.config, env.observation
         x = self.images.rows(observation)
         model = answering(self.agent.network, self.images, observation, env.episode_start)
+        bounds = self.images.bounds
         if config.robust_attack == "fgsm":
-            found = fgsm(model, x, label, config.robust_epsilon)
+            found = fgsm(model, x, label, config.robust_epsilon, bounds=bounds)
         else:
             seed = self.agent.acting_randomness.integers(UPDATE, 1, 1, 2**31)[0, 0]
             start = random_in_ball(x, config.robust_epsilon, seed=seed)
             step = REACH * config.robust_epsilon / config.robust_steps
-            found = pgd(model, x, label, config.robust_epsilon, step_size=step, steps=config.robust_steps, start=start)
+            settings: dict[str, Any] = {"step_size": step, "steps": config.robust_steps, "bounds": bounds}
+            found = pgd(model, x, label, config.robust_epsilon, start=start, **settings)
         return model(found).argmax(-1)
 
     def metrics(self, rows: Tensor) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The images of an observation as numbers that an attack can move."""
+"""What of an observation an attack can move, as numbers: its images, or a row of measurements."""
 
 from __future__ import annotations
 
@@ -18,21 +18,31 @@ from ...neural_blocks.perception.images import image_layout
 class ImageRows:
     """The images of an observation side by side, each value as a share of its range: 0 is black and 1 white.
 
+    An observation that is one row of numbers without bounds, as of a table, stands for itself, in its own unit.
+
     Args:
         name: who asks, for messages.
-        space: of one observation: an image, see `image_layout`, or a Dict in which there is one; all else is left as
-            it is.
+        space: of one observation: an image, see `image_layout`, or a Dict in which there is one, where all else is left
+            as it is; or a Box of one axis.
 
     Raises:
-        InvalidInput: there is no image, or one whose values have no common range.
+        InvalidInput: there is no image and no row, or values without a common range.
+
+    Attributes:
+        bounds: of what an attack may make of a value.
     """
 
     def __init__(self, name: str, space: spaces.Space[Any]) -> None:
         parts = dict(space.spaces) if isinstance(space, spaces.Dict) else {"": space}
         images = {key: part for key, part in parts.items() if image_layout(part) is not None}
+        if not images and isinstance(space, spaces.Box) and space.shape is not None and len(space.shape) == 1:
+            images = {"": space}
         if not images:
             raise InvalidInput(f"{name}: an attack needs an image in the observation; got {space}")
         self.ranges = {key: _range(name, part) for key, part in images.items()}
+        unbounded = self.ranges.get("") == (-math.inf, math.inf)
+        self.bounds = (-math.inf, math.inf) if unbounded else (0.0, 1.0)
+        self.ranges = {"": (0.0, 1.0)} if unbounded else self.ranges
         self.sizes = [math.prod(part.shape or ()) for part in images.values()]
 
     def rows(self, observation: Observation) -> Tensor:
@@ -54,6 +64,8 @@ class ImageRows:
 
 def _range(name: str, image: Any) -> tuple[float, float]:
     low, high = float(np.min(image.low)), float(np.max(image.high))
+    if len(image.shape) == 1 and np.all(np.isinf(image.low)) and np.all(np.isinf(image.high)):
+        return low, high
     even = bool(np.all(image.low == low) and np.all(image.high == high))
     if not even or not math.isfinite(high - low) or low == high:
         raise InvalidInput(f"{name}: an attack needs an image whose values have one finite range; got {image}")

@@ -38,6 +38,7 @@ CLAIMS = {
     "transfer": "robustness.transfer:TRANSFER",
     "detection": "robustness.transfer:DETECTION",
     "robust-codes": "robustness.codes:CLAIM",
+    "trades-weight": "robustness.weight:CLAIM",
 }
 
 

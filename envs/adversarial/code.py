@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from ...neural_blocks.errors import InvalidInput
-from ..checks.options import choice, integer
+from ..checks.options import choice, integer, number
 from ..core.game import Game, Opponent
+from ..core.noise import normal
 from ..core.task import Step
 from ..drawing.canvas import ACCENT, BACKGROUND, INK, MUTED, Canvas, Rect
 from .codebook import best_groups, decoder, encoder
@@ -31,6 +32,7 @@ class CodeState:
 
     Attributes:
         index: (B,) int64 the pattern before the sender.
+        seen: (B, length) float32 what the sender sees of it: bits of -1 and 1, as far as no noise is added.
         source: (B,) int64 the pattern whose code is before the receiver.
         code: (B, bits) float32 that code, of -1 and 1; 0 before the first.
         answered: (B,) int64 the pattern that was rebuilt last.
@@ -39,6 +41,7 @@ class CodeState:
     """
 
     index: Tensor
+    seen: Tensor
     source: Tensor
     code: Tensor
     answered: Tensor
@@ -62,15 +65,17 @@ class Code(Game[CodeState]):
     be found out: "codebook", the best code there is, or "mirrored", the same one with all its bits turned.
 
     Observation: sender the pattern, (length,) float32, receiver the code, (bits,) float32, each bit -1 or 1; the code
-        is 0 before the first.
+        is 0 before the first. With `flipped` or `noise` the sender sees the pattern damaged, anew each time.
     Action: sender MultiBinary(bits), the code; receiver MultiBinary(length), the pattern.
     Reward: for both the share of right bits minus that of wrong ones, divided by `rounds`.
     Episode: terminates after `rounds` + 1 steps, with `rounds` patterns rebuilt; the last code is not read.
     Metrics: right, the share of right bits; exact, whether all of them are.
     Expert: both follow the best code. With no more patterns than codes every pattern has one of its own: return 1.
         With more, patterns that share a code are rebuilt as the majority of them, grouped so that the fewest bits are
-        wrong (found by dynamic programming over all groupings); no pair of players can return more. Before a partner
-        with a code random codes return 0.14 and random patterns 0; one and the same pattern, whatever is sent, 0.24.
+        wrong (found by dynamic programming over all groupings); no pair of players can return more. A damaged pattern
+        is taken for the nearest one, the first of those as near: with `flipped=1` the return is still 1, as the given
+        pictures differ in four cells or more. Before a partner with a code random codes return 0.14 and random
+        patterns 0; one and the same pattern, whatever is sent, 0.24.
     Source: Ackley, Hinton and Sejnowski (1985), the encoder problem; Lewis (1969), signalling games; as a game of two
         learners Lazaridou et al. (2017).
 
@@ -81,6 +86,9 @@ class Code(Game[CodeState]):
         length: bits of a pattern: 9 for the given ones.
         bits: bits of a code.
         rounds: rebuilt patterns of an episode.
+        flipped: bits of a pattern, each time others, that the sender sees turned: a query with wrong bits, of which the
+            pattern itself is to be rebuilt, as by a denoising autoencoder (Vincent et al., 2010).
+        noise: standard deviation of Gaussian noise that is added to every bit that the sender sees.
 
     Raises:
         InvalidInput: an unknown kind of patterns, or a number outside its limits.
@@ -91,6 +99,8 @@ class Code(Game[CodeState]):
         {"player": "receiver", "opponent": "mirrored"},
         {"bits": 1},
         {"player": "receiver", "patterns": "random", "count": 16, "length": 12, "bits": 4, "rounds": 4},
+        {"flipped": 1},
+        {"noise": 0.7},
     )
 
     players = ("sender", "receiver")
@@ -99,7 +109,15 @@ class Code(Game[CodeState]):
     decode: Tensor
 
     def __init__(
-        self, *, patterns: str = "given", count: int = 5, length: int = 9, bits: int = 3, rounds: int = 8
+        self,
+        *,
+        patterns: str = "given",
+        count: int = 5,
+        length: int = 9,
+        bits: int = 3,
+        rounds: int = 8,
+        flipped: int = 0,
+        noise: float = 0.0,
     ) -> None:
         super().__init__()
         given = choice("Code: patterns", patterns, KINDS) == "given"
@@ -119,10 +137,14 @@ class Code(Game[CodeState]):
         self.register_buffer("patterns", _signs(told), persistent=False)  # (K, N)
         self.register_buffer("encode", _signs(encoder(groups, self.bits)), persistent=False)  # (K, bits)
         self.register_buffer("decode", _signs(decoder(told, groups, self.bits)), persistent=False)  # (2^bits, N)
-        self.horizon, self.reset_noise, self.step_noise = self.rounds + 1, 1, 1
+        self.flipped = integer("Code: flipped", flipped, 0, self.length)
+        self.deviation = number("Code: noise", noise, 0, 10)
+        self.widths = [1, self.length * (self.flipped > 0), self.length * (self.deviation > 0)]
+        self.horizon, self.reset_noise, self.step_noise = self.rounds + 1, sum(self.widths), sum(self.widths)
+        seen = np.inf if self.deviation else 1.0
         self.observation_space = spaces.Dict(
             {
-                "sender": spaces.Box(-1, 1, (self.length,), np.float32),
+                "sender": spaces.Box(-seen, seen, (self.length,), np.float32),
                 "receiver": spaces.Box(-1, 1, (self.bits,), np.float32),
             }
         )
@@ -132,18 +154,32 @@ class Code(Game[CodeState]):
 
     def reset(self, noise: Tensor) -> CodeState:
         """A pattern for the sender, and nothing sent."""
-        index = (noise[:, 0] * self.count).long()  # (B,)
+        index, seen = self._next(noise)
         code, rebuilt = (noise.new_zeros(len(noise), width, dtype=torch.float32) for width in (self.bits, self.length))
         zero = torch.zeros_like(index)
-        return CodeState(index, zero, code, zero, rebuilt, zero)
+        return CodeState(index, seen, zero, code, zero, rebuilt, zero)
+
+    def _next(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,) the next pattern, and (B, length) what the sender sees of it."""
+        drawn, turned, added = noise.split(self.widths, 1)
+        index = (drawn[:, 0] * self.count).long()
+        seen = self.patterns[index]
+        if self.flipped:
+            rank = turned.argsort(dim=1, stable=True).argsort(dim=1, stable=True)
+            seen = torch.where(rank < self.flipped, -seen, seen)
+        if self.deviation:
+            seen = seen + self.deviation * normal(added).to(torch.float32)
+        return index, seen
 
     def step(self, state: CodeState, action: Any, noise: Tensor) -> Step[CodeState]:
         """Pays both for what was rebuilt, and hands over the code of the next pattern."""
         rebuilt, counts, time = _signs(action["receiver"]), state.time > 0, state.time + 1
         overlap = (rebuilt * self.patterns[state.source]).mean(1)  # (B,)
         payoff = overlap * counts / self.rounds
+        index, seen = self._next(noise)
         following = CodeState(
-            index=(noise[:, 0] * self.count).long(),
+            index=index,
+            seen=seen,
             source=state.index,
             code=_signs(action["sender"]),
             answered=state.source,
@@ -159,12 +195,12 @@ class Code(Game[CodeState]):
 
     def observe(self, state: CodeState) -> dict[str, Tensor]:
         """The pattern (B, length) for the sender, the code (B, bits) for the receiver."""
-        return {"sender": self.patterns[state.index], "receiver": state.code}
+        return {"sender": state.seen, "receiver": state.code}
 
     def expert(self, state: CodeState) -> Any:
         """The codebook's bits for both."""
         rebuilt = self.decode[_number(state.code)]
-        return {"sender": _bits(self.encode[state.index]), "receiver": _bits(rebuilt)}
+        return {"sender": _bits(self.encode[_nearest(self.patterns, state.seen)]), "receiver": _bits(rebuilt)}
 
     def opponents(self, player: str) -> dict[str, Callable[[], Opponent]]:
         """Partners that keep to a code."""
@@ -182,7 +218,7 @@ class Code(Game[CodeState]):
         told = f"all {self.rounds} patterns are rebuilt" if ended else f"step {time + 1} of {self.horizon}"
         canvas.text(told, (middle, 60), 22, MUTED, "center")
         canvas.text("sender sees", (95, 100), 22, anchor="center")
-        self._grid(self.patterns[state.index], (30, 115, 130, 130), canvas)
+        self._grid(state.seen, (30, 115, 130, 130), canvas)
         told = "nothing sent yet" if time == 0 else "sent before" if not ended else "sent, not read"
         canvas.text(told, (315, 100), 22, anchor="center")
         self._grid(state.code, (180, 130, 270, 60), canvas, row=True)
@@ -224,6 +260,8 @@ class Code(Game[CodeState]):
         flat[: len(bits)] = bits.cpu().numpy()
         cells = flat.reshape(-1, columns)
         labels = np.select([cells > 0, cells < 0, cells == 0], ["1", "0", "-"], "")
+        if self.deviation and not np.isin(cells, (-1, 0, 1)).all():
+            labels = np.array([["" if np.isnan(cell) else f"{cell:.1f}" for cell in line] for line in cells])
         colours = np.select([cells < 0, cells > 0, cells == 0], [0, 1, 2], -1)  # -1 beyond the last bit
         place = canvas.grid(colours, area, (BACKGROUND, INK, MUTED), labels)
         canvas.outline(place, ACCENT if row else MUTED, 2)
@@ -258,8 +296,7 @@ class Partner(Opponent):
 
     def sent(self, pattern: Tensor) -> Tensor:
         """(B, bits) the code of patterns (B, N)."""
-        index = (pattern @ self.patterns.t()).argmax(1)  # whole numbers; a pattern's product with itself is the largest
-        return _bits(self.sign * self.encode[index])
+        return _bits(self.sign * self.encode[_nearest(self.patterns, pattern)])
 
     def read(self, code: Tensor) -> Tensor:
         """(B, N) the patterns of codes (B, bits)."""
@@ -288,6 +325,11 @@ class Receiver(Partner):
     def best_response(self, observation: Any) -> Tensor:
         """(B, bits) the code by which it rebuilds patterns (B, N) best."""
         return self.sent(observation)
+
+
+def _nearest(patterns: Tensor, seen: Tensor) -> Tensor:
+    """(B,) which of the patterns (K, N) what is seen (B, N) is nearest to, the first of those that are as near."""
+    return (seen @ patterns.t()).argmax(1)  # without noise of whole numbers, which are exact
 
 
 def _signs(bits: Tensor) -> Tensor:

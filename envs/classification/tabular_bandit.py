@@ -19,8 +19,8 @@ class TabularBandit(ClassificationBandit):
 
     Classification of a table's rows as a contextual bandit.
 
-    Isolates the shape of a decision boundary: linear enough (iris, wine, breast-cancer, blobs) or not at all (xor,
-    moons, spirals).
+    Isolates the shape of a decision boundary: linear enough (iris, wine, breast-cancer, blobs, prototypes) or not at
+    all (xor, moons, spirals).
 
     Observation: (D,) float32, the row's features, each standardised with the mean and deviation of the rows outside the
         test split.
@@ -33,7 +33,7 @@ class TabularBandit(ClassificationBandit):
 
     Args:
         dataset: "iris" (D 4, K 3), "wine" (13, 3), "breast-cancer" (30, 2), "xor" (2, 2), "blobs" (2, 5),
-            "moons" (2, 2) or "spirals" (2, 3).
+            "moons" (2, 2), "spirals" (2, 3), or "prototypes" (6, 3), three random points with a little noise.
         split: "train", "validation" or "test", stratified, 70, 10 and 20 % of the rows, the same for everyone.
 
     Raises:
@@ -42,7 +42,7 @@ class TabularBandit(ClassificationBandit):
 
     variants = tuple(
         {"dataset": dataset, "split": split}
-        for dataset in ("iris", "wine", "breast-cancer", "xor", "blobs", "moons", "spirals")
+        for dataset in ("iris", "wine", "breast-cancer", "xor", "blobs", "moons", "spirals", "prototypes")
         for split in ("train", "test")
         if (dataset, split) != ("iris", "train")
     )

@@ -71,12 +71,13 @@ class Descent(Task[DescentState]):
     Metrics: loss, log10 of it over its first value, at the end.
     Expert: of 27 settings, and of Newton's in the plane of gradient and last step, the one whose step leads to the
         lowest loss, which it computes for each: on a quadratic the method of conjugate gradients. It sees ahead by one
-        step alone, so it may be beaten in the long run on the others. Random settings raise the loss.
+        step alone, so it may be beaten in the long run on the others: half of the time it stays in the shallow well.
+        Random settings raise the loss.
     Source: heavy ball of Polyak (1964); learning to optimise as reinforcement learning of Li and Malik (2017).
 
     Args:
-        surface: "quadratic", "valley" (Rosenbrock's), "double_well", "logistic" (regression) or "network" (of four
-            units); see `surfaces`.
+        surface: "quadratic", "valley" (Rosenbrock's), "double_well", "shallow_well" (before a deep one), "logistic"
+            (regression) or "network" (of four units); see `surfaces`.
         length: steps of an episode.
 
     Raises:
@@ -86,6 +87,7 @@ class Descent(Task[DescentState]):
     variants = (
         {"surface": "valley"},
         {"surface": "double_well"},
+        {"surface": "shallow_well"},
         {"surface": "logistic"},
         {"surface": "network", "length": 40},
     )

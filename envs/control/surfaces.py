@@ -1,4 +1,4 @@
-"""Losses to descend, each with its gradient in closed form: quadratics, a valley, double wells, two small models.
+"""Losses to descend, each with its gradient in closed form: quadratics, a valley, wells, two small models.
 
 Quadratics and double wells are written along the axes of their curvature. A step of the heavy ball, and all that
 Descent shows, is the same in any rotated frame, so they stand for rotated ones too. An optimiser that treats each
@@ -110,6 +110,33 @@ class DoubleWell(Surface):
         return self.value(member, at), member * at * (at**2 - 1)
 
 
+class ShallowWell(Surface):
+    """A shallow minimum on the way to a deep one, along x, across a bowl, k y^2 / 2.
+
+    The slope along x is h (x^2 - 1) (x - r) with a ridge at r below 0: the loss is 0 in the deep minimum, at x = 1, and
+    -4 h r / 3 in the shallow one, at -1. The start lies beyond that: who goes down by small steps alone ends in it.
+    """
+
+    size, noise = 2, 5
+
+    def draw(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """h from 0.3 to 3, r from -0.5 to -0.2, k from 1 to 10, and a start with x from -2 to -1.4."""
+        steep, ridge, bowl, x, y = noise.double().unbind(1)
+        member = torch.stack([10 ** (steep - 0.5), -0.2 - 0.3 * ridge, 10**bowl], 1)
+        return member, torch.stack([-1.4 - 0.6 * x, 4 * y - 2], 1)
+
+    def value(self, member: Tensor, at: Tensor) -> Tensor:
+        """A polynomial of the fourth degree, and a square."""
+        (x, y), (h, r, k) = at.unbind(-1), member.unbind(-1)
+        # the wells and their difference, (x^2 - 1)^2 / 4 - r (x - 1)^2 (x + 2) / 3, each written so that 0 is exact
+        return h * ((x * x - 1) ** 2 / 4 - r * (x - 1) ** 2 * (x + 2) / 3) + k * y * y / 2 + TINY
+
+    def loss(self, member: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        """The value, and its two slopes."""
+        (x, y), (h, r, k) = at.unbind(-1), member.unbind(-1)
+        return self.value(member, at), torch.stack([h * (x * x - 1) * (x - r), k * y], -1)
+
+
 class Logistic(Surface):
     """The mean log-loss of a logistic regression with three features on unlike scales, a bias and a ridge."""
 
@@ -179,6 +206,7 @@ SURFACES: dict[str, type[Surface]] = {
     "quadratic": Quadratic,
     "valley": Valley,
     "double_well": DoubleWell,
+    "shallow_well": ShallowWell,
     "logistic": Logistic,
     "network": Network,
 }

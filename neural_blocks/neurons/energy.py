@@ -136,6 +136,27 @@ def settled(couplings: Tensor, state: Tensor, bias: Tensor | float = 0.0, sweeps
     return state
 
 
+def settled_in_turn(couplings: Tensor, state: Tensor, bias: Tensor | float = 0.0, sweeps: int = 20) -> Tensor:
+    """Asynchronous recall: one unit after the other takes the sign of its field, as `settled` does all at once.
+
+    Args:
+        couplings: (B, N, N), of each state its own; symmetric.
+        state: (B, N).
+        bias: (N,), (B, N), or 0.
+        sweeps: how often each unit is updated.
+
+    Returns:
+        (B, N).
+    """
+    biases = (torch.zeros_like(state) + bias).unbind(1)
+    units = list(state.unbind(1))
+    for _ in range(sweeps):
+        for place, own in enumerate(biases):
+            field = (couplings[:, place] * torch.stack(units, 1)).sum(1) + own
+            units[place] = _aligned(units[place], field)
+    return torch.stack(units, 1)
+
+
 def mean_product_field(patterns: Tensor, state: Tensor, self_connections: bool = False) -> Tensor:
     """W s under the mean-product rule W = X^T X / M of each state's own patterns, with or without W's diagonal of ones.
 

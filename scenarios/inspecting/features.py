@@ -35,7 +35,7 @@ def draw_embedding(subject: Subject) -> Canvas:
         margin = 0.05 * (high - low) + 1e-9
         limits = (low[0] - margin[0], high[0] + margin[0], low[1] - margin[1], high[1] + margin[1])
         for kind in kinds:
-            colour, mark = _sign(kind)
+            colour, mark = sign(kind)
             canvas.points(flat[labels == kind], (left, 84, 510, 510), [colour], 4, limits, mark)
     canvas.text("action:" if subject.discrete else "time, in quarters:", (20, 612), 18, MUTED)
     for place, kind in enumerate(kinds[:16]):
@@ -72,7 +72,7 @@ def clusters(points: np.ndarray, labels: np.ndarray) -> str:
     )
 
 
-def _sign(kind: int) -> tuple[Colour, str]:
+def sign(kind: int) -> tuple[Colour, str]:
     """A kind's colour and mark: colour is not the only sign."""
     return COLOURS[kind % len(COLOURS)], MARKS[kind // 2 % len(MARKS)]
 

@@ -11,7 +11,7 @@ from ...agents.core.whole_file import write_text
 from ...envs.drawing.canvas import Canvas
 from ..environments import make_environment
 from ..runner import load_agent, read_plan
-from . import features, pictures, through_time
+from . import features, groups, pictures, through_time
 from .sheet import Sheet, write_png
 from .subject import Subject, Unfit, play
 
@@ -21,6 +21,7 @@ Draw = Callable[[Subject], Sheet | Canvas]
 KINDS: dict[str, tuple[str, Draw]] = {
     "saliency": ("which pixels the answer hangs on", pictures.draw_saliency),
     "classes": ("the picture that speaks for each action", pictures.draw_classes),
+    "attacks": ("the smallest change that turns an answer", pictures.draw_attacks),
     "filters": ("filters of the first layer", pictures.draw_filters),
     "dream": ("deep dream", pictures.draw_dream),
     "style": ("style transfer", pictures.draw_style),
@@ -29,6 +30,8 @@ KINDS: dict[str, tuple[str, Draw]] = {
     "delay": ("gradient by delay", through_time.draw_delay),
     "depth": ("gradient by layer", through_time.draw_depth),
     "embedding": ("features by principal components and t-SNE", features.draw_embedding),
+    "groups": ("features in groups that k-means finds", groups.draw_groups),
+    "plane": ("answers over a plane of two numbers", groups.draw_plane),
 }
 
 

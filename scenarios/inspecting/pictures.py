@@ -15,12 +15,15 @@ from ...neural_blocks.representation.inspection import (
     saliency,
     transfer_style,
 )
+from ...neural_blocks.robustness.adversarial import pgd
 from .sheet import Sheet, grey, signed
 from .subject import Subject, Unfit
 
 SHOWN = 6  # pictures in a row
 MOST_CLASSES, MOST_FILTERS = 12, 32
 CLIMB, DREAM = 60, 20  # steps
+RADII = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)  # of attacks, as a share of the pictures' range
+ATTACK_STEPS = 20
 
 
 def draw_saliency(subject: Subject) -> Sheet:
@@ -58,6 +61,57 @@ def draw_classes(subject: Subject) -> Sheet:
         some = range(first, min(first + SHOWN, count))
         sheet.row("", [grey(found[k]) for k in some], [f"action {k}: {share[k]:.0%}" for k in some])
     return sheet
+
+
+def draw_attacks(subject: Subject) -> Sheet:
+    """Pictures, and the smallest changes found that turn the answer, into any other and into the next one."""
+    if not subject.discrete:
+        raise Unfit("its actions are not classes")
+    images, rows = _some(subject)
+    model = subject.of_images(rows)
+    with torch.no_grad():
+        own = model(images).argmax(1)
+    count = int(subject.agent.action_space.n)  # type: ignore[attr-defined]
+    sheet = Sheet("The smallest changes that turn its answers, by projected gradient in the maximum norm")
+    sheet.row("what it saw", [grey(one) for one in images], [f"action {label}" for label in own.tolist()])
+    for name, wanted in (("another answer", None), ("the answer one higher", (own + 1) % count)):
+        moved, radius, answer = smallest_attacks(model, images, own, wanted)
+        told = [
+            f"{there}, within {far:g}" if math.isfinite(far) else "none within 0.5"
+            for there, far in zip(answer.tolist(), radius.tolist(), strict=True)
+        ]
+        sheet.row(name, [grey(one) for one in moved], told)
+        sheet.row("what was changed", [signed(one.mean(0)) for one in moved - images])
+    return sheet
+
+
+def smallest_attacks(
+    model: Callable[[Tensor], Tensor], images: Tensor, own: Tensor, wanted: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The first of `RADII` within which projected gradient turns each answer.
+
+    Args:
+        model: images (N, C, H, W) to outputs (N, K).
+        images: in [0, 1] or [-1, 1].
+        own: (N,) its answers to them.
+        wanted: (N,) the answers to be had; None for any other.
+
+    Returns:
+        The changed images, each one's radius (N,), infinite where none is found, and the answers to them (N,).
+    """
+    lowest = -1.0 if images.min() < 0 else 0.0
+    moved, radius = images.clone(), torch.full((len(images),), math.inf)
+    labels = own if wanted is None else wanted
+    for share in RADII:
+        reach = share * (1 - lowest)
+        settings = {"step_size": 2.5 * reach / ATTACK_STEPS, "steps": ATTACK_STEPS, "targeted": wanted is not None}
+        found = pgd(model, images, labels, reach, bounds=(lowest, 1.0), **settings)  # type: ignore[arg-type]
+        with torch.no_grad():
+            answer = model(found).argmax(1)
+        fresh = (answer != own if wanted is None else answer == wanted) & radius.isinf()
+        moved[fresh], radius[fresh] = found[fresh], share
+    with torch.no_grad():
+        return moved, radius, model(moved).argmax(1)
 
 
 def draw_filters(subject: Subject) -> Sheet:

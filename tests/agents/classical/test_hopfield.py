@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from palaestra import agents, envs
+from palaestra.neural_blocks import Hopfield
 from palaestra.neural_blocks.errors import InvalidInput
 
 ID = "palaestra/PatternCompletion-v0"
@@ -35,6 +36,25 @@ def test_biases_are_the_mean_of_what_was_shown():
     np.fill_diagonal(weights, 0)
     field = weights @ cue.numpy() + patterns.mean(0).numpy()
     assert np.array_equal(action[0].numpy(), np.where(field == 0, cue.numpy(), np.sign(field)) > 0)
+
+
+def test_in_turn_it_recalls_as_the_block_does_and_at_once_it_may_not():
+    env = envs.make_batched(ID, 24, seed=2, side=4, stored=4, noise=0.3)
+    in_turn, at_once = (agents.make("hopfield", env, update=way) for way in ("asynchronous", "synchronous"))
+    env.reset(1)
+    memories = [in_turn.initial_memory(24), at_once.initial_memory(24)]
+    for _ in range(5):
+        seen, start = env.observation, env.episode_start
+        answers = [agent.act(seen, memory, start) for agent, memory in zip((in_turn, at_once), memories, strict=True)]
+        memories = [memory for _, memory in answers]
+        patterns, cue = env.state.patterns, env.state.cue
+        env.step(answers[0][0])
+    for row in range(24):
+        net = Hopfield(16)
+        net.memorise(patterns[row], "mean_product")
+        recalled = net(cue[row : row + 1], 10, torch.arange(16))[0]
+        assert torch.equal(answers[0][0][row] > 0, recalled > 0)
+    assert not torch.equal(answers[0][0], answers[1][0])
 
 
 def test_other_environments_are_refused_in_one_line():

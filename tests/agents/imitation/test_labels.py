@@ -1,5 +1,6 @@
 """What cloning makes of its labels: focal loss, mixtures, changed images; resumed and captured."""
 
+import gymnasium.spaces as spaces
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +8,7 @@ import torch.nn.functional as F
 from palaestra import agents
 from palaestra.agents.core.config import AgentConfig
 from palaestra.agents.learning.learner import Learner
+from palaestra.agents.networks.distributions import Categorical
 from palaestra.envs import make_batched
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.tests.agents.core.test_resume import check_resume
@@ -34,6 +36,28 @@ def test_the_focal_loss_weighs_by_what_is_missing(gamma):
     probability = agent.network(seen, (), start)[0].softmax(-1).gather(-1, label.unsqueeze(-1))
     expected = -((1 - probability) ** gamma * probability.log()).mean()
     assert agent.loss(seen, start, label, memory)[0].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_hinge_loss_is_torchs_for_the_nearest_rival_and_that_of_a_margin_for_two():
+    agent, (seen, start, label, memory) = agent_and_batch(loss="hinge")
+    logits = agent.network(seen, (), start)[0][0]
+    rivals = logits.scatter(1, label[0, :, None], -torch.inf)
+    pair = torch.stack([logits.gather(1, label[0, :, None])[:, 0], rivals.amax(1)], 1)
+    expected = 2 * F.multi_margin_loss(pair, torch.zeros(4, dtype=torch.int64))  # PyTorch divides by the classes
+    assert agent.loss(seen, start, label, memory)[0].item() == pytest.approx(expected.item(), rel=1e-5)
+    score, sign = torch.tensor([-2.0, 0.3, 1.5, 0.3]), torch.tensor([1, 1, 1, -1])
+    policy = Categorical(spaces.Discrete(2))
+    found = -policy.hinge(torch.stack([-score, score], 1) / 2, (sign > 0).long())
+    assert found.tolist() == pytest.approx([3, 0.7, 0, 1.3])  # max(0, 1 - f t)
+
+
+def test_the_hinge_loss_learns_and_is_refused_where_nothing_is_chosen():
+    env = make_batched("palaestra/TabularBandit-v0", 32, seed=5)
+    agent = agents.make("behaviour_cloning", env, hidden=(16,), rollout_steps=4, loss="hinge", learning_rate=1e-2)
+    reports = list(agent.learn(env, 32 * 4 * 12))
+    assert reports[-1]["policy_loss"] < 0.5 * reports[0]["policy_loss"]
+    with pytest.raises(InvalidInput, match="loss 'hinge' needs a Discrete or MultiDiscrete action"):
+        agents.make("behaviour_cloning", make_batched("palaestra/Dose-v0", 1), loss="hinge")
 
 
 def test_a_mixture_is_learned_from_both_labels():

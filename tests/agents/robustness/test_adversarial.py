@@ -133,10 +133,23 @@ def test_a_flag_beside_the_image_is_left_alone():
     assert not torch.equal(attacked["image"], seen["image"].float())
 
 
+@pytest.mark.parametrize("beta", [0.0, 3.0])
+def test_a_row_without_bounds_is_moved_in_its_own_unit(beta):
+    env = make_batched("palaestra/TabularBandit-v0", 16, dataset="moons")
+    agent = agents.make("behaviour_cloning", env, hidden=(8,), adversarial_epsilon=0.5, adversarial_beta=beta)
+    seen, start, label = env.reset(1)[None], torch.ones(1, 16, dtype=torch.bool), torch.zeros(1, 16, dtype=torch.int64)
+    found = agent.adversary.learned_from(seen, start, label)
+    attacked = found[1] if beta else found[0]
+    apart = (attacked - seen).abs()
+    assert apart.max() == pytest.approx(0.5, abs=1e-5)
+    assert (attacked < 0).any()  # no bounds of an image hold it
+    agent.train(env, 600)
+
+
 @pytest.mark.parametrize(
     ("task", "settings", "told"),
     [
-        ("TabularBandit", {}, "an attack needs an image in the observation"),
+        ("NextSymbol", {}, "an attack needs an image in the observation"),
         ("Recall", {"memory": "gru"}, "adversarial_epsilon must be 0 with a memory or an action mask"),
         ("Localize", {}, "adversarial_epsilon must be 0 where an action is no one class"),
     ],

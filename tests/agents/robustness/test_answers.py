@@ -172,7 +172,7 @@ def test_a_captured_evaluation_notes_the_same(monkeypatch):
 @pytest.mark.parametrize(
     ("task", "settings", "told"),
     [
-        ("TabularBandit", {"robust_attack": "fgsm"}, "an attack needs an image in the observation"),
+        ("NextSymbol", {"robust_attack": "fgsm"}, "an attack needs an image in the observation"),
         ("Localize", {"reliability_bins": 5}, "are for one Discrete action, the class"),
         ("RepeatPrevious", {"robust_attack": "pgd", "memory": "gru"}, "robust_attack must be null with a memory"),
     ],

@@ -89,3 +89,34 @@ def test_wrong_options_are_refused(options):
         make_game(CODE, **options)
     with pytest.raises(InvalidInput, match="Code: count must be a whole number from 1 to 10; got 11"):
         make_game(CODE, patterns="random", count=11)
+
+
+def test_a_sender_sees_a_pattern_with_wrong_bits_and_is_paid_for_the_right_ones():
+    game = make_game(CODE, flipped=2, rounds=2)
+    noise = torch.rand(64, game.reset_noise, generator=torch.Generator().manual_seed(0))
+    state = game.reset(noise)
+    seen, truth = game.observe(state)["sender"], game.patterns[state.index]
+    assert ((seen != truth).sum(1) == 2).all()
+    turned = noise[:, 1:].argsort(1)[:, :2].sort(1).values  # where the two smallest uniforms are
+    assert torch.equal((seen != truth).nonzero()[:, 1].view(64, 2), turned)
+    step = game.step(state, game.expert(state), noise)
+    paid = game.step(step.state, {**game.expert(step.state), "receiver": (truth > 0).to(torch.int8)}, noise)
+    assert paid.reward["sender"].tolist() == [0.5] * 64
+
+
+def test_one_wrong_bit_is_put_right_and_gaussian_noise_as_often_as_the_nearest_pattern_says():
+    env = BatchedEnv(make_task(CODE, flipped=1), 256)
+    env.reset(3)
+    assert all((env.step(env.expert_action()).metrics["exact"].nan_to_num(1) == 1).all() for _ in range(9))
+    task = make_task(CODE, noise=1.2, player="sender")
+    env = BatchedEnv(task, 2000)
+    seen = env.reset(3)
+    nearest = torch.cdist(seen, task.game.patterns).argmin(1)
+    assert (seen - task.game.patterns[env.state.index]).std().item() == pytest.approx(1.2, abs=0.02)
+    assert torch.equal(env.expert_action(), (task.game.encode[nearest] > 0).to(torch.int8))
+
+
+@pytest.mark.parametrize("options", [{"flipped": 10}, {"flipped": -1}, {"noise": -0.1}])
+def test_damage_outside_its_limits_is_refused(options):
+    with pytest.raises(InvalidInput, match=f"Code: {next(iter(options))} must be"):
+        make_game(CODE, **options)

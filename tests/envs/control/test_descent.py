@@ -109,6 +109,26 @@ def test_what_diverges_stays_finite_and_costs_two_orders_of_magnitude():
     assert total.tolist() == pytest.approx([-2.0] * 50, abs=1e-4)
 
 
+def test_the_shallow_minimum_is_where_the_formula_says_and_momentum_alone_leaves_it():
+    task = make_task(ID, surface="shallow_well", length=40)
+    state = task.reset(torch.rand(400, task.reset_noise, generator=torch.Generator().manual_seed(0)))
+    member = state.member.double()
+    h, r, _ = member.unbind(1)
+    for place, loss in ((1.0, torch.zeros_like(h)), (-1.0, -4 * h * r / 3)):
+        at = torch.tensor([[place, 0.0]], dtype=torch.float64).expand(400, 2)
+        found, gradient = task.surface.loss(member, at)
+        torch.testing.assert_close(found, loss, atol=1e-9, rtol=1e-6)
+        assert not gradient.any()
+    ends = []
+    for momentum in (0.0, 0.8):
+        action, now = torch.tensor([[0.0, 2 * momentum / 0.99 - 1]]).expand(400, 2), state  # a step size of 0.1
+        for _ in range(40):
+            now = task.step(now, action, torch.empty(400, 0)).state
+        ends.append((now.parameters[:, 0] > r).float().mean().item())
+    assert ends[0] < 0.15
+    assert ends[1] > 0.5
+
+
 def test_wrong_options_are_refused():
     with pytest.raises(InvalidInput, match=r"Descent: surface must be one of .*got 'vally'"):
         make_task(ID, surface="vally")

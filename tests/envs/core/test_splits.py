@@ -31,6 +31,7 @@ DRAWN = {
     "blobs": ["6045730c4392", "ec37f837b6e6", "812b5ebcb6d3"],
     "moons": ["465f5d757956", "46b49e041e3e", "fc2ed174868e"],
     "spirals": ["766021b0b149", "ae724274ea05", "4bf39940061d"],
+    "prototypes": ["8c91a7da94d0", "fd16c9462fdc", "1fb9d5af1d79"],
 }
 SENTENCES = {  # by their number
     288: ["d21f6085bfc1", "5fe9ed5c8d66", "2fd90e8128ff"],
@@ -52,6 +53,7 @@ SHOWN = {
     "blobs": "b7efbb376b42",
     "moons": "7e180e1f27ac",
     "spirals": "45294799f5df",
+    "prototypes": "52935fecc812",
 }
 
 

@@ -3,12 +3,15 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp
 from torch import nn
 
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.named_blocks import MEMORIES
+from palaestra.neural_blocks.sequence.continuous_time import ContinuousTime
 from palaestra.neural_blocks.sequence.recurrent import Bidirectional, Deep, Elman, OneGateGRU, memory
 
 T, B, D, H = 9, 4, 3, 8
@@ -153,6 +156,30 @@ def test_bad_input_is_named():
     for refused, told in refusals:
         with pytest.raises(InvalidInput, match=told):
             refused()
+
+
+def test_a_network_in_continuous_time_follows_its_differential_equation():
+    """SciPy's solution over three steps of held input; with twice as many Euler parts half the error is left."""
+    x, hidden = torch.randn(3, 1, D, generator=torch.Generator().manual_seed(1)), torch.full((1, H), 0.3)
+    errors = []
+    for substeps in (50, 100):
+        block = random(ContinuousTime(D, H, substeps))
+        weight, bias = block.memory_gates.weight.detach().numpy(), block.memory_gates.bias.detach().numpy()
+        tau = 1 / torch.sigmoid(block.leak).detach().numpy()
+        wanted = hidden[0].numpy()
+        for held in block.prepare(x).detach()[:, 0].numpy():
+            flow = lambda _, h, held=held: (np.tanh(held + weight @ h + bias) - h) / tau  # noqa: B023, E731
+            wanted = solve_ivp(flow, (0, 1), wanted, rtol=1e-8, atol=1e-9).y[:, -1]
+        found = block(x, (hidden,))[1][0][0].detach().numpy()
+        errors.append(np.abs(found - wanted).max())
+    assert errors[0] < 0.02
+    assert errors[0] / errors[1] == pytest.approx(2, rel=0.1)
+
+
+def test_time_constants_span_as_many_steps_as_are_asked_for():
+    tau = 1 / torch.sigmoid(memory("continuous_time", D, H, span=50).leak)
+    assert tau[[0, -1]].tolist() == pytest.approx([4 / 3, 50], rel=1e-5)
+    assert (tau.diff() > 0).all()
 
 
 @pytest.mark.parametrize("name", ["gru", "lstm", "one_gate_gru"])

@@ -3,8 +3,10 @@
 import json
 
 import imageio.v3 as imageio
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import adjusted_rand_score
 
 from palaestra import agents
 from palaestra.agents.networks.network import Trunk
@@ -13,7 +15,7 @@ from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.sequence.attention import recorded_attention
 from palaestra.scenarios import catalogue, runner
 from palaestra.scenarios.board import Leaderboard
-from palaestra.scenarios.inspecting import inspect, pictures, subject, through_time
+from palaestra.scenarios.inspecting import groups, inspect, pictures, subject, through_time
 from palaestra.scenarios.inspecting.features import features
 from palaestra.scenarios.inspecting.inspecting import KINDS, kept
 from palaestra.scenarios.report import write_report
@@ -87,6 +89,38 @@ def test_features_come_with_the_greedy_action_or_the_quarter_of_time():
     assert sorted(set(labels.tolist())) == [0, 1, 2, 3]
 
 
+def test_groups_found_without_labels_are_those_that_lie_apart():
+    generator = np.random.default_rng(0)
+    kinds = np.arange(90) % 3
+    points = np.array([[0, 0], [9, 100], [-9, 100]])[kinds] + generator.normal(size=(90, 2))  # unlike scales
+    assert adjusted_rand_score(kinds, groups.clustered(points, 3)) == 1
+    assert groups.draw_groups(looked_into("ppo", "TabularBandit", rows=30)).png()
+
+
+def test_a_plane_shows_the_action_of_each_place():
+    seen = looked_into("ppo", "TabularBandit", rows=20, dataset="moons")
+    found = groups.answers_over(seen, np.array([-2.0, -1.0]), np.array([2.0, 3.0]))
+    for row, column in ((0, 0), (0, 119), (80, 17)):
+        place = torch.tensor([[-2 + 4 * column / 119, 3 - 4 * row / 119]])
+        action, _ = seen.agent.act(place, (), torch.tensor([True]), greedy=True)
+        assert found[row, column] == int(action)
+    assert groups.draw_plane(seen).png()
+
+
+def test_the_smallest_attack_on_a_linear_model_is_the_margin_over_the_weights():
+    """Three pixels that count alike: an answer turns within as much as each of them lies beside a half."""
+    weight = torch.tensor([[1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]]) / 2
+    model = lambda images: (images.flatten(1) - 0.5) @ weight.T  # noqa: E731
+    images = 0.5 + torch.tensor([0.045, 0.08, -0.145, 0.49]).view(4, 1, 1, 1).expand(4, 1, 1, 3)
+    own = model(images).argmax(1)
+    _, radius, answer = pictures.smallest_attacks(model, images, own, None)
+    assert radius.tolist() == pytest.approx([0.05, 0.1, 0.15, 0.5])
+    assert answer.tolist() == [1, 1, 0, 1]
+    _, radius, answer = pictures.smallest_attacks(model, images, own, own)  # it is there already
+    assert radius.tolist() == pytest.approx([0.02] * 4)
+    assert pictures.draw_attacks(looked_into("ppo", "DigitBandit", rows=4)).rows
+
+
 @pytest.mark.parametrize("memory", ["attention", "transformer"])
 def test_attention_is_recorded_of_every_kind_and_sums_to_one(memory):
     seen = looked_into("ppo", "RepeatPrevious", settings={"memory": memory, "memory_size": 8}, length=6)
@@ -106,12 +140,15 @@ def test_every_kind_is_drawn_of_a_run_or_left_out_with_a_reason_and_the_report_s
     reasons = {name: one.reason for name, one in told.items() if one.file is None}
     assert reasons["saliency"] == "no part of its observation is a picture"
     assert reasons["delay"] == reasons["memory"] == "it has no memory"
-    assert {name for name, one in told.items() if one.file} == {"depth", "embedding"}
-    for name in ("depth", "embedding"):
+    assert reasons["plane"] == "it does not answer two numbers with a class"
+    assert {name for name, one in told.items() if one.file} == {"depth", "embedding", "groups"}
+    for name in ("depth", "embedding", "groups"):
         assert imageio.imread(f"{row.folder}/inspection/{name}.png").std() > 0
     page = write_report("site", "runs", films=0)
     (shown,) = contents(Leaderboard("runs/leaderboard.sqlite").rows(), {row.run_id: None}, tmp_path / "runs")["runs"]
-    assert [one["file"] for one in shown["inspection"]] == ["inspection/depth.png", "inspection/embedding.png"]
+    assert [one["file"] for one in shown["inspection"]] == [
+        f"inspection/{name}.png" for name in ("depth", "embedding", "groups")
+    ]
     assert (page.parent / "inspection" / row.run_id / "depth.png").is_file()
     listed = tmp_path / row.folder / "inspection" / "inspection.json"
     assert len(json.loads(listed.read_text())) == len(KINDS)
