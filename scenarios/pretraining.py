@@ -27,11 +27,13 @@ from .catalogue import Scenario
 from .configuration import digest
 from .environments import make_environment
 from .files import strict_yaml
+from .inspecting.codes import draw_codes
 from .runner.interruption import stopping_between_iterations
 from .runner.plan import LARGEST_SEED, choose_device
 from .seeds import SEED_SPAN
 
 PLAN, ENCODER, CHECKPOINT, METRICS = "pretrain.yaml", "encoder.pt", "checkpoint.pt", "metrics.jsonl"
+CODES = "codes.png"  # a map of codes of two numbers
 FITTING = "pretraining"  # what a checkpoint says that it is, in the place of an agent's name
 ROWS = 64  # environments that are gathered from
 OnPart = Callable[[int, int], None]
@@ -63,7 +65,7 @@ def pretrain(
     root: str | Path = "runs",
     on_part: OnPart = lambda *_: None,
 ) -> tuple[Path, float]:
-    """Fits an encoder and writes its file, or finds that it is there.
+    """Fits an encoder and writes its file, or finds that it is there; beside it a map of codes of two numbers.
 
     Args:
         method: a name of `representation.registry.METHODS`, or "module:Class".
@@ -112,6 +114,8 @@ def pretrain(
     write_text(folder / PLAN, strict_yaml.dump(plan))
     logged = _restore(folder, fitting)
     loss = _fit(folder, fitting, logged, on_part)
+    if (drawn := draw_codes(fitting.method)) is not None:
+        drawn.save(folder / CODES)
     write_encoder(folder / ENCODER, fitting.method.encoder, fitting.method.recipe, fitting.method.seen)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return folder / ENCODER, loss

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -86,6 +87,13 @@ class AutoencoderMethod(Method):
         """The block's loss of observations (N, ...)."""
         return self.block.loss(self.encoder.scale(batch), seed)
 
+    @torch.no_grad()
+    def pictures_of(self, places: Tensor) -> Tensor | None:
+        """What codes of two units, at these places between 0 and 1, are rebuilt as."""
+        if not isinstance(self.block, Autoencoder) or self.config.code_size != 2 or self.encoder.scale.layout is None:
+            return None
+        return self.block.decode(places)
+
 
 class VAEConfig(PretrainConfig):
     """Settings of a variational autoencoder.
@@ -123,3 +131,8 @@ class VAEMethod(Method):
     def loss(self, batch: Tensor, seed: Tensor) -> Tensor:
         """Minus the evidence bound of images (N, ...), nats."""
         return self.block.loss(self.encoder.scale(batch), self.config.beta, seed)
+
+    @torch.no_grad()
+    def pictures_of(self, places: Tensor) -> Tensor | None:
+        """The images expected of two latents, at these quantiles of the prior."""
+        return self.block.decode(torch.special.ndtri(places)) if self.config.latent_size == 2 else None

@@ -121,6 +121,14 @@ class Method(nn.Module, ABC):
             start: (T, B) bool, the first of an episode.
         """
 
+    def pictures_of(self, places: Tensor) -> Tensor | None:
+        """Images (N, C, H, W) in [0, 1] of codes of two numbers; None where codes are others or make no image.
+
+        Args:
+            places: (N, 2) in (0, 1), the share of all codes that is smaller, of each number.
+        """
+        return None
+
     def after(self) -> None:
         """What is done after each step of the optimiser."""
 

@@ -29,6 +29,7 @@ GUIDES = (
     "generators",
     "execution",
     "stable-baselines3",
+    "neurons",
     "primer",
     "course",
 )

@@ -39,6 +39,7 @@ class Axis(StrEnum):
 
 
 By = Annotated[Axis, typer.Option("--by", help="What the curves run over.")]
+Checks = Annotated[bool, typer.Option("--checks", help="Draw what checks on the validation split found, too.")]
 Picture = Annotated[Path, typer.Option("--out", help="The .png file.")]
 
 
@@ -47,6 +48,7 @@ def compare(
     runs: Annotated[list[str], typer.Argument(help="Runs' folders, or their ids.")],
     out: Picture = Path("compare.png"),
     by: By = Axis.steps,
+    checks: Checks = False,
     root: Root = Path("runs"),
 ) -> None:
     """Draw the learning curves of some runs in one picture, and list what they came to."""
@@ -54,7 +56,7 @@ def compare(
     from ..output.terminal import say
     from ..report.pictures import draw_runs
 
-    results = draw_runs(runs, root, out, by.value)
+    results = draw_runs(runs, root, out, by.value, checks)
     names = ("scenario", "agent", "seed", "steps", "return", "score", "folder")
     told = [listing.outcome(row) for row in results if row is not None]
     if told:
@@ -67,6 +69,7 @@ def curves(
     scenario: Annotated[str, typer.Argument(help="A scenario with finished runs.")],
     out: Picture = Path("curves.png"),
     by: By = Axis.steps,
+    checks: Checks = False,
     root: Root = Path("runs"),
 ) -> None:
     """Draw the learning curves of a scenario's standings: mean of the seeds, lowest and highest."""
@@ -74,5 +77,6 @@ def curves(
     from ..output.terminal import say
     from ..report.pictures import draw_curves
 
-    count = draw_curves(Leaderboard(root / "leaderboard.sqlite").rows(), scenario, root, out, by.value)
+    rows = Leaderboard(root / "leaderboard.sqlite").rows()
+    count = draw_curves(rows, scenario, root, out, by.value, checks)
     say(f"wrote {out} with {count} {'curve' if count == 1 else 'curves'}")

@@ -198,6 +198,7 @@ def pretrain(
     """
     from .. import catalogue
     from ..output.progress import working
+    from ..pretraining import CODES
     from ..pretraining import pretrain as fit
 
     changed = catalogue.get(scenario).with_options(parse_settings(env_settings or [], "--env-set"))
@@ -205,6 +206,8 @@ def pretrain(
     with working(f"{changed.name} · {method}") as on_part:
         path, loss = fit(method, changed, settings=chosen, seed=seed, device=device, root=root, on_part=on_part)
     say(f"{changed.name} · {method}: loss {loss:.4g} → {path}")
+    if (codes := path.with_name(CODES)).exists():
+        say(f"a map of its codes → {codes}")
     if near or analogy:
         from ..likeness import likeness
 

@@ -18,23 +18,25 @@ from ..runner.folder import METRICS
 from .boards import key
 
 POINTS = 80
+CHECKED = "evaluation_return"  # of the checks while an agent trains
 AXES = ("steps", "seconds")
 Series = NDArray[np.float64]
 
 
-def read_metrics(folder: Path, seconds: float) -> Series | None:
+def read_metrics(folder: Path, seconds: float, value: str = "return") -> Series | None:
     """A run's logged steps, seconds and returns, (3, reports); None where it has logged fewer than two.
 
     Args:
         folder: of the run.
         seconds: of its training, spread evenly over the steps where the metrics do not tell.
+        value: what is read: "return", or `CHECKED`, that of the checks on the validation split.
     """
     found = []
     try:
         with (folder / METRICS).open(encoding="utf-8") as file:
             for line in file:
                 report = json.loads(line)
-                values = report.get("steps"), report.get("seconds", np.nan), report.get("return")
+                values = report.get("steps"), report.get("seconds", np.nan), report.get(value)
                 if values[0] is not None and values[2] is not None:
                     found.append([float(value) for value in values])
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):

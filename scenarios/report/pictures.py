@@ -19,7 +19,7 @@ from ..board.standings import standings_and_runs
 from ..runner.folder import RunFolder
 from ..runner.keeping import find_run
 from ..runner.plan import read_plan
-from .curves import AXES, Series, curve, folder_of, read_metrics
+from .curves import AXES, CHECKED, Series, curve, folder_of, read_metrics
 
 WIDTH, PLOT, LINE = 1100, 560, 34
 MOST = len(COLOURS)
@@ -43,29 +43,36 @@ class Drawn:
     score: float | None
 
 
-def draw_curves(rows: Sequence[Row], scenario: str, root: Path, path: Path, axis: str = "steps") -> int:
+def draw_curves(
+    rows: Sequence[Row], scenario: str, root: Path, path: Path, axis: str = "steps", checks: bool = False
+) -> int:
     """Draws the learning curves of a scenario's standings, best first: mean, lowest and highest seed.
 
+    With `checks` each is followed by that of its checks on the validation split, where there were two or more.
+
     Returns:
-        How many are drawn: those that learned, ten at most.
+        How many are drawn: those that learned, ten at most, checks included.
 
     Raises:
         InvalidInput: no finished run of the scenario has learned, or another ending than .png.
     """
     found = []
     for standing, runs in standings_and_runs(rows, scenario):
-        series = [read_metrics(folder_of(row, root), row.seconds) for row in runs[scenario]]
-        known = [one for one in series if one is not None]
-        if known:
-            score = None if math.isnan(standing.score) else standing.score
-            found.append(_drawn(f"{standing.label}, {len(known)} seeds", known, axis, score))
+        score = None if math.isnan(standing.score) else standing.score
+        for told, value in (("", "return"), (", checks", CHECKED))[: 1 + checks]:
+            series = [read_metrics(folder_of(row, root), row.seconds, value) for row in runs[scenario]]
+            known = [one for one in series if one is not None]
+            if known:
+                found.append(_drawn(f"{standing.label}{told}, {len(known)} seeds", known, axis, score))
     if not found:
         raise InvalidInput(f"no finished run of scenario {scenario!r} below {root} has learned")
     draw(f"{scenario}: mean return of the seeds, between the lowest and the highest", found[:MOST], path, axis)
     return min(len(found), MOST)
 
 
-def draw_runs(runs: Sequence[str], root: Path, path: Path, axis: str = "steps") -> list[Row | None]:
+def draw_runs(
+    runs: Sequence[str], root: Path, path: Path, axis: str = "steps", checks: bool = False
+) -> list[Row | None]:
     """Draws the learning curves of runs, which may be of several scenarios and need not be finished.
 
     Args:
@@ -73,6 +80,7 @@ def draw_runs(runs: Sequence[str], root: Path, path: Path, axis: str = "steps") 
         root: where ids are looked for.
         path: of the .png file.
         axis: "steps" or "seconds".
+        checks: draw those on the validation split too, where there were two or more.
 
     Returns:
         The result of each run; None for one that is not finished.
@@ -87,13 +95,17 @@ def draw_runs(runs: Sequence[str], root: Path, path: Path, axis: str = "steps") 
         folder = find_run(run, root)
         plan = read_plan(folder, to_use=False)
         result = RunFolder(folder, plan).result(plan)
-        series = read_metrics(folder, math.nan if result is None else result.seconds)
+        seconds = math.nan if result is None else result.seconds
+        series = read_metrics(folder, seconds)
         if series is None:
             raise InvalidInput(f"{folder}: has not learned, so it has no curve")
         results.append(result)
         name = f"{plan.scenario.name}: {plan.label or plan.agent}, seed {plan.seed}"
-        found.append(_drawn(name, [series], axis, None if result is None else result.score))
-    draw("Mean return of the last hundred episodes", found, path, axis)
+        score = None if result is None else result.score
+        found.append(_drawn(name, [series], axis, score))
+        if checks and (checked := read_metrics(folder, seconds, CHECKED)) is not None:
+            found.append(_drawn(f"{name}, checks", [checked], axis, score))
+    draw("Mean return of the last hundred episodes", found[:MOST], path, axis)
     return results
 
 

@@ -5,14 +5,18 @@ import signal
 import sys
 from pathlib import Path
 
+import imageio.v3 as imageio
 import pytest
 import torch
 
 import palaestra.envs as envs
 from palaestra.agents.core.checkpoint import read_checkpoint
 from palaestra.agents.representation import gathering
+from palaestra.agents.representation.autoencoding import AutoencoderMethod, VAEMethod
+from palaestra.agents.representation.contrast import SimCLR
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios import catalogue, pretraining, runner
+from palaestra.scenarios.inspecting.codes import draw_codes
 from palaestra.scenarios.main import main
 
 SMALL = {"updates": 10, "samples": 256, "batch_size": 16}
@@ -43,6 +47,32 @@ def fitted(**settings):
 
 def weights(path):
     return read_checkpoint(path)["state"]
+
+
+@pytest.mark.parametrize(("method", "settings"), [("vae", {"latent_size": 2}), ("autoencoder", {"code_size": 2})])
+def test_codes_of_two_numbers_are_mapped(method, settings):
+    settings = SMALL | settings | {"layers": (8,)}
+    path, _ = pretraining.pretrain(method, catalogue.get("digits"), settings=settings, root="runs")
+    assert imageio.imread(path.with_name("codes.png")).std() > 1
+
+
+def test_a_map_goes_by_quantiles_of_the_prior_and_by_values_of_a_code():
+    space = envs.make_task("palaestra/DigitBandit-v0").observation_space
+    places = torch.tensor([[0.5, 0.8413447], [0.1, 0.9]])
+    vae = VAEMethod(space, VAEMethod.Config(latent_size=2, layers=(8,)))
+    torch.testing.assert_close(vae.pictures_of(places)[0], vae.block.decode(torch.tensor([[0.0, 1.0]]))[0])
+    plain = AutoencoderMethod(space, AutoencoderMethod.Config(code_size=2, layers=()))
+    torch.testing.assert_close(plain.pictures_of(places), plain.block.decode(places))
+    assert AutoencoderMethod(space, AutoencoderMethod.Config(code_size=3)).pictures_of(places) is None
+    assert SimCLR(space, SimCLR.Config()).pictures_of(places) is None
+    with torch.no_grad():  # a decoder that draws the first number in one corner, the second in the other
+        layer = plain.block.decoder.layers[0]
+        layer.weight.zero_()
+        layer.bias.fill_(-9.0)
+        layer.weight[0, 0] = layer.weight[63, 1] = 18.0
+    bottom, top = (draw_codes(plain).rows[place][1] for place in (-1, 0))
+    assert [float(one[0, 0, 0]) > 0.5 for one in (bottom[0], bottom[-1])] == [False, True]
+    assert [float(one[0, 7, 7]) > 0.5 for one in (bottom[0], top[0])] == [False, True]
 
 
 def test_the_folder_tells_what_was_done_and_the_same_call_finds_it():

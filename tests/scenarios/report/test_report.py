@@ -17,7 +17,7 @@ from palaestra.scenarios import catalogue, runner
 from palaestra.scenarios.board import Leaderboard
 from palaestra.scenarios.report import write_report
 from palaestra.scenarios.report.boards import THRESHOLDS, board, boards
-from palaestra.scenarios.report.curves import curve, read_metrics
+from palaestra.scenarios.report.curves import CHECKED, curve, read_metrics
 from palaestra.scenarios.report.pictures import draw_curves, draw_runs
 from palaestra.scenarios.report.runs import command
 from palaestra.scenarios.report.site import page_with
@@ -161,6 +161,22 @@ def test_curves_are_drawn_with_a_line_for_each_and_its_score(page: Path) -> None
         draw_curves(rows, "digits", root, Path("none.png"))
     with pytest.raises(InvalidInput, match=r"must end in .png; got 'curves.svg'"):
         draw_curves(rows, "tiny", root, Path("curves.svg"))
+
+
+def test_checks_are_lines_of_their_own(page: Path) -> None:
+    shutil.copytree(page.parents[1] / "runs", "kept")
+    rows, told = Leaderboard(Path("kept/leaderboard.sqlite")).rows(), []
+    for metrics in Path("kept").rglob("metrics.jsonl"):
+        lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+        lines = [{**line, "evaluation_return": 0.5 * place} for place, line in enumerate(lines)]
+        metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        told.append(read_metrics(metrics.parent, 1.0, CHECKED))
+    assert any(one is not None and one[2].tolist() == [0.5 * place for place in range(len(one[2]))] for one in told)
+    assert draw_curves(rows, "tiny", Path("kept"), Path("curves.png"), checks=True) == 2
+    run = next(row.run_id for row in rows if row.agent == "ppo")
+    draw_runs([run], Path("kept"), Path("one.png"), checks=True)
+    for name in ("curves.png", "one.png"):
+        assert (imageio.imread(name)[60:580] == COLOURS[1]).all(-1).any()
 
 
 def test_nothing_in_a_name_ends_the_content() -> None:
