@@ -89,7 +89,7 @@ def draw_plane(subject: Subject) -> Canvas:
     space = subject.agent.observation_space
     if not isinstance(space, spaces.Box) or space.shape != (2,) or not subject.discrete:
         raise Unfit("it does not answer two numbers with a class")
-    seen = subject.observation[0].numpy()  # type: ignore[index, union-attr]
+    seen = subject.observation[0].numpy()  # type: ignore[index]
     low, high = seen.min(0), seen.max(0)
     low, high = low - 0.1 * (high - low) - 1e-6, high + 0.1 * (high - low) + 1e-6
     answers = answers_over(subject, low, high)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -32,6 +34,11 @@ def pair(score: Tensor) -> Tensor:
     return torch.stack([-score, score], 1) / 2
 
 
+def agreement(net: nn.Module, own: Tensor, images: Tensor) -> Tensor:
+    """Logits (N, 2) for whether f has the sign on images that `own` (N,) has."""
+    return pair(own * scores(net, images))
+
+
 def learned(seed: int, weight: float, images: Tensor, sides: Tensor) -> nn.Module:
     """A network that descends φ(f(X) T) + weight max φ(f(X) f(X')), X' within the radius of X."""
     torch.manual_seed(seed)
@@ -46,10 +53,8 @@ def learned(seed: int, weight: float, images: Tensor, sides: Tensor) -> nn.Modul
                 own = scores(net, x).detach()
                 near = x + 1e-3 * torch.randn(x.shape, generator=generator)
                 label, step = torch.ones_like(batch), 2.5 * RADIUS / ATTACK_STEPS
-                moved = pgd(
-                    lambda other, own=own: pair(own * scores(net, other)), x, label, RADIUS,
-                    step_size=step, steps=ATTACK_STEPS, start=near,
-                )  # fmt: skip
+                agreeing = partial(agreement, net, own)
+                moved = pgd(agreeing, x, label, RADIUS, step_size=step, steps=ATTACK_STEPS, start=near)
                 loss = loss + weight * surrogate(scores(net, x) * scores(net, moved))
             optimiser.zero_grad()
             loss.mean().backward()
