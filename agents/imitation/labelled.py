@@ -101,11 +101,9 @@ class ImitationAgent(PolicyAgent):
         if self.config.detector is not None:
             self.detector = Detector(self).to(self.device)
         if self.config.loss in ("focal", "hinge") and not hasattr(self.policy, self.config.loss):
-            needed = "needs a Discrete or MultiDiscrete action"
-            raise InvalidInput(f"{self.name}: loss {self.config.loss!r} {needed}; got {self.action_space}")
+            raise self._unfit("a Discrete or MultiDiscrete action")
         if self.config.loss in POWERS and type(self.policy) is not DiagonalGaussian:
-            told = f"a Box as action, with head 'gaussian'; got {self.action_space}"
-            raise InvalidInput(f"{self.name}: loss {self.config.loss!r} needs {told}")
+            raise self._unfit("a Box as action, with head 'gaussian'")
         if self.config.mix is not None:
             require_images(self.name, self.observation_space)
         if self.config.label_smoothing and not hasattr(self.policy, "mean_log_prob"):
@@ -120,6 +118,9 @@ class ImitationAgent(PolicyAgent):
         self.queries = self.iterations = 0
         self.share = torch.ones((), dtype=torch.float32, device=self.device)  # the expert's, in the next rollout
         self.expert_memory: Memory = ()
+
+    def _unfit(self, needed: str) -> InvalidInput:
+        return InvalidInput(f"{self.name}: loss {self.config.loss!r} needs {needed}; got {self.action_space}")
 
     @abstractmethod
     def expert_share(self) -> float:
