@@ -15,6 +15,8 @@ from ..neural_blocks.errors import InvalidInput
 
 WORDS = ("title", "description", "tags", "agent", "agents", "steps", "validation")
 """Of a scenario, what does not decide a run's result, or stands in the run's own settings and budget."""
+TOLD: dict[str, Any] = {"report_norms": False}
+"""Settings that add numbers to a run's reports and change nothing else, with the values that stand for all."""
 LONGEST_LABEL = 80
 DERIVED = 60  # characters of a label that nobody chose
 
@@ -42,7 +44,7 @@ def configuration(
     Args:
         scenario: the whole scenario, as plain values.
         agent: its name.
-        config: its whole configuration.
+        config: its whole configuration, of which `TOLD` does not count.
         steps: the budget.
         version: of Palaestra; only the major one counts.
         demonstrations: digest of the recording that it imitates.
@@ -53,7 +55,7 @@ def configuration(
     content = {
         "scenario": {key: value for key, value in scenario.items() if key not in WORDS},
         "agent": agent,
-        "config": dict(config),
+        "config": {key: TOLD.get(key, value) for key, value in config.items()},
         "steps": steps,
         "version": version.split(".")[0],
     }

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ..core.config import AgentConfig
 from ..learning.losses import ErrorKind
@@ -42,7 +43,7 @@ class CQL(OfflineAgent, SAC):
     """
 
     name = "cql"
-    Config: ClassVar[type[AgentConfig]] = CQLConfig
+    Config: ClassVar[type[AgentConfig]] = CQLConfig  # type: ignore[assignment]
     numbers = ("policy_loss", "value_loss", "entropy", "temperature", "gradient_norm")
 
     def build(self) -> None:
@@ -77,6 +78,6 @@ class CQL(OfflineAgent, SAC):
         return (everywhere - self.critic(batch.observation, batch.action)).mean(1)
 
 
-def _again(seen: object, count: int) -> object:
+def _again(seen: Observation, count: int) -> Observation:
     """Each row so many times in succession."""
     return tree_map(lambda part: part.repeat_interleave(count, 0), seen)

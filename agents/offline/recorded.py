@@ -50,9 +50,14 @@ def steps_of(name: str, told: Demonstration, raw: Callable[[Tensor], Tensor], ga
     """
     if told.reward is None or told.terminated is None or told.following is None:
         raise InvalidInput(f"{name}: demonstrations must tell their rewards; those given do not")
-    parts = (told.observation, told.label, told.reward, told.terminated, told.following)
-    seen, label, reward, terminated, following = (tree_map(lambda part: part.flatten(0, 1), part) for part in parts)
-    return Steps(seen, raw(label), reward, gamma * (~terminated).to(torch.float32), following)
+    seen, following = (_flat(part) for part in (told.observation, told.following))
+    discount = gamma * (~told.terminated.flatten(0, 1)).to(torch.float32)
+    return Steps(seen, raw(told.label.flatten(0, 1)), told.reward.flatten(0, 1), discount, following)
+
+
+def _flat(seen: Observation) -> Observation:
+    """(T, B, ...) as (T B, ...)."""
+    return tree_map(lambda part: part.flatten(0, 1), seen)
 
 
 @torch.no_grad()

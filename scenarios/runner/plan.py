@@ -19,7 +19,7 @@ from ...envs.core.execution import resolved
 from ...neural_blocks.errors import InvalidInput, invalid_config
 from .. import catalogue
 from ..catalogue import Scenario
-from ..configuration import checked_label, configuration, derived_label, digest
+from ..configuration import TOLD, checked_label, configuration, derived_label, digest
 from ..environments import with_validation
 from ..files import strict_yaml
 from ..files.trust import check_names
@@ -103,7 +103,7 @@ class Plan(BaseModel):
         changes = self.changed_options()
         if self.learns and self.steps != self.scenario.steps:
             changes["steps"] = self.steps
-        changes |= self.changed_settings()
+        changes |= {key: value for key, value in self.changed_settings().items() if key not in TOLD}
         if self.early_stopping is not None:
             changes |= self.early_stopping.changes()
         if self.demonstrations is not None:

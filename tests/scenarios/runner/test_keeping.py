@@ -12,7 +12,7 @@ from palaestra.agents.core.checkpoint import read_checkpoint
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.scenarios import leaderboard, runner
 from palaestra.scenarios.board import Leaderboard
-from palaestra.scenarios.configuration import derived_label
+from palaestra.scenarios.configuration import configuration, derived_label
 from palaestra.scenarios.runner import keeping
 
 
@@ -146,3 +146,13 @@ def test_a_run_that_names_code_can_be_listed_and_removed_but_not_used(tiny: Path
     assert len(keeping.kept_runs("runs")) == 1
     keeping.remove_run(folder, "runs")
     assert not folder.exists()
+
+
+def test_what_is_only_reported_makes_no_other_configuration_and_no_other_label(tiny):
+    given = {"scenario": {"name": "x"}, "agent": "ppo", "steps": 5, "version": "0.1"}
+    plain = configuration(**given, config={"gamma": 0.9, "report_norms": False})
+    assert configuration(**given, config={"gamma": 0.9, "report_norms": True}) == plain
+    assert configuration(**given, config={"gamma": 0.8, "report_norms": True}) != plain
+    assert configuration(**given, config={"gamma": 0.9}) != plain  # an agent without the setting
+    quiet, loud = (runner.run(tiny, steps=0, root="runs", settings={"report_norms": on}) for on in (False, True))
+    assert (quiet.label, quiet.configuration) == (loud.label, loud.configuration)
