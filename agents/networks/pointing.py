@@ -46,8 +46,8 @@ class Rows(nn.Module):
         self.in_rows = [size > 0 for size in sizes]
         kinds = ["flat" if size else "auto" for size in sizes]
         self.parts = nn.ModuleList(map(make_encoder, parts.values(), kinds))
-        every = zip(sizes, self.parts, strict=True)
-        self.output_size = sum(size or int(part.output_size) for size, part in every)  # type: ignore[call-overload]
+        features = [int(getattr(part, "output_size")) for part in self.parts]  # noqa: B009
+        self.output_size = sum(size if size else whole for size, whole in zip(sizes, features, strict=True))
 
     def forward(self, x: Observation) -> Tensor:
         """(B, ...) to (B, N, features)."""
