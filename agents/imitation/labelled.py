@@ -222,7 +222,7 @@ class ImitationAgent(PolicyAgent):
         Returns:
             Each part (T / L B, ...), in the order of `side_by_side`, and each part (B, ...).
         """
-        if self.config.memory is None:
+        if not self.config.remembers:
             return (), ()
         befores: list[Memory] = []
         for first in range(0, len(start), self.chunk):

@@ -22,6 +22,7 @@ from ..networks.beam import next_word, require_writing
 from ..networks.heads import distribution
 from ..networks.masking import is_masked
 from ..networks.network import Actor, ActorCritic
+from ..networks.per_action import PerActionActor, PerActionActorCritic
 from ..networks.per_pixel import PixelActor, PixelActorCritic, PixelwiseActor, PixelwiseActorCritic
 from ..networks.pointing import PointerActor, PointerActorCritic
 from ..robustness.adversarial import AdversarialTraining
@@ -39,6 +40,8 @@ WHOLE: dict[tuple[str, bool], Any] = {  # by the setting, and by whether there i
     ("pixelwise", True): PixelwiseActorCritic,
     ("pointer", False): PointerActor,
     ("pointer", True): PointerActorCritic,
+    ("per_action", False): PerActionActor,
+    ("per_action", True): PerActionActorCritic,
 }
 
 
@@ -46,8 +49,8 @@ class PolicyAgent(Learner):
     """An agent whose network gives the parameters of a distribution over actions. Subclasses say how it learns.
 
     Attributes:
-        network: an `Actor` or `ActorCritic`, or one of `per_pixel` or `pointing` in its place; in training mode while
-            it learns from what was collected, else not.
+        network: an `Actor` or `ActorCritic`, or one of `per_pixel`, `per_action` or `pointing` in its place; in training
+            mode while it learns from what was collected, else not.
         policy: the action space's distribution.
         parameters: of both, those that are learned.
         optimiser: of the parameters; subclasses make it.

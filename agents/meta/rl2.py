@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import gymnasium.spaces as spaces
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ...neural_blocks.errors import InvalidInput
 from ..networks.network_config import MemoryChoice
@@ -18,11 +18,17 @@ class RL2Config(PPOConfig):
     """Settings of RL²: those of PPO, with a memory.
 
     Attributes:
-        memory: as in `MemoryConfig`, but never None.
+        memory: as in `MemoryConfig`, but None only where the network is "per_action", which remembers by itself.
     """
 
-    memory: MemoryChoice = "gru"
+    memory: MemoryChoice | None = "gru"
     rollout_steps: int = Field(100, ge=1)
+
+    @model_validator(mode="after")
+    def _remembers(self) -> Self:
+        if self.memory is None and self.network != "per_action":
+            raise ValueError("memory must be a block, unless network is 'per_action'; got None")
+        return self
 
 
 class RL2(PPO):

@@ -197,9 +197,14 @@ class MemoryConfig(NetworkConfig):
         return taken | ({"memory": Configured(str(self.memory), self.memory_block)} if self.memory_block else {})
 
     @property
+    def remembers(self) -> bool:
+        """Whether the network has a memory."""
+        return self.memory is not None
+
+    @property
     def chunk(self) -> int:
         """L, steps of a sequence: 1 without a memory."""
-        return 1 if self.memory is None else self.sequence_length or self.rollout_steps
+        return self.sequence_length or self.rollout_steps if self.remembers else 1
 
     @model_validator(mode="after")
     def _whole_sequences(self) -> Self:
@@ -214,9 +219,10 @@ class PolicyConfig(MemoryConfig):
     Attributes:
         network: "perceptron", encoder, memory and perceptrons; "unet", a U-Net from the image observed to an action of
             one entry per pixel, see `per_pixel`: `hidden` then names the filters of its levels, the finest first;
-            "pixelwise", the same by a perceptron of the 5 x 5 pixels around each, `hidden` being its layers; or
+            "pixelwise", the same by a perceptron of the 5 x 5 pixels around each, `hidden` being its layers;
             "pointer", attention among the things observed, of which the action names one, see `pointing`: `hidden` then
-            names the width of its layers, once for each.
+            names the width of its layers, once for each; or "per_action", for trials in small processes: exact counts,
+            a plan in them, and one perceptron that scores every action alike, see `per_action`.
         head: of the action: "gaussian", one normal distribution for a Box and independent choices elsewhere; for a Box
             "mixture", several, where more than one action may be right: greedily, the likeliest one's mean is taken;
             for MultiDiscrete, MultiBinary and Box actions "autoregressive", each choice knowing those before it; for a
@@ -233,7 +239,7 @@ class PolicyConfig(MemoryConfig):
         beam_bonus: nats that an answer gains with each word (He et al., 2016), before the division.
     """
 
-    network: Literal["perceptron", "unet", "pixelwise", "pointer"] = "perceptron"
+    network: Literal["perceptron", "unet", "pixelwise", "pointer", "per_action"] = "perceptron"
     head: Literal["gaussian", "mixture", "autoregressive", "state_dependent"] = "gaussian"
     components: int = Field(5, ge=2, le=64)
     noise_features: int = Field(16, ge=1, le=1024)
@@ -243,9 +249,14 @@ class PolicyConfig(MemoryConfig):
     beam_normalisation: float = Field(1.0, ge=0, le=4)
     beam_bonus: float = Field(0.0, ge=0, le=100)
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the network has a memory: that which is named, or counts."""
+        return super().remembers or self.network == "per_action"
+
     @model_validator(mode="after")
     def _beams_remember_nothing(self) -> Self:
-        if self.beam > 1 and self.memory is not None:
+        if self.beam > 1 and self.remembers:
             raise ValueError(f"beam must be 1 with a memory; got {self.beam}")
         return self
 

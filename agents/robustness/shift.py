@@ -70,8 +70,9 @@ class Invariance(nn.Module):
     def __init__(self, agent: Any) -> None:
         super().__init__()
         config, name = agent.config, agent.name
-        if config.memory is not None:
-            raise InvalidInput(f"{name}: invariance, unlabelled and importance are for no memory; got {config.memory}")
+        if config.remembers:
+            got = config.memory or config.network
+            raise InvalidInput(f"{name}: invariance, unlabelled and importance are for no memory; got {got}")
         if config.invariance == "irm" and (config.loss != "cross_entropy" or config.label_smoothing):
             raise InvalidInput(f"{name}: invariance 'irm' needs the loss 'cross_entropy' without label_smoothing")
         if config.invariance in ("irm", *ALIGNED) and config.ensemble > 1:

@@ -29,6 +29,17 @@ num_envs: 16
 steps: 2048
 agents: {ppo: {rollout_steps: 8, minibatches: 2, hidden: [16], memory: gru, memory_size: 8}}
 """
+TINY_TRIAL = """
+name: tiny-trial
+title: A tiny scenario with trials
+description: Two states and two actions, twice three steps.
+environment: palaestra/TabularMDP-v0
+options: {states: 2, actions: 2, length: 3, episodes: 2}
+evaluation: {episodes: 32, num_envs: 16}
+num_envs: 16
+steps: 2048
+agents: {rl2: {network: per_action, memory: null, rollout_steps: 8, minibatches: 2, hidden: [8]}}
+"""
 
 
 def learned(folder: str | Path) -> list[dict[str, float]]:
@@ -50,6 +61,14 @@ def tiny_memory(tmp_path: Path) -> Path:
     """The path of a scenario's file whose agent has a memory."""
     path = tmp_path / "tiny-memory.yaml"
     path.write_text(TINY_MEMORY)
+    return path
+
+
+@pytest.fixture
+def tiny_trial(tmp_path: Path) -> Path:
+    """The path of a scenario's file whose agent counts."""
+    path = tmp_path / "tiny-trial.yaml"
+    path.write_text(TINY_TRIAL)
     return path
 
 

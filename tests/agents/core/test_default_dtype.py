@@ -15,6 +15,7 @@ PAIRS = (
     ("optimistic_planning", MDP, {}),
     ("thompson", "palaestra/BernoulliBandit-v0", {}),
     ("ppo", SINUSOID, {"rollout_steps": 10}),
+    ("rl2", MDP, {"network": "per_action", "memory": None, "hidden": (8,), "rollout_steps": 10}),
     ("reinforce", SINUSOID, {"rollout_steps": 20}),
     ("sac", SINUSOID, {}),
     ("dqn", "palaestra/DigitBandit-v0", {}),

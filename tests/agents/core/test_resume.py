@@ -9,7 +9,7 @@ import torch
 
 from palaestra import agents
 from palaestra.agents.core.checkpoint import read_checkpoint
-from palaestra.envs import GymnasiumBridge
+from palaestra.envs import GymnasiumBridge, make_batched
 
 
 def differ(one, other, path="state"):
@@ -71,6 +71,21 @@ def test_a_resumed_run_on_a_gymnasium_environment_equals_the_one_that_was_not_st
         rollout_steps=32,
         minibatches=2,
         epochs=2,
+        hidden=(8,),
+    )
+
+
+@pytest.mark.parametrize("sequence", [1, 10])
+def test_counts_of_a_trial_resume(sequence):
+    check_resume(
+        "rl2",
+        lambda: make_batched("palaestra/TabularMDP-v0", 6, states=3, actions=2, length=4, episodes=3),
+        6 * 10 * 4,
+        network="per_action",
+        memory=None,
+        rollout_steps=10,
+        sequence_length=sequence,
+        minibatches=2,
         hidden=(8,),
     )
 

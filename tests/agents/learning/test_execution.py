@@ -131,6 +131,22 @@ def test_networks_that_read_what_they_see_by_themselves_learn_alike(network, id,
 
 
 @pytest.mark.parametrize("execution", ["compiled", "captured"])
+def test_counts_are_compiled_and_captured_too(execution, monkeypatch):
+    monkeypatch.setattr(Learner, "backend", "aot_eager")
+    monkeypatch.setattr(Learner, "recorder", Tape)
+
+    def counted(execution):
+        env = make_batched("palaestra/TabularMDP-v0", 4, states=3, actions=2, length=2, episodes=3)
+        config = {"network": "per_action", "memory": None, "hidden": (4,), "rollout_steps": 4, "minibatches": 2}
+        agent = agents.make("rl2", env, seed=3, execution="compiled" if execution == "compiled" else "eager", **config)
+        if execution == "captured":
+            captured(agent)
+        return reports_of(agent, env, 4), agent.state_dict(), env.state_dict()
+
+    close(counted(execution), counted("eager"))
+
+
+@pytest.mark.parametrize("execution", ["compiled", "captured"])
 @pytest.mark.parametrize("name", ["ppo", "dqn"])
 def test_a_saved_agent_goes_on_bit_for_bit(name, execution, monkeypatch):
     monkeypatch.setattr(Learner, "backend", "aot_eager")

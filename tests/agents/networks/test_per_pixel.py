@@ -115,7 +115,7 @@ def test_an_agent_learns_with_it_saves_and_acts_alike(name, network, tmp_path):
         (
             "Segment",
             {"network": "unett"},
-            r"network must be one of 'perceptron', 'unet', 'pixelwise', 'pointer'; got 'unett'",
+            r"network must be one of 'perceptron', 'unet', 'pixelwise', 'pointer', 'per_action'; got 'unett'",
         ),
     ],
 )

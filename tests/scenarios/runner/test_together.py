@@ -25,9 +25,11 @@ def compare(one: str | Path, other: str | Path) -> None:
         assert alone == pytest.approx(together, abs=1e-4)
 
 
-@pytest.mark.parametrize(("agent", "memory"), [("ppo", False), ("ppo", True), ("a2c", False)])
-def test_each_seed_gets_what_its_own_run_gets(agent: str, memory: bool, tiny: Path, tiny_memory: Path) -> None:
-    scenario, steps = (tiny_memory if memory else tiny), 768
+@pytest.mark.parametrize(
+    ("agent", "scenario"), [("ppo", "tiny"), ("ppo", "tiny_memory"), ("a2c", "tiny"), ("rl2", "tiny_trial")]
+)
+def test_each_seed_gets_what_its_own_run_gets(agent: str, scenario: str, request: pytest.FixtureRequest) -> None:
+    scenario, steps = request.getfixturevalue(scenario), 768
     rows = runner.run_together(scenario, agent, range(1, 4), steps=steps, root="together")
     assert rows is not None
     assert [row.seed for row in rows] == [1, 2, 3]
