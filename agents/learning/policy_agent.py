@@ -49,8 +49,8 @@ class PolicyAgent(Learner):
     """An agent whose network gives the parameters of a distribution over actions. Subclasses say how it learns.
 
     Attributes:
-        network: an `Actor` or `ActorCritic`, or one of `per_pixel`, `per_action` or `pointing` in its place; in training
-            mode while it learns from what was collected, else not.
+        network: an `Actor` or `ActorCritic`, or one of `per_pixel`, `per_action` or `pointing` in its place; in
+            training mode while it learns from what was collected, else not.
         policy: the action space's distribution.
         parameters: of both, those that are learned.
         optimiser: of the parameters; subclasses make it.
