@@ -14,6 +14,7 @@ from ...neural_blocks.errors import InvalidInput
 from ..checks.options import choice, integer, number
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
+from ..core.tracing import judged_at_end
 from ..core.tree import select
 from ..drawing.canvas import MUTED, Canvas
 from ..drawing.choices import Choice, numbered
@@ -140,12 +141,8 @@ class Abstain(Task[AbstainState]):
         suspicion = torch.where(here, said[:, None], state.suspicion)
         if self.scored:
             reward = -(said - strange.float()).square()
-            positive = self.labels[state.row] == KNOWN
-            at_the_end = lambda value: value.masked_fill(~ended, torch.nan)  # noqa: E731
-            metrics = {
-                "auroc": at_the_end(ranking(suspicion, positive)),
-                "average_precision": at_the_end(average_precision(suspicion, positive)),
-            }
+            auroc, precision = judged_at_end(ended, self._ranked, suspicion, state.row).unbind(1)
+            metrics = {"auroc": auroc, "average_precision": precision}
         else:
             passed, right = action == KNOWN, action == label
             reward = torch.where(passed, -self.fee, torch.where(right, 1.0, -1.0)).to(said.dtype)
@@ -156,6 +153,11 @@ class Abstain(Task[AbstainState]):
             }
         following = AbstainState(state.row, time, suspicion, said)
         return Step(following, reward / self.horizon, ended, metrics)
+
+    def _ranked(self, suspicion: Tensor, row: Tensor) -> Tensor:
+        """How well suspicions (B, T) tell apart the images in these rows (B, T): two measures, (B, 2)."""
+        strange = self.labels[row] == KNOWN
+        return torch.stack([ranking(suspicion, strange), average_precision(suspicion, strange)], 1)
 
     def observe(self, state: AbstainState) -> Tensor:
         """The image, (B, 1, 8, 8)."""

@@ -22,8 +22,8 @@ SIDE = CELL * CELLS  # pixels a side of the canvas
 DIGIT = 2  # cells a side of a digit
 PLACES = CELLS - DIGIT + 1  # positions a side of digit and fovea
 OUTSIDE = 48  # the grey beyond the canvas
-# For pieces of 1, 2 and 4 pixels a side: numbers as large as a piece (or half of it), and as a row of it.
-WORDS = {1: (torch.uint8, torch.uint8), 2: (torch.int32, torch.int16), 4: (torch.int64, torch.int32)}
+WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32}  # numbers as large as a row of 1, 2 and 4 pixels
+VIEWS = {"sharp": (4, 2), "coarse": (2, 4), "coarser": (1, 8)}  # pixels a side of a cell, and cells a side
 MOVES = ("up", "down", "left", "right")
 
 
@@ -32,7 +32,7 @@ class GlimpseState:
     """What lies where, the fovea and the guess.
 
     Attributes:
-        cells: (B, 65) int32 the number of each cell's piece in `Glimpse.pieces`, row by row; the last is the outside.
+        cells: (B, 65) int32 the number of each cell's piece in the tables, row by row; the last is the outside.
         corner: (B, 2) int64 row and column of the digit's upper left cell, 0 to 6.
         label: (B,) int64 the digit.
         place: (B, 2) int64 row and column of the fovea's upper left cell in the finest view, 0 to 6.
@@ -83,10 +83,6 @@ class Glimpse(Task[GlimpseState]):
 
     horizon = 12
     labels: Tensor
-    pieces: Tensor
-    halves: Tensor
-    wholes: Tensor
-    windows: Tensor
     shifts: Tensor
 
     def __init__(self, *, clutter: int = 4, cost: float = 0.02, split: str = "train") -> None:
@@ -103,11 +99,12 @@ class Glimpse(Task[GlimpseState]):
         plain = torch.tensor([0, OUTSIDE], dtype=torch.uint8)[:, None, None].expand(2, CELL, CELL)
         pieces = torch.cat([cut.flatten(0, 2), plain])  # (25 N + 2, 4, 4)
         self.empty, self.outside = len(pieces) - 2, len(pieces) - 1
-        for name, side in (("pieces", 4), ("halves", 2), ("wholes", 1)):
+        for name, (side, reach) in VIEWS.items():
             parts = pieces.view(-1, side, CELL // side, side, CELL // side)
-            averages = parts.sum((2, 4)) // (CELL // side) ** 2  # rounded down
-            self.register_buffer(name, averages.to(torch.uint8), persistent=False)  # (25 N + 2, side, side)
-        self.register_buffer("windows", _windows(), persistent=False)
+            averages = (parts.sum((2, 4)) // (CELL // side) ** 2).to(torch.uint8)  # rounded down
+            rows = averages.view(WORDS[side]).squeeze(2).T.contiguous()
+            self.register_buffer(name, rows, persistent=False)  # (side, 25 N + 2) each row of every piece, as a number
+            self.register_buffer(f"{name}_cells", _windows(reach), persistent=False)
         stay = torch.zeros(self.classes, 2, dtype=torch.int64)
         moves = torch.tensor([[-1, 0], [1, 0], [0, -1], [0, 1]])
         self.register_buffer("shifts", torch.cat([stay, moves]), persistent=False)
@@ -156,13 +153,11 @@ class Glimpse(Task[GlimpseState]):
 
     def observe(self, state: GlimpseState) -> Tensor:
         """The three views, (B, 3, 8, 8)."""
-        window = self.windows.index_select(0, state.place[:, 0] * PLACES + state.place[:, 1])  # (B, 64)
-        seen = state.cells.gather(1, window).unflatten(1, (CELLS, CELLS))
-        middle = CELLS // 2
+        place = state.place[:, 0] * PLACES + state.place[:, 1]
         views = []
-        for table, reach in ((self.pieces, 1), (self.halves, 2), (self.wholes, 4)):
-            numbers = seen[:, middle - reach : middle + reach, middle - reach : middle + reach]
-            views.append(_joined(table, numbers))
+        for name, (_, reach) in VIEWS.items():
+            window = self.get_buffer(f"{name}_cells").index_select(0, place)
+            views.append(_joined(self.get_buffer(name), state.cells.gather(1, window), reach))
         return torch.stack(views, 1)
 
     def expert(self, state: GlimpseState) -> Tensor:
@@ -179,8 +174,8 @@ class Glimpse(Task[GlimpseState]):
             return self.draw_seen(self.observe_one(state), canvas)
         scale, left, top = 8, 24, 64
         canvas.text("Find the digit and name it", (canvas.width // 2, 30), size=28, anchor="center")
-        batch = tree_map(lambda tensor: tensor[None].to(self.pieces.device), state)
-        whole = _joined(self.pieces, batch.cells[:, :-1].unflatten(1, (CELLS, CELLS)))[0].cpu()
+        batch = tree_map(lambda tensor: tensor[None].to(self.labels.device), state)
+        whole = _joined(self.get_buffer("sharp"), batch.cells[:, :-1].contiguous(), CELLS)[0].cpu()
         seen = self.observe(batch)[0].cpu()
         canvas.image(whole, (left, top, SIDE * scale, SIDE * scale))
         centre = [CELL * (int(place) + 1) for place in state.place]
@@ -190,10 +185,9 @@ class Glimpse(Task[GlimpseState]):
             high = [min(SIDE, middle + reach) for middle in centre]
             box = (left + low[1] * scale, top + low[0] * scale, (high[1] - low[1]) * scale, (high[0] - low[0]) * scale)
             canvas.outline(box, colour, 3)
-        names = ("sharp", "coarse", "coarser")
-        for k, (view, colour) in enumerate(zip(seen, colours, strict=True)):
+        for k, (name, view, colour) in enumerate(zip(VIEWS, seen, colours, strict=True)):
             canvas.image(view, (310, top + 140 * k, 108, 108), border=colour)
-            canvas.text(names[k], (364, top + 140 * k + 110), size=20, colour=colour, anchor="midtop")
+            canvas.text(name, (364, top + 140 * k + 110), size=20, colour=colour, anchor="midtop")
         guess, label = int(state.guess), int(state.label)
         canvas.text(f"looks: {int(state.time) + (guess < 0)}", (152, 345), size=26, anchor="center")
         if guess < 0:
@@ -226,22 +220,28 @@ class Glimpse(Task[GlimpseState]):
         return numbered(self.class_names) + moves
 
 
-def _windows() -> Tensor:
-    """(49, 64) int64: which cells the coarsest view covers at each place; 64 stands for those beyond the canvas."""
-    reach = torch.arange(PLACES)[:, None] + torch.arange(CELLS) - (CELLS - DIGIT) // 2  # (7, 8) rows, or columns
+def _windows(cells: int) -> Tensor:
+    """(49, cells^2) int64: what a view of so many cells a side covers at each place; 64 is what lies beyond."""
+    reach = torch.arange(PLACES)[:, None] + torch.arange(cells) - (cells - DIGIT) // 2  # (7, cells) rows, or columns
     row, column = reach[:, None, :, None], reach[None, :, None, :]
-    within = (row >= 0) & (row < CELLS) & (column >= 0) & (column < CELLS)  # (7, 7, 8, 8)
+    within = (row >= 0) & (row < CELLS) & (column >= 0) & (column < CELLS)  # (7, 7, cells, cells)
     return torch.where(within, row * CELLS + column, CELLS**2).flatten(2).flatten(0, 1)
 
 
-def _joined(table: Tensor, numbers: Tensor) -> Tensor:
-    """Pictures of pieces side by side: numbers (B, h, w) of a table (N, side, side) to (B, h side, w side).
+def _joined(table: Tensor, numbers: Tensor, width: int) -> Tensor:
+    """Pictures of pieces side by side, (B, h side, width side) uint8.
 
-    A piece, then a row of one, moves as a single number: a byte at a time takes three times as long.
+    A row of a piece, then of the picture, moves as one number: a byte at a time takes three times as long.
+
+    Args:
+        table: (side, N) each row of every piece, as one number.
+        numbers: (B, h width) int32 which pieces, row by row.
+        width: pieces in a row, whose pixels are a multiple of 8.
     """
-    batch, height, width = numbers.shape
-    side = table.shape[1]
-    whole, row = WORDS[side]
-    packed = table.flatten(1).view(whole).squeeze(1)  # (N,), or (N, 2) for 16 bytes
-    parts = packed.index_select(0, numbers.flatten()).view(batch, height, width, -1).view(row)  # (B, h, w, side)
-    return parts.transpose(2, 3).contiguous().view(torch.uint8).view(batch, height * side, width * side)
+    batch, side = len(numbers), len(table)
+    shape = (batch, numbers.shape[1] // width, side, width * side // 8)
+    picture = torch.empty(shape, dtype=torch.int64, device=numbers.device)
+    for k, row in enumerate(table.unbind()):
+        pixels = row.index_select(0, numbers.flatten())
+        picture[:, :, k] = pixels.view(*shape[:2], width).view(torch.int64)
+    return picture.view(torch.uint8).view(batch, -1, width * side)

@@ -58,7 +58,25 @@ def select(table: Tensor, rows: Tensor) -> Tensor:
 
 def put(tree: Tree, rows: Tensor, part: Tree) -> Tree:
     """A copy of `tree` in which the given rows (B' indices) are those of `part`; the original is left alone."""
-    return tree_map(lambda tensor, new: tensor.index_copy(0, rows, new), tree, part)
+
+    def replaced(tensor: Tensor, new: Tensor) -> Tensor:
+        if not (_is_words(tensor) and _is_words(new)):
+            return tensor.index_copy(0, rows, new)
+        return _words(tensor).index_copy(0, rows, _words(new)).view(tensor.dtype).view(tensor.shape)
+
+    return tree_map(replaced, tree, part)
+
+
+def _is_words(rows: Tensor) -> bool:
+    """Whether each row of a tensor (B, ...) lies in memory as whole numbers of eight bytes."""
+    size = rows.element_size()
+    filled = rows.dim() > 1 and rows.numel() > 0 and rows.is_contiguous()
+    return filled and size < 8 and not rows[0].numel() * size % 8 and not rows.storage_offset() * size % 8
+
+
+def _words(rows: Tensor) -> Tensor:
+    """Rows (B, ...) as int64 (B, L), which move eight bytes at a time."""
+    return rows.view(len(rows), -1).view(torch.int64)
 
 
 def where(mask: Tensor, first: Tree, second: Tree) -> Tree:

@@ -14,7 +14,7 @@ from ...neural_blocks.language.text import sentence_bleu
 from ..checks.options import choice
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
-from ..core.tracing import row_by_row
+from ..core.tracing import judged_at_end
 from ..drawing.canvas import BAD, GOOD, MUTED, PANEL, Canvas
 from ..drawing.choices import LETTERS, Choice
 from ..sequence.grammar import split_sentences
@@ -122,7 +122,7 @@ class Caption(Task[CaptionState]):
         time = state.time + 1
         written = torch.where(self.places == state.time[:, None], action[:, None], state.written)
         ended = (action == 0) | (time >= self.horizon)
-        measures = _finished(written, state.captions, ended)  # (B, 4)
+        measures = judged_at_end(ended, _judged, written, state.captions)  # (B, 4)
         metrics = dict(zip(MEASURES, measures.unbind(1), strict=True))
         following = CaptionState(state.image, state.captions, written, time)
         return Step(following, torch.where(ended, measures[:, 0], 0), ended, metrics)
@@ -206,15 +206,6 @@ def _masks() -> Tensor:
         top, left = place // 18 * HALF + place // 3 % 3, place // 9 % 2 * HALF + place % 3
         masks[:, place, top : top + SIZE, left : left + SIZE] = glyphs
     return masks
-
-
-def _finished(written: Tensor, captions: Tensor, ended: Tensor) -> Tensor:
-    """What `_judged` says of finished captions, (B, 4); NaN for the others, which need not be judged at all."""
-    if not row_by_row(ended.device):
-        return _judged(written, captions).masked_fill(~ended[:, None], torch.nan)
-    rows = ended.nonzero().squeeze(1)
-    none = torch.full((len(ended), len(MEASURES)), torch.nan, dtype=torch.float32)
-    return none.index_copy_(0, rows, _judged(written[rows], captions[rows]))
 
 
 def _judged(written: Tensor, captions: Tensor) -> Tensor:

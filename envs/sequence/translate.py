@@ -15,6 +15,7 @@ from ...neural_blocks.language.text import sentence_bleu
 from ..checks.options import choice, integer
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
+from ..core.tracing import judged_at_end
 from ..drawing.canvas import BAD, GOOD, MUTED, PANEL, Canvas
 from ..drawing.choices import DIGITS, LETTERS, Choice
 from .grammar import NOUNS, all_sentences, split_sentences
@@ -117,8 +118,7 @@ class Translate(Task[TranslateState]):
         reference, time = self.target.index_select(0, state.row), state.time + 1  # (B, 8), (B,)
         written = torch.where(self.places == state.time[:, None], action[:, None], state.written)
         ended = (action == 0) | (time >= self.horizon)
-        bleu = _bleu(written, reference).masked_fill(~ended, torch.nan)
-        exact = (written == reference).all(1).float().masked_fill(~ended, torch.nan)
+        bleu, exact = judged_at_end(ended, _judged, written, reference).unbind(1)
         if self.by_token:
             length = (reference > 0).sum(1)
             right = (self._word(state) == action) & (state.time <= length)
@@ -187,6 +187,11 @@ class Translate(Task[TranslateState]):
         keys = LETTERS + DIGITS
         words = [Choice(keys[word - 1], name, word) for word, name in enumerate(self.target_words) if word]
         return [*words, Choice(".", "end", 0)]
+
+
+def _judged(written: Tensor, reference: Tensor) -> Tensor:
+    """BLEU of each row of words (B, 8) against its reference (B, 8), and whether it is the very same: (B, 2)."""
+    return torch.stack([_bleu(written, reference), (written == reference).all(1).float()], 1)
 
 
 def _bleu(written: Tensor, reference: Tensor) -> Tensor:
