@@ -103,13 +103,14 @@ class Calibrate(Task[CalibrateState]):
         choice("Calibrate: split", split, SPLITS)
         choice("Calibrate: domain", domain, ("source", "target"))
         choice("Calibrate: target", target, CHANGED)
-        images, labels, self.class_names = load_images("digits", split, None)
+        pixels, labels, self.class_names = load_images("digits", split, None)
+        images = torch.from_numpy(pixels)
         images = in_target(images, target) if domain == "target" else images
-        self.register_buffer("images", torch.from_numpy(images), persistent=False)
+        self.register_buffer("images", images, persistent=False)
         self.register_buffer("labels", torch.from_numpy(labels), persistent=False)
         self.observation_space = spaces.Box(0, 255, images.shape[1:], np.uint8)
         self.action_space = spaces.Box(0, 1, (len(self.class_names),), np.float32)
-        self.reset_noise = 5 + (1 + images[0].size if self.corruption else 0)
+        self.reset_noise = 5 + (1 + images[0].numel() if self.corruption else 0)
 
     def reset(self, noise: Tensor) -> CalibrateState:
         """Two sources, their weights, the label, then the pixels' noise."""

@@ -8,7 +8,6 @@ from typing import Any
 import gymnasium.spaces as spaces
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..checks.options import choice as one_of
@@ -20,7 +19,7 @@ from ..core.tree import select
 from ..drawing.canvas import MUTED, Canvas
 from ..frozen.likeness import likeness
 from .bandit import BanditState, ClassificationBandit
-from .sources.domains import DOMAINS, TARGETS, by_ink, in_target
+from .sources.domains import DOMAINS, TARGETS, by_ink, in_target, inked
 from .sources.images import IMAGE_SETS, load_images
 
 LAST_CHOICE = 9_999  # of few images
@@ -107,29 +106,24 @@ class DigitBandit(ClassificationBandit):
             integer("DigitBandit: rows", rows, len(class_names), len(labels))
             few = few_of_each(labels, rows, choice)
             images, labels = images[few], labels[few]
-        count, inked = len(images), target == "inked"
-        shown = _shown(images, domain, target)
+        pixels, by_weight = torch.from_numpy(images), target == "inked"
+        shown = _shown(pixels, domain, target)
         image = spaces.Box(0, 255, shown[-1].shape[1:], np.uint8)
         space = spaces.Dict({"image": image, "domain": spaces.Discrete(2)}) if told else image
-        inputs, classes = np.concatenate(shown), np.concatenate([labels] * len(shown))
-        super().__init__(torch.from_numpy(inputs), torch.from_numpy(classes), class_names, space)
-        self.domain, self.told, self.inked, self.count = domain, told, inked, count
+        classes = torch.from_numpy(labels).repeat(len(shown))
+        super().__init__(torch.cat(shown), classes, class_names, space)
+        self.domain, self.told, self.inked, self.count = domain, told, by_weight, len(pixels)
         self.dataset, self.split, self.cache, self.target = dataset, split, cache, target
         self.reset_noise = 2 if domain == "mixed" else 1
-        order = by_ink(images) if inked else np.arange(0)
-        weights = np.zeros(len(order), np.float32)
-        weights[order] = (2 * np.arange(len(order)) + 1) / count
-        self.register_buffer("order", torch.from_numpy(order), persistent=False)  # (N,) rows by their ink, or none
-        self.register_buffer("weights", torch.from_numpy(np.tile(weights, len(shown))), persistent=False)
+        order, weights = by_ink(pixels if by_weight else pixels[:0])
+        self.register_buffer("order", order, persistent=False)  # (N,) rows by their ink, or none
+        self.register_buffer("weights", weights.repeat(len(shown)), persistent=False)
 
     def reset(self, noise: Tensor) -> BanditState:
         """An image drawn uniformly; of the target domain "inked" by its ink."""
         row = (noise[:, 0] * self.count).long()  # (B,)
         if self.domain != "source":
-            other = row
-            if self.inked:  # the chance of less ink than that of the r-th is (r / N) squared
-                rank = (noise[:, 0].double().sqrt() * self.count).long().clamp(max=self.count - 1)
-                other = self.order[rank]
+            other = inked(noise[:, 0], self.order) if self.inked else row
             row = torch.where(noise[:, 1] < 0.5, row, self.count + other) if self.domain == "mixed" else other
         return BanditState(row, torch.full_like(row, -1))
 
@@ -157,8 +151,8 @@ class DigitBandit(ClassificationBandit):
     def examples(self, split: str | None = None) -> tuple[Tensor, Tensor]:
         """The images as they are shown, and their classes."""
         images, labels, _ = load_images(self.dataset, split or self.split, self.cache)
-        shown = _shown(images, self.domain, self.target)
-        return torch.from_numpy(np.concatenate(shown)), torch.from_numpy(np.concatenate([labels] * len(shown)))
+        shown = _shown(torch.from_numpy(images), self.domain, self.target)
+        return torch.cat(shown), torch.from_numpy(labels).repeat(len(shown))
 
     def measured(self, made: Tensor) -> dict[str, float]:
         """The likeness of made digits to the split's, for agents that make such; nothing for other data sets."""
@@ -177,7 +171,7 @@ class DigitBandit(ClassificationBandit):
         canvas.image(example, area)
 
 
-def _shown(images: NDArray[np.uint8], domain: str, target: str) -> list[NDArray[np.uint8]]:
+def _shown(images: Tensor, domain: str, target: str) -> list[Tensor]:
     """Images (N, C, H, W) as each domain that there is shows them."""
     shown = [images] if domain != "target" else []
     return shown + ([in_target(images, target)] if domain != "source" else [])

@@ -14,6 +14,7 @@ from ..checks.options import choice, integer
 from ..core.task import Observation, ProblemTask, Step
 from ..drawing.canvas import MUTED, Canvas
 from ..drawing.choices import Choice, numbered
+from .sources.domains import CHANGED, in_target
 from .sources.glyphs import ALPHABETS, DRAWING_NOISE, PROGRAM_NOISE, SIZE, draw_glyphs, draw_programs
 
 
@@ -60,15 +61,19 @@ class FewShot(ProblemTask[FewShotState, Tensor]):
         right once in N, N - 1, ..., 1 times: (N K + H) / (N (K + 1)) for H = 1 / N + ... + 1 / 2 + 1, which is 0.891 by
         default. No learner that tells all glyphs apart at first sight does better in one episode; in a trial's later
         episodes one that remembers does, as this expert starts over. Random guesses return 1 / N.
-    Source: Lake et al. (2015), characters as strokes; Santoro et al. (2016), the label shown after the guess.
+    Source: Lake et al. (2015), characters as strokes; Santoro et al. (2016), the label shown after the guess; target
+        domains are those of `DigitBandit`.
 
     Args:
         ways: N, the classes of an episode.
         shots: K.
         split: "train", "validation" or "test", three alphabets without a common class.
+        domain: "source", the drawings as they are, or "target", as `target` says.
+        target: "inverted", "rotated" or "textured", see `DigitBandit`. Programs are as likely in any turn, so "rotated"
+            changes next to nothing.
 
     Raises:
-        InvalidInput: an unknown split, or a number outside its limits.
+        InvalidInput: an unknown split, domain or target, or a number outside its limits.
     """
 
     variants = (
@@ -77,13 +82,24 @@ class FewShot(ProblemTask[FewShotState, Tensor]):
         {"shots": 5, "split": "test"},
         {"ways": 2, "shots": 1},
         {"ways": 3, "shots": 1, "episodes": 2},
+        {"domain": "target", "target": "inverted", "split": "test"},
     )
 
-    def __init__(self, *, ways: int = 5, shots: int = 4, split: str = "train") -> None:
+    def __init__(
+        self,
+        *,
+        ways: int = 5,
+        shots: int = 4,
+        split: str = "train",
+        domain: str = "source",
+        target: str = "inverted",
+    ) -> None:
         super().__init__()
         self.ways = integer("FewShot: ways", ways, 2, 50)
         self.shots = integer("FewShot: shots", shots, 1, 50)
         self.split = choice("FewShot: split", split, ALPHABETS)
+        self.elsewhere = choice("FewShot: domain", domain, ("source", "target")) == "target"
+        self.target = choice("FewShot: target", target, CHANGED)
         self.horizon = self.ways * (self.shots + 1)
         self.sample_noise = self.ways * PROGRAM_NOISE
         self.begin_noise = self.horizon + DRAWING_NOISE
@@ -107,7 +123,8 @@ class FewShot(ProblemTask[FewShotState, Tensor]):
     def _drawing(self, programs: Tensor, chosen: Tensor, noise: Tensor) -> Tensor:
         """A drawing of one class (B,) in each environment."""
         rows = torch.arange(len(chosen), device=chosen.device) * self.ways + chosen
-        return draw_glyphs(programs.flatten(0, 1).index_select(0, rows), noise)
+        glyphs = draw_glyphs(programs.flatten(0, 1).index_select(0, rows), noise)
+        return in_target(glyphs, self.target) if self.elsewhere else glyphs
 
     def _class(self, state: FewShotState, time: Tensor) -> Tensor:
         """(B,) the class of the drawing at a time; of the first and the last where it lies beyond them."""

@@ -15,6 +15,7 @@ from ..core.task import Step, Task
 from ..core.tree import tree_map
 from ..drawing.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
 from ..drawing.choices import Choice, numbered
+from .sources.domains import TARGETS, by_ink, in_target, inked
 from .sources.images import load_images
 
 CELL, CELLS = 4, 8  # pixels a side of a cell, and cells a side of the canvas
@@ -34,6 +35,7 @@ class GlimpseState:
     Attributes:
         cells: (B, 65) int32 the number of each cell's piece in the tables, row by row; the last is the outside.
         corner: (B, 2) int64 row and column of the digit's upper left cell, 0 to 6.
+        row: (B,) int64 the digit's row among the images.
         label: (B,) int64 the digit.
         place: (B, 2) int64 row and column of the fovea's upper left cell in the finest view, 0 to 6.
         time: (B,) int64 steps taken.
@@ -42,6 +44,7 @@ class GlimpseState:
 
     cells: Tensor
     corner: Tensor
+    row: Tensor
     label: Tensor
     place: Tensor
     time: Tensor
@@ -64,40 +67,68 @@ class Glimpse(Task[GlimpseState]):
         far as its finest view stays on the canvas.
     Reward: 1 for the right class, 0 for a wrong one; minus `cost` for each move.
     Episode: terminates with the guess; truncated after 12 steps.
-    Metrics: accuracy of the guess; looks, the views had when guessing.
+    Metrics: accuracy of the guess; looks, the views had when guessing. With target "inked" also weight and weighted, as
+        of `DigitBandit`.
     Expert: moves the shortest way to where the digit fills the finest view, then names its label, both of which it
         reads in the state: 1 minus `cost` for each of 3.4 moves, 0.931 by default. Naming the label unseen would earn
         1, and a reader of partial or coarser views may save a move. Random actions return about 0.09.
-    Source: Mnih et al. (2014), cluttered translated digits; digits of Alpaydin and Kaynak (1998), by scikit-learn.
+    Source: Mnih et al. (2014), cluttered translated digits; digits of Alpaydin and Kaynak (1998), by scikit-learn; the
+        target domains are those of `DigitBandit`.
 
     Args:
         clutter: how many pieces of other digits lie on the canvas.
         cost: of a move.
         split: "train", "validation" or "test", the images that digit and clutter are taken from; that of `DigitBandit`.
+        domain: "source", the images as they are, or "target", as `target` says.
+        target: "inverted", "rotated" or "textured", which change digit, clutter and ground; or "inked", where digits
+            with more ink are likelier. See `DigitBandit`.
 
     Raises:
-        InvalidInput: an unknown split, or a number outside its limits.
+        InvalidInput: an unknown split, domain or target, or a number outside its limits.
     """
 
-    variants = ({"split": "test"}, {"cost": 0.02, "split": "test"}, {"clutter": 0, "cost": 0.05})
+    variants = (
+        {"split": "test"},
+        {"cost": 0.02, "split": "test"},
+        {"clutter": 0, "cost": 0.05},
+        {"domain": "target", "target": "textured", "split": "test"},
+        {"domain": "target", "target": "inked"},
+    )
 
     horizon = 12
     labels: Tensor
+    order: Tensor
+    weights: Tensor
     shifts: Tensor
 
-    def __init__(self, *, clutter: int = 4, cost: float = 0.02, split: str = "train") -> None:
+    def __init__(
+        self,
+        *,
+        clutter: int = 4,
+        cost: float = 0.02,
+        split: str = "train",
+        domain: str = "source",
+        target: str = "textured",
+    ) -> None:
         super().__init__()
         self.clutter = integer("Glimpse: clutter", clutter, 0, 32)
         self.cost = number("Glimpse: cost", cost, 0, 1)
         choice("Glimpse: split", split, SPLITS)
-        images, labels, self.class_names = load_images("digits", split, None)
+        self.elsewhere = choice("Glimpse: domain", domain, ("source", "target")) == "target"
+        self.inked = choice("Glimpse: target", target, TARGETS) == "inked"
+        pixels, labels, self.class_names = load_images("digits", split, None)
+        images, empty = torch.from_numpy(pixels), torch.zeros(1, 1, CELL, CELL, dtype=torch.uint8)
+        order, weights = by_ink(images if self.inked else images[:0])
+        self.register_buffer("order", order, persistent=False)  # (N,) rows by their ink, or none
+        self.register_buffer("weights", weights, persistent=False)
+        if self.elsewhere:
+            images, empty = in_target(images, target), in_target(empty, target)
         self.register_buffer("labels", torch.from_numpy(labels), persistent=False)
         self.classes = len(self.class_names)
         # Every 4 x 4 square of every image at the three resolutions, then an empty cell and the outside.
-        cut = torch.from_numpy(images[:, 0]).unfold(1, CELL, 1).unfold(2, CELL, 1)  # (N, 5, 5, 4, 4)
+        cut = images[:, 0].unfold(1, CELL, 1).unfold(2, CELL, 1)  # (N, 5, 5, 4, 4)
         self.cuts = cut.shape[1]  # corners of a square a side
-        plain = torch.tensor([0, OUTSIDE], dtype=torch.uint8)[:, None, None].expand(2, CELL, CELL)
-        pieces = torch.cat([cut.flatten(0, 2), plain])  # (25 N + 2, 4, 4)
+        pieces = torch.cat([cut.flatten(0, 2), empty[0], torch.full_like(empty[0], OUTSIDE)])  # (25 N + 2, 4, 4)
         self.empty, self.outside = len(pieces) - 2, len(pieces) - 1
         for name, (side, reach) in VIEWS.items():
             parts = pieces.view(-1, side, CELL // side, side, CELL // side)
@@ -120,20 +151,23 @@ class Glimpse(Task[GlimpseState]):
         for u in noise[:, 3:].unflatten(1, (self.clutter, 5)).unbind(1) if self.clutter else ():
             row, column = (u[:, 3:] * CELLS).long().unbind(1)
             cut = (u[:, 1:3] * self.cuts).long()
-            cells.scatter_(1, (row * CELLS + column)[:, None], self._piece(u[:, 0], cut)[:, None])
+            image = (u[:, 0] * len(self.labels)).long()
+            cells.scatter_(1, (row * CELLS + column)[:, None], self._piece(image, cut)[:, None])
         corner = (noise[:, 1:3] * PLACES).long()  # (B, 2)
         index = (noise[:, 0] * len(self.labels)).long()
+        index = inked(noise[:, 0], self.order) if self.inked and self.elsewhere else index
         quarter = torch.arange(DIGIT, device=noise.device)
         rows, columns = corner[:, :1] + quarter, corner[:, 1:] + quarter  # (B, 2) each
         places = (rows[:, :, None] * CELLS + columns[:, None]).flatten(1)  # (B, 4)
         quarters = torch.cartesian_prod(quarter, quarter) * (self.cuts - 1)  # (4, 2) where in the image they begin
-        cells.scatter_(1, places, self._piece(noise[:, :1], quarters))
+        cells.scatter_(1, places, self._piece(index[:, None], quarters))
         zero = torch.zeros_like(index)
-        return GlimpseState(cells, corner, self.labels[index], torch.full_like(corner, PLACES // 2), zero, zero - 1)
+        return GlimpseState(
+            cells, corner, index, self.labels[index], torch.full_like(corner, PLACES // 2), zero, zero - 1
+        )
 
-    def _piece(self, uniform: Tensor, cut: Tensor) -> Tensor:
-        """(B, ...) numbers of the squares of random images, drawn by uniforms, that begin at the corners (..., 2)."""
-        image = (uniform * len(self.labels)).long()
+    def _piece(self, image: Tensor, cut: Tensor) -> Tensor:
+        """(B, ...) numbers of the squares of images, given by their rows, that begin at the corners (..., 2)."""
         return ((image * self.cuts + cut[..., 0]) * self.cuts + cut[..., 1]).int()
 
     def step(self, state: GlimpseState, action: Tensor, noise: Tensor) -> Step[GlimpseState]:
@@ -148,7 +182,10 @@ class Glimpse(Task[GlimpseState]):
             "accuracy": correct.masked_fill(~guessed, torch.nan),
             "looks": time.float().masked_fill(~guessed, torch.nan),
         }
-        following = GlimpseState(state.cells, state.corner, state.label, place, time, guess)
+        if self.inked:
+            weight = self.weights[state.row].masked_fill(~guessed, torch.nan)
+            metrics |= {"weight": weight, "weighted": weight * correct}
+        following = GlimpseState(state.cells, state.corner, state.row, state.label, place, time, guess)
         return Step(following, reward, guessed, metrics)
 
     def observe(self, state: GlimpseState) -> Tensor:

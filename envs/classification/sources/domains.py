@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
 DOMAINS = ("source", "target", "mixed")
 CHANGED = ("inverted", "rotated", "textured")  # targets whose images are others than the source's
@@ -11,11 +11,11 @@ TARGETS = (*CHANGED, "inked")
 TEXTURE = 96  # the grey of every fourth diagonal of a textured background, and half of it of its neighbours
 
 
-def in_target(images: NDArray[np.uint8], target: str) -> NDArray[np.uint8]:
+def in_target(images: Tensor, target: str) -> Tensor:
     """Images as the target domain shows them, in whole numbers.
 
     Args:
-        images: (N, C, H, W), square for "rotated".
+        images: (N, C, H, W) uint8, square for "rotated".
         target: "inverted" (black is white), "rotated" (by a quarter turn to the left), "textured" (every fourth
             diagonal behind the image is grey), or "inked", where images are what they are and others are likelier.
 
@@ -25,15 +25,30 @@ def in_target(images: NDArray[np.uint8], target: str) -> NDArray[np.uint8]:
     if target == "inverted":
         return 255 - images
     if target == "rotated":
-        return np.ascontiguousarray(np.rot90(images, axes=(2, 3)))
+        return images.rot90(1, (2, 3)).contiguous()
     if target == "textured":
-        height, width = images.shape[2:]
-        place = (np.arange(height)[:, None] + np.arange(width)) % 4
-        ground = np.array([TEXTURE, TEXTURE // 2, 0, TEXTURE // 2], np.uint8)[place]
-        return np.maximum(images, ground)
+        down, across = (torch.arange(side, device=images.device) for side in images.shape[2:])
+        ground = ((down[:, None] + across) % 4 - 2).abs() * (TEXTURE // 2)  # (H, W)
+        return torch.maximum(images, ground.to(torch.uint8))
     return images
 
 
-def by_ink(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """(N,) the rows of images, those with the least ink first; of equal ones the first."""
-    return np.argsort(images.reshape(len(images), -1).sum(1, dtype=np.int64), kind="stable")
+def by_ink(images: Tensor) -> tuple[Tensor, Tensor]:
+    """How the target "inked" shifts what is likely: of N images, that with the r-th least ink weighs (2 r + 1) / N.
+
+    Args:
+        images: (N, C, H, W) uint8.
+
+    Returns:
+        (N,) int64 the rows, those with the least ink first, of equal ones the first; and (N,) float32 the weight of
+        each row, which is how much likelier its image is in the target domain.
+    """
+    order = images.flatten(1).long().sum(1).argsort(stable=True)
+    heavier = (2 * torch.arange(len(order)) + 1).double() / len(order)
+    return order, torch.zeros(len(order), dtype=torch.float32).index_copy_(0, order, heavier.float())
+
+
+def inked(noise: Tensor, order: Tensor) -> Tensor:
+    """Rows (B,) of images drawn by uniforms (B,) as the target "inked" has them, given their `order` by ink (N,)."""
+    count = len(order)  # the chance of less ink than that of the r-th is (r / N) squared
+    return order[(noise.double().sqrt() * count).long().clamp(max=count - 1)]

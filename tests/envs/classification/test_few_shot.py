@@ -15,6 +15,7 @@ from palaestra.envs.score_table import measure
 from palaestra.neural_blocks.errors import InvalidInput
 
 ID = "palaestra/FewShot-v0"
+STRIPES = np.array([96, 48, 0, 48])[(np.arange(16)[:, None] + np.arange(16)) % 4]
 
 
 def uniforms(*shape, seed=0):
@@ -116,8 +117,34 @@ def test_a_trial_s_second_episode_asks_for_the_same_classes_in_fresh_drawings():
 
 
 @pytest.mark.parametrize(
+    ("target", "change"),
+    [
+        ("inverted", lambda image: 255 - image),
+        ("rotated", lambda image: np.rot90(image, axes=(2, 3))),
+        (
+            "textured",
+            lambda image: np.maximum(image, np.array([96, 48, 0, 48])[np.add.outer(*[np.arange(16)] * 2) % 4]),
+        ),
+    ],
+)
+def test_another_domain_changes_every_drawing_and_no_label(target, change):
+    source, other = (
+        BatchedEnv(make_task(ID, ways=2, shots=1, domain=domain, target=target), 20, seed=3)
+        for domain in ("source", "target")
+    )
+    first, second = source.reset(), other.reset()
+    for _ in range(6):  # more than an episode
+        assert (second["image"].numpy() == change(first["image"].numpy())).all()
+        assert torch.equal(first["label"], second["label"])
+        action = source.expert_action()
+        assert torch.equal(action, other.expert_action())
+        first, second = source.step(action).observation, other.step(action).observation
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"target": "inked"}, "FewShot: target must be one of 'inverted', 'rotated', 'textured'; got 'inked'"),
         ({"ways": 1}, "FewShot: ways must be a whole number from 2 to 50; got 1"),
         ({"shots": 0}, "FewShot: shots must be a whole number from 1 to 50; got 0"),
         ({"split": "tets"}, "FewShot: split must be one of 'train', 'validation', 'test'; got 'tets'"),

@@ -16,14 +16,23 @@ ID = "palaestra/Glimpse-v0"
 UP, DOWN, LEFT, RIGHT = 10, 11, 12, 13
 
 
-def pictured(noise, clutter):
+STRIPES = np.array([96, 48, 0, 48])[(np.arange(8)[:, None] + np.arange(8)) % 4]
+CHANGES = {
+    None: lambda images: images,
+    "inverted": lambda images: 255 - images,
+    "rotated": lambda images: np.rot90(images, axes=(1, 2)),
+    "textured": lambda images: np.maximum(images, STRIPES),
+}
+
+
+def pictured(noise, clutter, change):
     """The canvas, the digit's cell and its label by the docstring's words, from one environment's uniforms."""
     bunch = load_digits()
     rows = split_rows(bunch.target, "train")
-    digits = np.round(bunch.images[rows] * 255 / 16).astype(int)
+    digits = change(np.round(bunch.images[rows] * 255 / 16).astype(int))
     u = iter(noise.double().tolist())
     index, top, left = int(next(u) * len(rows)), int(next(u) * 7), int(next(u) * 7)
-    canvas = np.zeros((32, 32), int)
+    canvas = np.tile(change(np.zeros((1, 8, 8), int))[0], (4, 4))
     for _ in range(clutter):
         source, cut_y, cut_x = int(next(u) * len(rows)), int(next(u) * 5), int(next(u) * 5)
         y, x = 4 * int(next(u) * 8), 4 * int(next(u) * 8)
@@ -44,12 +53,14 @@ def views(canvas, centre):
     return seen
 
 
-@pytest.mark.parametrize("clutter", [0, 9])
-def test_what_is_seen_after_every_move_is_the_plain_loop_over_pixels(clutter):
-    task = make_task(ID, clutter=clutter)
+@pytest.mark.parametrize(
+    ("clutter", "target"), [(0, None), (9, None), (4, "inverted"), (4, "rotated"), (4, "textured")]
+)
+def test_what_is_seen_after_every_move_is_the_plain_loop_over_pixels(clutter, target):
+    task = make_task(ID, clutter=clutter, **({"domain": "target", "target": target} if target else {}))
     noise = torch.rand(6, task.reset_noise, generator=torch.Generator().manual_seed(0))
     state, centres = task.reset(noise), np.full((6, 2), 16)
-    told = [pictured(row, clutter) for row in noise]
+    told = [pictured(row, clutter, CHANGES[target]) for row in noise]
     assert state.corner.tolist() == [list(corner) for _, corner, _ in told]
     assert state.label.tolist() == [label for _, _, label in told]
     ways = np.array([[-4, 0], [4, 0], [0, -4], [0, 4]])
@@ -127,9 +138,34 @@ def test_a_random_player_s_return_is_the_one_computed():
     assert abs(played.random - expected) < 4 * played.random_error
 
 
+def test_weights_on_the_source_tell_the_accuracy_on_inked_digits():
+    """Of N digits the r-th by ink weighs (2 r + 1) / N: who knows the upper half knows 3/4 of the inked ones."""
+    bunch = load_digits()
+    ink = np.round(bunch.images[split_rows(bunch.target, "train")] * 255 / 16).sum((1, 2))
+    rank = torch.from_numpy(ink.argsort(kind="stable").argsort())
+    for domain, known, squares in (("source", 1 / 2, 1), ("target", 3 / 4, 4 / 3)):
+        env = BatchedEnv(make_task(ID, domain=domain, target="inked"), 40_000, seed=3)
+        env.reset()
+        place, label = rank[env.state.row], env.state.label
+        metrics = env.step(torch.where(2 * place > len(ink), label, (label + 1) % 10)).metrics
+        assert np.allclose(metrics["weight"], (2 * place + 1) / len(ink))
+        assert abs(float(metrics["weight"].mean()) - squares) < 0.01
+        assert abs(float(metrics["accuracy"].mean()) - known) < 0.01
+        if domain == "source":
+            assert abs(float(metrics["weighted"].mean()) - 3 / 4) < 0.02
+
+
+def test_a_move_has_no_weight():
+    env = BatchedEnv(make_task(ID, target="inked"), 3, seed=0)
+    env.reset()
+    assert env.step([UP] * 3).metrics["weighted"].isnan().all()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"domain": "mixed"}, "Glimpse: domain must be one of 'source', 'target'; got 'mixed'"),
+        ({"target": "x"}, "Glimpse: target must be one of 'inverted', 'rotated', 'textured', 'inked'; got 'x'"),
         ({"clutter": -1}, "Glimpse: clutter must be a whole number from 0 to 32; got -1"),
         ({"cost": 2}, "Glimpse: cost must be a number from 0 to 1; got 2"),
         ({"split": "tset"}, "Glimpse: split must be one of 'train', 'validation', 'test'; got 'tset'"),
