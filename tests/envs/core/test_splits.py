@@ -170,7 +170,7 @@ def test_tasks_that_know_a_digit_by_its_number_have_as_many_as_their_split():
     for split, count in zip(SPLITS, (1257, 180, 360), strict=True):
         glimpse = make_task("palaestra/Glimpse-v0", split=split)
         assert len(glimpse.labels) == count
-        assert len(glimpse.pieces) == 25 * count + 2
+        assert glimpse.sharp.shape[1] == 25 * count + 2
         assert len(make_task("palaestra/PixelCanvas-v0", request=False, split=split).first_pixels) == count
 
 
