@@ -71,7 +71,8 @@ class Wiped:
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
-        self.attach, self.initial_memory, self.apart = agent.attach, agent.initial_memory, agent.apart
+        self.attach, self.initial_memory = agent.attach, agent.initial_memory
+        self.apart, self.aside = agent.apart, agent.aside
 
     def act(self, observation: Any, memory: Memory, start: Tensor, *, greedy: bool) -> tuple[Tensor, Memory]:
         """What the agent does with its memory wiped where an episode starts."""

@@ -29,6 +29,8 @@ SEEN: tuple[spaces.Space[Any], ...] = (
     spaces.MultiBinary(4),
     spaces.Dict({"vector": spaces.Box(-1, 1, (6,), np.float32), "symbol": spaces.Discrete(7)}),
     spaces.Dict({"source": spaces.MultiDiscrete([5] * 6), "written": spaces.MultiDiscrete([4] * 3)}),
+    spaces.Dict({"first": spaces.MultiDiscrete([5] * 6), "second": spaces.MultiDiscrete([5] * 6)}),
+    spaces.Dict({"image": spaces.Box(0, 255, (3, 32, 32), np.uint8), "written": spaces.MultiDiscrete([4] * 3)}),
 )
 """Observation spaces on which an encoder is tried."""
 INPUTS, FEATURES, TIME = 6, 8, 7

@@ -57,8 +57,9 @@ class GeneratorConfig(OptimisationConfig):
             channels, layers, mixture; "pixel_transformer": channels, layers, heads, mixture; "vae": latent_size,
             hidden, likelihood, beta, samples; "vq_vae": codes, size, channels, beta; "gan": loss, constraint ("clip",
             "penalty" or "spectral"), clip, penalty, noise, critic_steps, latent_size, architecture, hidden, channels,
-            auxiliary, categories; "cycle_gan": hidden, loss, cycle, identity; "nice" and "real_nvp": couplings, hidden;
-            "diffusion": steps, schedule, width, blocks, ddim, guidance, drop; "rbm": hidden, divergence, rounds.
+            auxiliary, categories, unrolled, unrolled_rate; "cycle_gan": hidden, loss, cycle, identity; "nice" and
+            "real_nvp": couplings, hidden; "diffusion": steps, schedule, width, blocks, ddim, guidance, drop; "rbm":
+            hidden, divergence, rounds.
         order: in which a "pixelcnn" or "pixel_transformer" draws pixels, "raster" or "diagonal".
         levels: greys that a pixel can have; null for 2 where the action is a pixel, 17 for digits of 8 x 8 pixels, and
             256 else.
