@@ -1,4 +1,4 @@
-"""Cloze: restore the words that are missing from a story, or say how its sentences follow each other."""
+"""Cloze: restore the words that are missing from a story, or say how its sentences follow."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ClozeState:
 
 
 class Cloze(Task[ClozeState]):
-    """Restore the missing words of a story, or say how its sentences follow each other.
+    """Restore the missing words of a story, or say how its sentences follow.
 
     A story has two sentences of eight words: "the small dog is chasing some big cats", "the big cats are watching a
     calm baker". Of whom the first one tells at its end, the second one tells more.
