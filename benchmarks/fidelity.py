@@ -71,8 +71,10 @@ class Wiped:
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
-        self.attach, self.initial_memory = agent.attach, agent.initial_memory
-        self.apart, self.aside = agent.apart, agent.aside
+
+    def __getattr__(self, name: str) -> Any:
+        """All but how it acts is the agent's."""
+        return getattr(self.agent, name)
 
     def act(self, observation: Any, memory: Memory, start: Tensor, *, greedy: bool) -> tuple[Tensor, Memory]:
         """What the agent does with its memory wiped where an episode starts."""

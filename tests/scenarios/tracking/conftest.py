@@ -22,6 +22,7 @@ def nowhere_else(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
+    wandb.teardown()  # what a test elsewhere has set up knows other addresses
     yield
     assert os.listdir(tmp_path / "cwd") == []
     wandb.teardown()  # so that the next test's address and key are read anew
