@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .core.evaluation import Evaluation, evaluate
     from .core.export import export
     from .imitation.demonstrations import Demonstration
-    from .imitation.labelled import ImitationConfig
+    from .imitation.imitation_config import ImitationConfig
     from .value.q_table import td_evaluation
 
     __all__ = [
@@ -34,7 +34,7 @@ _BESIDE = {  # what is public and no agent, nor its configuration in the same fi
     "AgentConfig": "core.config",
     "Demonstration": "imitation.demonstrations",
     "Evaluation": "core.evaluation",
-    "ImitationConfig": "imitation.labelled",
+    "ImitationConfig": "imitation.imitation_config",
     "check": "contract.checker",
     "evaluate": "core.evaluation",
     "export": "core.export",

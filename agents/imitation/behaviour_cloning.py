@@ -14,7 +14,8 @@ from ..core.agent import Report
 from ..core.randomness import ORDER
 from ..learning.learner import training
 from .demonstrations import Demonstration, Sequences, side_by_side
-from .labelled import LOSSES, ImitationAgent, ImitationConfig
+from .imitation_config import ImitationConfig
+from .labelled import LOSSES, ImitationAgent
 
 
 class BehaviourCloning(ImitationAgent):

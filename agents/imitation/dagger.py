@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from .labelled import ImitationAgent, ImitationConfig
+from .imitation_config import ImitationConfig
+from .labelled import ImitationAgent
 
 
 class DAggerConfig(ImitationConfig):
