@@ -22,9 +22,9 @@ from ..networks.beam import next_word, require_writing
 from ..networks.heads import distribution
 from ..networks.masking import is_masked
 from ..networks.network import Actor, ActorCritic
-from ..networks.per_action import PerActionActor, PerActionActorCritic
-from ..networks.per_pixel import PixelActor, PixelActorCritic, PixelwiseActor, PixelwiseActorCritic
-from ..networks.pointing import PointerActor, PointerActorCritic
+from ..networks.whole.per_action import PerActionActor, PerActionActorCritic
+from ..networks.whole.per_pixel import PixelActor, PixelActorCritic, PixelwiseActor, PixelwiseActorCritic
+from ..networks.whole.pointing import PointerActor, PointerActorCritic
 from ..robustness.adversarial import AdversarialTraining
 from ..robustness.answers import Answers, require_classes
 from ..robustness.ensemble import Committee, committee, cyclic_rate

@@ -15,9 +15,9 @@ from ...envs.core.task import Observation
 from ...envs.core.tree import tree_map
 from ...neural_blocks.block_settings import Configured, require_settings
 from ...neural_blocks.errors import InvalidInput
+from ...neural_blocks.layers.dropout import counted_dropout
 from ...neural_blocks.named_blocks import ENCODERS
 from ...neural_blocks.perception.augmentation import Augmentation
-from ...neural_blocks.perception.dropout import counted_dropout
 from ...neural_blocks.perception.encoders import Flat
 from ...neural_blocks.perception.mlp import MLP
 from ...neural_blocks.sequence.memory import Memory as MemoryBlock

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput, unknown_name
+from ..layers.initialisation import orthogonal
 from ..noise import Draws, Seed
-from ..perception.initialisation import orthogonal
 from ..sequence.positions import sinusoidal
 from .gaussian import gaussian_kl
 from .pixels import check_shape

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
-from ..perception.initialisation import orthogonal
+from ..layers.initialisation import orthogonal
 from ..sequence.memory import CellMemory, State
 from .spiking import LIF, SynapseFilter
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
+from ..layers.initialisation import orthogonal
 from .convolution import DenseBlock, InceptionModule, check_images, checked_image, group_norm
-from .initialisation import orthogonal
 
 SMALLEST = 4  # pixels a side
 LARGE = 64  # pixels a side from which on the first convolution takes strides, as the originals do

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
-from .initialisation import orthogonal
+from ..layers.initialisation import orthogonal
 from .mlp import MLP
 
 

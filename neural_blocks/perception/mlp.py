@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
-from .activations import make_activation
-from .dropout import Dropout
-from .initialisation import initialised
-from .normalisation import make_normalisation
+from ..layers.activations import make_activation
+from ..layers.dropout import Dropout
+from ..layers.initialisation import initialised
+from ..layers.normalisation import make_normalisation
 
 
 class MLP(nn.Module):

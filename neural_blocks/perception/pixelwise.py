@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
+from ..layers.initialisation import orthogonal
 from .convolution import check_images
-from .initialisation import orthogonal
 
 
 class Pixelwise(nn.Module):

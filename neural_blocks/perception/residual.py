@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
+from ..layers.initialisation import orthogonal
 from .convolution import check_images, checked_image, group_norm
-from .initialisation import orthogonal
 
 
 class ResidualBlock(nn.Module):

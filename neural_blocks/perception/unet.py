@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput
+from ..layers.initialisation import orthogonal
 from .convolution import group_norm
-from .initialisation import orthogonal
 
 
 class DoubleConvolution(nn.Module):

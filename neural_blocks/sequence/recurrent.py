@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ..block_settings import require_settings
 from ..errors import InvalidInput
+from ..layers.initialisation import orthogonal
 from ..named_blocks import MEMORIES
-from ..perception.initialisation import orthogonal
 from ..tracing import row_by_row
 from .memory import CellMemory, Memory, State, WindowMemory, wiped
 from .transformer_memory import TransformerMemory

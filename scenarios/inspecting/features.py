@@ -26,7 +26,7 @@ def draw_embedding(subject: Subject) -> Canvas:
     perplexity = min(30.0, len(points) / 4)
     near = TSNE(2, init="pca", perplexity=perplexity, random_state=0).fit_transform(points)
     told = f"principal components: {pca.explained_variance_ratio_.sum():.0%} of the variance"
-    canvas = Canvas(WIDTH, 672)
+    canvas = Canvas(WIDTH, 644)
     canvas.text(f"What the heads see: {len(points)} steps of {points.shape[1]} features", (20, 16), 24)
     kinds = np.unique(labels)
     for left, name, flat in ((20, told, pca.transform(points)), (560, f"t-SNE, perplexity {perplexity:g}", near)):
@@ -40,36 +40,10 @@ def draw_embedding(subject: Subject) -> Canvas:
     canvas.text("action:" if subject.discrete else "time, in quarters:", (20, 612), 18, MUTED)
     for place, kind in enumerate(kinds[:16]):
         x = 190 + 54 * place
-        canvas.points(
-            [[0.5, 0.5]],
-            (x, 612, 20, 20),
-            [COLOURS[kind % len(COLOURS)]],
-            5,
-            (0, 1, 0, 1),
-            MARKS[(kind // 2) % len(MARKS)],
-        )
+        colour, mark = sign(kind)
+        canvas.points([[0.5, 0.5]], (x, 612, 20, 20), [colour], 5, (0, 1, 0, 1), mark)
         canvas.text(str(kind), (x + 25, 612), 18, INK)
-    if subject.discrete:
-        canvas.text(clusters(points, labels), (20, 640), 16, MUTED)
     return canvas
-
-
-def clusters(points: np.ndarray, labels: np.ndarray) -> str:
-    """How far clusters of features (N, F), found without them, are those of the actions (N,).
-
-    By density (Campello et al., 2013), which takes clusters of any shape and leaves points out, and by as many means as
-    there are actions; the measure is the adjusted Rand index, 1 for the same and 0 for what chance has.
-    """
-    from sklearn.cluster import HDBSCAN, KMeans
-    from sklearn.metrics import adjusted_rand_score
-
-    dense = HDBSCAN(min_cluster_size=max(5, len(points) // 40), copy=True).fit_predict(points)
-    means = KMeans(len(np.unique(labels)), n_init=4, random_state=0).fit_predict(points)
-    rand = [adjusted_rand_score(labels[dense >= 0], dense[dense >= 0]), adjusted_rand_score(labels, means)]
-    return (
-        f"clusters by density: {dense.max() + 1}, {np.mean(dense < 0):.0%} of the points in none, agreement with "
-        f"actions {rand[0]:.2f}; by {means.max() + 1} means: {rand[1]:.2f}"
-    )
 
 
 def sign(kind: int) -> tuple[Colour, str]:

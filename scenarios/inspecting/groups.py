@@ -26,8 +26,19 @@ def clustered(points: NDArray[np.float64], count: int) -> NDArray[np.int64]:
     return found
 
 
+def dense(points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(N,) the cluster of each point (N, F) by density (Campello et al., 2013), of any shape; -1 for points in none."""
+    from sklearn.cluster import HDBSCAN
+
+    found = HDBSCAN(min_cluster_size=max(5, len(points) // 40), copy=True).fit_predict(points)
+    return np.asarray(found, np.int64)
+
+
 def draw_groups(subject: Subject) -> Canvas:
-    """What the heads see, by as many groups as there are actions, which k-means finds, beside the actions."""
+    """What the heads see, by as many groups as there are actions, which k-means finds, beside the actions.
+
+    Both k-means and clusters by density are held to the actions by the adjusted Rand index (Hubert and Arabie, 1985).
+    """
     from sklearn.decomposition import PCA
     from sklearn.metrics import adjusted_rand_score
 
@@ -38,8 +49,10 @@ def draw_groups(subject: Subject) -> Canvas:
     if len(kinds) < 2 or points.shape[1] < 2 or len(points) < 10:
         raise Unfit(f"{len(points)} steps with {len(kinds)} actions leave nothing to be grouped")
     groups = clustered(points, len(kinds))
+    by_density = dense(points)
+    within = by_density >= 0
     flat = PCA(2, random_state=0).fit_transform(points)
-    canvas = Canvas(WIDTH, 680)
+    canvas = Canvas(WIDTH, 708)
     canvas.text(
         f"What the heads see, by action and in {len(kinds)} groups that k-means finds without them", (20, 16), 24
     )
@@ -49,19 +62,27 @@ def draw_groups(subject: Subject) -> Canvas:
         18,
         MUTED,
     )
+    agreement = adjusted_rand_score(labels[within], by_density[within])
+    canvas.text(
+        f"clusters by density: {by_density.max() + 1}, {1 - within.mean():.0%} of the points in none, index of the "
+        f"others {agreement:.2f}",
+        (20, 74),
+        18,
+        MUTED,
+    )
     low, high = flat.min(0), flat.max(0)
     margin = 0.05 * (high - low) + 1e-9
     limits = (low[0] - margin[0], high[0] + margin[0], low[1] - margin[1], high[1] + margin[1])
     for left, name, kind_of in ((20, "action", labels), (560, "group", groups)):
-        canvas.text(name, (left, 82), 18, INK)
+        canvas.text(name, (left, 108), 18, INK)
         found = np.unique(kind_of)
         for kind in found:
             colour, mark = sign(kind)
-            canvas.points(flat[kind_of == kind], (left, 106, 510, 510), [colour], 4, limits, mark)
+            canvas.points(flat[kind_of == kind], (left, 132, 510, 510), [colour], 4, limits, mark)
         for place, kind in enumerate(found[:9]):
             colour, mark = sign(kind)
-            canvas.points([[0.5, 0.5]], (left + 54 * place, 632, 20, 20), [colour], 5, (0, 1, 0, 1), mark)
-            canvas.text(str(kind), (left + 25 + 54 * place, 632), 18, INK)
+            canvas.points([[0.5, 0.5]], (left + 54 * place, 658, 20, 20), [colour], 5, (0, 1, 0, 1), mark)
+            canvas.text(str(kind), (left + 25 + 54 * place, 658), 18, INK)
     return canvas
 
 

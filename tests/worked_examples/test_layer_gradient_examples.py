@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from palaestra.agents.networks.heads import distribution
-from palaestra.neural_blocks.perception.activations import make_activation
+from palaestra.neural_blocks.layers.activations import make_activation
+from palaestra.neural_blocks.layers.dropout import Dropout
+from palaestra.neural_blocks.layers.normalisation import make_normalisation
 from palaestra.neural_blocks.perception.convolution import convolution_size
-from palaestra.neural_blocks.perception.dropout import Dropout
 from palaestra.neural_blocks.perception.mlp import MLP
-from palaestra.neural_blocks.perception.normalisation import make_normalisation
 from palaestra.neural_blocks.sequence.recurrent import LSTM
 
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from palaestra.neural_blocks.perception.activations import make_activation
-from palaestra.neural_blocks.perception.initialisation import initialised
+from palaestra.neural_blocks.layers.activations import make_activation
+from palaestra.neural_blocks.layers.initialisation import initialised
 
 from ..frame import Claim, Lines
 from .digits import accuracy, rows, train

@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.perception.activations import ACTIVATIONS, make_activation
-from palaestra.neural_blocks.perception.initialisation import INITIALISATIONS, initialised, orthogonal
+from palaestra.neural_blocks.layers.activations import ACTIVATIONS, make_activation
+from palaestra.neural_blocks.layers.initialisation import INITIALISATIONS, initialised, orthogonal
+from palaestra.neural_blocks.layers.normalisation import make_normalisation
 from palaestra.neural_blocks.perception.mlp import MLP
-from palaestra.neural_blocks.perception.normalisation import make_normalisation
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

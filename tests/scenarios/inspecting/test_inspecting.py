@@ -94,6 +94,10 @@ def test_groups_found_without_labels_are_those_that_lie_apart():
     kinds = np.arange(90) % 3
     points = np.array([[0, 0], [9, 100], [-9, 100]])[kinds] + generator.normal(size=(90, 2))  # unlike scales
     assert adjusted_rand_score(kinds, groups.clustered(points, 3)) == 1
+    far = np.concatenate([10 * points[:, :1], points[:, 1:]], 1)  # of like scales; and one that is near nothing
+    found = groups.dense(np.concatenate([far, [[1000.0, -1000.0]]]))
+    assert adjusted_rand_score(kinds, found[:-1]) == 1
+    assert found[-1] == -1
     assert groups.draw_groups(looked_into("ppo", "TabularBandit", rows=30)).png()
 
 

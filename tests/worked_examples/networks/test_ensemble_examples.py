@@ -10,8 +10,8 @@ from scipy.optimize import linprog
 from torch import nn
 
 from palaestra.neural_blocks import StepNetwork
-from palaestra.neural_blocks.perception.activations import make_activation
-from palaestra.neural_blocks.perception.dropout import Dropout
+from palaestra.neural_blocks.layers.activations import make_activation
+from palaestra.neural_blocks.layers.dropout import Dropout
 from palaestra.neural_blocks.sequence.fast_weights import FastWeights
 from palaestra.neural_blocks.sequence.recurrent import Elman
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from palaestra import agents, envs
-from palaestra.agents.networks.pointing import PointerActor, PointerActorCritic, Rows
+from palaestra.agents.networks.whole.pointing import PointerActor, PointerActorCritic, Rows
 from palaestra.neural_blocks.errors import InvalidInput
 
 THREE = spaces.Discrete(3)

@@ -10,15 +10,15 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor, nn
 
-from ...envs.core.task import Observation
-from ...envs.core.trial import PAST
-from ...neural_blocks.errors import InvalidInput
-from ...neural_blocks.perception.initialisation import initialised
-from ...neural_blocks.perception.mlp import MLP
-from ...neural_blocks.sequence.planning import STATISTICS, Planning, statistics
-from ...neural_blocks.sequence.visits import Counts, Visits
-from .masking import MASK
-from .network import Memory, make_encoder
+from ....envs.core.task import Observation
+from ....envs.core.trial import PAST
+from ....neural_blocks.errors import InvalidInput
+from ....neural_blocks.layers.initialisation import initialised
+from ....neural_blocks.perception.mlp import MLP
+from ....neural_blocks.sequence.planning import STATISTICS, Planning, statistics
+from ....neural_blocks.sequence.visits import Counts, Visits
+from ..masking import MASK
+from ..network import Memory, make_encoder
 
 TIMES = 6  # features of the time
 UNITS = (100.0, 10.0)  # steps of a trial and of an episode that a unit of the linear features is

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...envs.core.task import Observation
-from ...neural_blocks.errors import InvalidInput
-from ...neural_blocks.perception.mlp import MLP
-from ...neural_blocks.sequence.transformer import Encoder
-from .masking import MASK, allowed, is_masked
-from .network import make_encoder
-from .whole import WholeActor, WholeActorCritic
+from ....envs.core.task import Observation
+from ....neural_blocks.errors import InvalidInput
+from ....neural_blocks.perception.mlp import MLP
+from ....neural_blocks.sequence.transformer import Encoder
+from ..masking import MASK, allowed, is_masked
+from ..network import make_encoder
+from .actor import WholeActor, WholeActorCritic
 
 HEADS = 4  # of each layer of attention
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...envs.core.task import Observation
-from ...envs.core.tree import tree_map
-from .network import Memory
+from ....envs.core.task import Observation
+from ....envs.core.tree import tree_map
+from ..network import Memory
 
 
 class WholeActor(nn.Module):

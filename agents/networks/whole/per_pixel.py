@@ -10,13 +10,13 @@ import gymnasium.spaces as spaces
 import torch
 from torch import Tensor
 
-from ...envs.core.task import Observation
-from ...neural_blocks.errors import InvalidInput
-from ...neural_blocks.perception.images import brightest, image_layout
-from ...neural_blocks.perception.mlp import MLP
-from ...neural_blocks.perception.pixelwise import Pixelwise
-from ...neural_blocks.perception.unet import UNet
-from .whole import WholeActor, WholeActorCritic
+from ....envs.core.task import Observation
+from ....neural_blocks.errors import InvalidInput
+from ....neural_blocks.perception.images import brightest, image_layout
+from ....neural_blocks.perception.mlp import MLP
+from ....neural_blocks.perception.pixelwise import Pixelwise
+from ....neural_blocks.perception.unet import UNet
+from .actor import WholeActor, WholeActorCritic
 
 VALUE_FEATURES = 8  # of each pixel, whose means the value is read from
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from palaestra import agents, envs
-from palaestra.agents.networks.per_action import PerActionActor, PerActionActorCritic
+from palaestra.agents.networks.whole.per_action import PerActionActor, PerActionActorCritic
 from palaestra.envs.core.trial import Trial
 from palaestra.envs.meta.bernoulli_bandit import BernoulliBandit
 from palaestra.envs.meta.tabular_mdp import TabularMDP

@@ -9,7 +9,7 @@ import torch
 
 from palaestra import agents, envs
 from palaestra.agents.networks.heads import distribution
-from palaestra.agents.networks.per_pixel import PixelActor, PixelActorCritic, PixelwiseActor
+from palaestra.agents.networks.whole.per_pixel import PixelActor, PixelActorCritic, PixelwiseActor
 from palaestra.neural_blocks.errors import InvalidInput
 
 IMAGE = spaces.Box(0, 255, (3, 8, 12), np.uint8)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from palaestra.neural_blocks.errors import InvalidInput
-from palaestra.neural_blocks.perception.dropout import Dropout, counted_dropout
+from palaestra.neural_blocks.layers.dropout import Dropout, counted_dropout
 
 
 def test_the_expectation_is_the_input_and_the_share_of_zeros_is_p():

@@ -1,0 +1,1 @@
+"""Networks that read the observation by themselves, in place of encoder, memory and perceptrons."""
