@@ -35,7 +35,26 @@ def has_words(space: Any) -> bool:
         return False
 
 
-class WordVectors(nn.Module):
+class _OfWords(nn.Module):
+    """An encoder of words.
+
+    Attributes:
+        words: V.
+        length: L, words in a row.
+    """
+
+    def __init__(self, space: Any) -> None:
+        super().__init__()
+        self.words = vocabulary_of(space)
+        self.length = len(space.nvec) if hasattr(space, "nvec") else 1
+
+    @staticmethod
+    def serves(space: Any) -> bool:
+        """A word, or a row of words."""
+        return has_words(space)
+
+
+class WordVectors(_OfWords):
     """A vector for each word, side by side in their order: (N,) or (N, L) int64 to (N, L size).
 
     Args:
@@ -47,22 +66,16 @@ class WordVectors(nn.Module):
     """
 
     def __init__(self, space: Any, size: int = 32) -> None:
-        super().__init__()
-        words = vocabulary_of(space)
-        self.table = nn.Embedding(words + 1, size)  # the last stands for the start of a text, or for a hidden word
-        self.output_size = size * (len(space.nvec) if hasattr(space, "nvec") else 1)
-
-    @staticmethod
-    def serves(space: Any) -> bool:
-        """A word, or a row of words."""
-        return has_words(space)
+        super().__init__(space)
+        self.table = nn.Embedding(self.words + 1, size)  # the last stands for the start of a text, or for a hidden word
+        self.output_size = self.length * size
 
     def forward(self, x: Tensor) -> Tensor:
         """(N,) or (N, L) int64 to (N, L size)."""
         return self.table(x.reshape(len(x), -1)).flatten(1)
 
 
-class BagOfWords(nn.Module):
+class BagOfWords(_OfWords):
     """How often each word stands in a row, in whatever order: (N,) or (N, L) int64 to (N, V).
 
     Args:
@@ -75,14 +88,9 @@ class BagOfWords(nn.Module):
     one: Tensor
 
     def __init__(self, space: Any) -> None:
-        super().__init__()
-        self.output_size = vocabulary_of(space)
+        super().__init__(space)
+        self.output_size = self.words
         self.register_buffer("one", torch.ones(()), persistent=False)  # of the network's dtype
-
-    @staticmethod
-    def serves(space: Any) -> bool:
-        """A word, or a row of words."""
-        return has_words(space)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N,) or (N, L) int64 to (N, V)."""
@@ -90,7 +98,7 @@ class BagOfWords(nn.Module):
         return self.one.new_zeros(len(x), self.output_size).scatter_add(1, words, self.one.expand(words.shape))
 
 
-class WordTransformer(nn.Module):
+class WordTransformer(_OfWords):
     """The mean of what a transformer makes of each word in its place: (N, L) int64 to (N, size).
 
     Args:
@@ -108,17 +116,11 @@ class WordTransformer(nn.Module):
     def __init__(
         self, space: Any, size: int = 64, n_head: int = 4, layers: int = 2, norm: str = "pre", dropout: float = 0.0
     ) -> None:
-        super().__init__()
-        self.words = vocabulary_of(space)
-        self.length, self.output_size = len(space.nvec) if hasattr(space, "nvec") else 1, size
+        super().__init__(space)
+        self.output_size = size
         self.table = nn.Embedding(self.words + 1, size)  # the last stands for a hidden word
         self.places = positions("learned", self.length, size)
         self.encoder = Encoder(size, n_head, layers, norm=norm, dropout=dropout)
-
-    @staticmethod
-    def serves(space: Any) -> bool:
-        """A word, or a row of words."""
-        return has_words(space)
 
     def states(self, x: Tensor) -> Tensor:
         """Words (N, L) int64 to what is made of each, (N, L, size)."""
@@ -129,7 +131,7 @@ class WordTransformer(nn.Module):
         return self.states(x.reshape(len(x), -1)).mean(1)
 
 
-class WordStates(nn.Module):
+class WordStates(_OfWords):
     """What a recurrent network makes of each word onward and another one backwards, side by side (ELMo).
 
     Peters et al. (2018), of one layer. (N,) or (N, L) int64 to (N, 2 L size).
@@ -143,17 +145,10 @@ class WordStates(nn.Module):
     """
 
     def __init__(self, space: Any, size: int = 32) -> None:
-        super().__init__()
-        self.words = vocabulary_of(space)
-        self.length = len(space.nvec) if hasattr(space, "nvec") else 1
+        super().__init__(space)
         self.output_size = 2 * self.length * size
         self.table = nn.Embedding(self.words, size)
         self.reader = Bidirectional("lstm", size, size)
-
-    @staticmethod
-    def serves(space: Any) -> bool:
-        """A word, or a row of words."""
-        return has_words(space)
 
     def states(self, x: Tensor) -> Tensor:
         """Words (N, L) int64 to both directions' states of each, (N, L, 2 size), the onward one first."""

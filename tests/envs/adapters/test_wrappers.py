@@ -161,10 +161,8 @@ def test_a_wrapper_on_tensors_computes_or_says_where_it_belongs(name):
 
 
 def test_the_way_that_is_named_for_tensors_works():
-    conversion = pytest.importorskip(
-        "gymnasium.wrappers.vector.numpy_to_torch",
-        reason="Gymnasium's wrapper needs array_api_compat, which is not ours",
-    )
+    from gymnasium.wrappers.vector import numpy_to_torch as conversion
+
     plain = vector.RecordEpisodeStatistics(gymnasium.make_vec(REPEAT, 3))
     env = conversion.NumpyToTorch(vector.RecordEpisodeStatistics(gymnasium.make_vec(REPEAT, 3)))
     assert torch.equal(env.reset(seed=1)[0], torch.as_tensor(plain.reset(seed=1)[0]))
