@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..envs.checks.options import MOST_ENVIRONMENTS, MOST_EPISODES, MOST_STEPS
 from ..neural_blocks.errors import InvalidInput, invalid_config, unknown_name
@@ -78,8 +78,16 @@ class Scenario(BaseModel):
     reference: Reference | None = None
     """Overrides the environment's own random and expert returns; needed for a foreign environment's scores."""
     agent: str = "ppo"
-    """The agent that should solve it."""
+    """The agent that should solve it; where the file does not say, PPO, or the first of `agents` if PPO is none."""
     tags: list[str] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _agent_with_settings(cls, content: Any) -> Any:
+        agents = content.get("agents") if isinstance(content, dict) else None
+        if isinstance(agents, dict) and agents and "ppo" not in agents and "agent" not in content:
+            return {**content, "agent": next(iter(agents))}
+        return content
 
     @property
     def code_names(self) -> list[Any]:

@@ -35,6 +35,7 @@ def test_every_file_of_the_catalogue_is_a_scenario_of_that_name():
         assert scenario.name == name
         assert scenario.title
         assert len(scenario.description) > 60
+        assert scenario.agent in scenario.agents or not scenario.agents, f"{name}: {scenario.agent} has no settings"
 
 
 def test_evaluation_options_are_merged_over_the_options():
@@ -61,6 +62,19 @@ def test_a_file_of_ones_own_needs_only_the_required_keys(tmp_path):
         "validation": None,
     }
     assert catalogue.get(tmp_path / "mine.yaml") == scenario
+
+
+@pytest.mark.parametrize(
+    ("more", "agent"),
+    [
+        ("agents: {dagger: {}, behaviour_cloning: {}}\n", "dagger"),
+        ("agents: {dagger: {}, ppo: {}}\n", "ppo"),
+        ("agents: {dagger: {}}\nagent: sac\n", "sac"),
+        ("agents: {}\n", "ppo"),
+    ],
+)
+def test_the_agent_is_one_that_has_settings(tmp_path, more, agent):
+    assert catalogue.get(str(written(tmp_path, SMALLEST + more))).agent == agent
 
 
 def test_a_scenario_cannot_be_changed():
