@@ -67,7 +67,7 @@ def test_it_does_what_gymnasium_s_own_vector_does(case, mode):
     ours = gymnasium.make_vec(id, 3, autoreset_mode=mode, **options)
     theirs = gymnasium.make_vec(id, 3, vectorization_mode="sync", vector_kwargs={"autoreset_mode": mode}, **options)
     assert isinstance(ours.unwrapped, PalaestraVectorEnv)
-    play_both(ours, theirs, mode, steps=min(35, 2 * ours.unwrapped.batch.task.horizon + 3))
+    play_both(ours, theirs, mode, steps=min(25, 2 * ours.unwrapped.batch.task.horizon + 3))
 
 
 @MODES
