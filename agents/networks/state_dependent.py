@@ -50,6 +50,10 @@ class StateDependentGaussian(_OfABox):
         matrix = self.log_std.exp() * normal(noise).unflatten(-1, (self.latent, self.dimensions))
         return mean + (features.unsqueeze(-2) @ matrix).squeeze(-2)
 
+    def log_deviation(self, parameters: Tensor) -> Tensor:
+        """(..., n) the logarithm of the deviation over all matrices."""
+        return self.variance(self._split(parameters)[1]).log() / 2
+
     def mode(self, parameters: Tensor) -> Tensor:
         """The mean."""
         return self._split(parameters)[0]

@@ -30,6 +30,7 @@ class CQLConfig(OfflineConfig, NetworkConfig):
         value_error: how far a value is off, see `losses.value_error`.
     """
 
+    head: ClassVar[str] = "gaussian"
     conservatism: float = Field(5.0, ge=0)
     sampled_actions: int = Field(10, ge=1, le=1000)
     value_error: ErrorKind = "squared"

@@ -11,7 +11,8 @@ from ...envs.core.task import Observation
 from ..learning.rollout import Rollout
 from ..networks.network import ActorCritic, Memory
 
-Estimator = Literal["advantage", "td_error", "td_target", "return", "q"]
+OfRollouts = Literal["advantage", "td_error", "td_target", "return"]
+Estimator = Literal[OfRollouts, "q"]
 
 
 def weights(estimator: str, rollout: Rollout, advantage: Tensor, gamma: float) -> Tensor:

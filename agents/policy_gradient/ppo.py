@@ -18,6 +18,7 @@ from ..core.randomness import ORDER
 from ..learning.losses import value_error
 from ..learning.rollout import Rollout, sequences
 from .actor_critic import ActorCriticAgent, ActorCriticConfig
+from .estimators import OfRollouts, weights
 
 NUMBERS = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "gradient_norm")
 KL = NUMBERS.index("approx_kl")
@@ -36,7 +37,10 @@ class PPOConfig(ActorCriticConfig):
             (Engstrom et al., 2020); null for any way.
         target_kl: no step is taken any more on a rollout from whose policy the present one is further away than this,
             in nats; null for no bound.
-        normalise_advantage: zero mean and unit deviation within a minibatch.
+        normalise_advantage: zero mean and unit deviation within a minibatch, of whatever stands for the advantage.
+        estimator: what stands for the advantage (Sutton et al., 2000; Schulman et al., 2016): the "advantage" of
+            `gae_lambda`; "td_error", r + gamma V' - V; or without a baseline "td_target", r + gamma V', or the "return"
+            of `gae_lambda`.
     """
 
     epochs: int = Field(4, ge=1)
@@ -46,6 +50,7 @@ class PPOConfig(ActorCriticConfig):
     value_clip: float | None = Field(None, gt=0)
     target_kl: float | None = Field(None, gt=0)
     normalise_advantage: bool = True
+    estimator: OfRollouts = "advantage"
 
 
 class PPO(ActorCriticAgent):
@@ -69,11 +74,13 @@ class PPO(ActorCriticAgent):
 
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
         """Epochs of minibatches of sequences; returns the mean of each loss."""
-        target = advantage + rollout.value[:-1]
-        steps = (rollout.observation, rollout.start, rollout.action, rollout.log_prob, advantage, target)
-        batch: tuple[Any, Any, Any, Any, Any, Any] = sequences(steps, self.chunk)  # each (L, N, ...)
+        value = rollout.value[:-1]
+        credit = weights(self.config.estimator, rollout, advantage, self.config.gamma)
+        held = None if self.config.value_clip is None else value
+        steps = (rollout.observation, rollout.start, rollout.action, rollout.log_prob, credit, advantage + value, held)
+        batch: tuple[Any, ...] = sequences(steps, self.chunk)  # each (L, N, ...)
         memory = tuple(part.flatten(0, 1) for part in rollout.memory)  # each (N, H)
-        whole = sequences(self.processes.gather(advantage, 1), self.chunk)  # (L, sequences of all processes)
+        whole = sequences(self.processes.gather(credit, 1), self.chunk)  # (L, sequences of all processes)
         count = self.processes.count(batch[1].shape[1])
         parts = max(1, min(self.config.minibatches, count // 2))
         losses = []
@@ -90,7 +97,7 @@ class PPO(ActorCriticAgent):
     ) -> Tensor:
         """A step on the loss of the sequences at those places (M,) of a batch (L, N, ...); its numbers (6,)."""
         part = tree_map(lambda tensor: tensor.index_select(1, own), batch)
-        observation, start, action, _, advantage, _ = part
+        observation, start, action, _, advantage, *_ = part
         rows, attacked = self.rows(observation, start), None
         if self.adversary is not None:
             observation, attacked = self.learned_from(observation, start, action, self._normalised(advantage, among))
@@ -120,6 +127,7 @@ class PPO(ActorCriticAgent):
         old_log_prob: Tensor,
         advantage: Tensor,
         target: Tensor,
+        before: Tensor | None,
         memory: tuple[Tensor, ...],
         weight: Tensor | None = None,
         among: Tensor | None = None,
@@ -128,19 +136,19 @@ class PPO(ActorCriticAgent):
         """The clipped objective of sequences (L, N, ...): the loss, and its parts for the report.
 
         Where they are a process's share of a minibatch, `weight` (N,) is theirs in its means, and `among` (L, M) are
-        its advantages; `attacked` (L, N, ...) is to be answered as the observations are.
+        its advantages; `attacked` (L, N, ...) is to be answered as the observations are. `before` (L, N) are the values
+        in the rollout; only a `value_clip` asks.
         """
         config = self.config
         parameters, value, _ = self.network(observation, memory, start)
         log_ratio = self.policy.log_prob(parameters, action) - old_log_prob  # (L, N)
         ratio = log_ratio.exp()
-        before = target - advantage  # the value in the rollout
         advantage = self._normalised(advantage, among)
         clip = self.between(config.clip, config.clip_end)
         clipped = ratio.clamp(1 - clip, 1 + clip)
         policy_loss = -mean(torch.min(ratio * advantage, clipped * advantage), weight)
         errors = value_error(config.value_error, value, target)
-        if config.value_clip is not None:
+        if config.value_clip is not None and before is not None:
             held = before + (value - before).clamp(-config.value_clip, config.value_clip)
             errors = torch.maximum(errors, value_error(config.value_error, held, target))
         value_loss = mean(errors, weight)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 import gymnasium.spaces as spaces
 import torch
 import torch.nn.functional as F
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ...envs.core.noise import normal
@@ -26,6 +27,7 @@ from ..learning.optimisers import make_optimiser
 from ..learning.replay import Batch, Replay
 from ..networks.network import Actor, make_encoder
 from ..networks.pretrained import EncoderFile
+from ..networks.state_dependent import StateDependentGaussian
 from .action_noise import ActionNoiseConfig
 from .off_policy import OffPolicyAgent, OffPolicyConfig
 
@@ -33,7 +35,25 @@ LOG_STD = (-5.0, 2.0)  # the policy's deviation stays between these exponents of
 
 
 class SACConfig(OffPolicyConfig, ActionNoiseConfig):
-    """Settings of SAC: those of replay, and of noise on its actions."""
+    """Settings of SAC: those of replay, of noise on its actions, and of what its own noise is.
+
+    Attributes:
+        head: of the policy before squashing: "gaussian", a normal distribution whose deviation the network gives, drawn
+            anew at each step; or "state_dependent", whose noise is a function of the state that lasts (Raffin et al.,
+            2021).
+        noise_features: of the state, which the noise of "state_dependent" is a function of.
+        noise_steps: steps for which such a function stays, from an episode's start on.
+    """
+
+    head: Literal["gaussian", "state_dependent"] = "gaussian"
+    noise_features: int = Field(16, ge=1, le=1024)
+    noise_steps: int = Field(8, ge=1)
+
+    @model_validator(mode="after")
+    def _one_noise(self) -> Self:
+        if self.head == "state_dependent" and self.action_noise is not None:
+            raise ValueError(f"action_noise must be null with the head 'state_dependent'; got {self.action_noise!r}")
+        return self
 
 
 class TwinCritic(nn.Module):
@@ -102,10 +122,16 @@ class SAC(OffPolicyAgent):
             raise InvalidInput(f"sac: action space must be a bounded Box; got {box}")
         self.size = self.critic_noise = math.prod(box.shape)  # D, and uniforms that the critics' loss takes for a row
         self.noise = self.size * (1 if config.action_noise is None else 2)
+        self.lasting: StateDependentGaussian | None = None
+        if config.head == "state_dependent":
+            self.lasting = StateDependentGaussian(box, config.noise_features).to(self.device)
+            self.noise = self.lasting.noise
+        extra = [] if self.lasting is None else [self.lasting]
         self.low, self.high = (torch.as_tensor(bound, device=self.device) for bound in (box.low, box.high))
         self.actor = Actor(
             self.observation_space,
-            2 * self.size,
+            2 * self.size if self.lasting is None else self.lasting.size,
+            latent=0 if self.lasting is None else self.lasting.latent,
             **config.trunk(),
         ).to(self.device)
         critic = TwinCritic(self.observation_space, self.size, **config.trunk())
@@ -113,26 +139,36 @@ class SAC(OffPolicyAgent):
         self.target = copy.deepcopy(self.critic)
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
         self.networks = nn.ModuleDict({"actor": self.actor, "critic": self.critic, "target": self.target})
+        if self.lasting is not None:
+            self.networks["lasting"] = self.lasting
         self.networks.register_parameter("log_temperature", self.log_temperature)
         self.target_pairs = [(self.target, self.critic)]
         parts: dict[str, list[nn.Parameter]] = {
-            "actor": list(self.actor.parameters()),
+            "actor": [*self.actor.parameters(), *(one for module in extra for one in module.parameters())],
             "critic": list(self.critic.parameters()),
             "temperature": [self.log_temperature],
         }
         self.optimisers = {
             name: make_optimiser(own, config, own if name in self.free else ()) for name, own in parts.items()
         }
-        self.average(self.actor)
+        self.average(self.actor, *extra)
         self.watch(actor=self.actor, critic=self.critic)
         self.networks.eval()
         self.run_critic_loss = self.loss_within(self.critic_loss)
         self.run_actor_loss = self.loss_within(self.actor_loss)
 
+    def parameters_of(self, observation: Observation) -> Tensor:
+        """The policy's parameters (N, P) for observations (N, ...)."""
+        never = torch.zeros(len(leaves(observation)[0]), dtype=torch.bool, device=self.device)
+        parameters: Tensor = self.actor.act(observation, (), never)[0]
+        return parameters
+
     def policy(self, observation: Observation) -> tuple[Tensor, Tensor]:
         """Means and log deviations (N, D) before squashing, for observations (N, ...)."""
-        never = torch.zeros(len(leaves(observation)[0]), dtype=torch.bool, device=self.device)
-        mean, spread = self.actor.act(observation, (), never)[0].chunk(2, -1)
+        parameters = self.parameters_of(observation)
+        if self.lasting is not None:
+            return self.lasting.mode(parameters), self.lasting.log_deviation(parameters)
+        mean, spread = parameters.chunk(2, -1)
         low, high = LOG_STD
         return mean, low + (high - low) * (torch.tanh(spread) + 1) / 2
 
@@ -146,9 +182,15 @@ class SAC(OffPolicyAgent):
     def choose(
         self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor | None
     ) -> tuple[Tensor, Memory]:
-        """The squashed mean, or a random action: (B, D) in [-1, 1]; the memory is of a drifting noise."""
+        """The squashed mean, or a random action: (B, D) in [-1, 1]; the memory is of a noise that drifts or lasts."""
         if noise is None:
             return torch.tanh(self.policy(observation)[0]), memory
+        if self.lasting is not None:
+            matrix, left = memory or self.initial_memory(len(noise))
+            anew = start | (left == 0)
+            matrix = torch.where(anew.unsqueeze(1), noise, matrix)
+            left = torch.where(anew, self.config.noise_steps, left) - 1
+            return torch.tanh(self.lasting.sample(self.parameters_of(observation), matrix)), (matrix, left)
         action = self.sample(observation, noise[:, : self.size])[0]
         if self.config.action_noise is None:
             return action, memory
@@ -157,13 +199,16 @@ class SAC(OffPolicyAgent):
         return (action + added).clamp(-1, 1), (added,) if memory else memory
 
     def initial_memory(self, num_envs: int) -> Memory:
-        """The noise (B, D) that drifts, 0, if there is one."""
+        """The noise (B, D) that drifts, 0; or the uniforms (B, F D) that last, and for how many steps (B,)."""
+        if self.lasting is not None:
+            matrix = torch.full((num_envs, self.noise), 0.5, dtype=torch.float32, device=self.device)
+            return matrix, torch.zeros(num_envs, dtype=torch.int64, device=self.device)
         if self.config.action_noise != "ornstein_uhlenbeck":
             return ()
         return (torch.zeros(num_envs, self.size, dtype=torch.float32, device=self.device),)
 
     def _explore(self, observation: Observation, memory: Memory, start: Tensor, noise: Tensor) -> Any:
-        """The agent's own choice; replay has no use for a noise that drifts."""
+        """The agent's own choice; replay has no use for a noise that drifts or lasts."""
         action, after, (*kept, _) = super()._explore(observation, memory, start, noise)
         return action, after, (*kept, ())
 

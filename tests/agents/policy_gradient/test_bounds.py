@@ -16,8 +16,9 @@ SMALL = {"hidden": (4,), "rollout_steps": 4, "minibatches": 2, "epochs": 2}
 
 
 def loss_of(agent, rollout):
-    target = ADVANTAGE + rollout.value[:-1]
-    return agent.loss(rollout.observation, rollout.start, rollout.action, rollout.log_prob, ADVANTAGE, target, ())
+    value = rollout.value[:-1]
+    steps = (rollout.observation, rollout.start, rollout.action, rollout.log_prob, ADVANTAGE, ADVANTAGE + value, value)
+    return agent.loss(*steps, ())
 
 
 def test_value_errors_are_those_of_torch():
