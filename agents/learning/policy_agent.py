@@ -104,7 +104,7 @@ class PolicyAgent(Learner):
 
     def join(self, processes: Processes) -> None:
         """Learns together with the same agent in other processes; see `Agent.join`."""
-        alone_only: dict[str, Any] = {"adversarial_epsilon": 0, "ensemble": 1}
+        alone_only: dict[str, Any] = {"adversarial_epsilon": 0, "ensemble": 1, "invariance": None}
         for name, alone in alone_only.items():
             if processes.size > 1 and getattr(self.config, name, alone) != alone:
                 raise InvalidInput(f"{self.name}: {name} must be {alone} in several processes")

@@ -282,7 +282,7 @@ def can_learn_side_by_side(agent: Agent) -> bool:
         return False
     if getattr(config, "adversarial_epsilon", 0) or getattr(config, "ensemble", 1) > 1:
         return False
-    if getattr(config, "estimator", None) == "q":
+    if getattr(config, "estimator", None) == "q" or getattr(config, "told_apart", False):
         return False
     normalised = any(getattr(config, name, False) for name in ("normalise_observation", "normalise_reward"))
     policy = getattr(agent, "policy", None)

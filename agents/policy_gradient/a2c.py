@@ -53,6 +53,8 @@ class A2C(ActorCriticAgent):
                 )
             if self.config.ensemble > 1:
                 raise InvalidInput(f"a2c: estimator 'q' needs an ensemble of 1; got {self.config.ensemble}")
+            if self.config.told_apart:
+                raise InvalidInput("a2c: estimator 'q' goes without invariance and importance")
             self.network_kind = QActorCritic
         super().build()
         self.run_loss = self.compiled(self.loss)
@@ -60,7 +62,7 @@ class A2C(ActorCriticAgent):
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
         """One gradient step on the whole rollout."""
         target = advantage + rollout.value[:-1]
-        credit = weights(self.config.estimator, rollout, advantage, self.config.gamma)
+        credit = self.weighed(weights(self.config.estimator, rollout, advantage, self.config.gamma), rollout)
         steps = (rollout.observation, rollout.start, rollout.action, credit, target)
         memory = tuple(part.flatten(0, 1) for part in rollout.memory)
         batch: tuple[Any, ...] = sequences(steps, self.chunk)  # each (L, N, ...)

@@ -28,9 +28,12 @@ from ..networks.normalisation import RewardNormaliser
 from ..robustness.adversarial import AdversarialConfig
 from ..robustness.answers import AnswersConfig
 from ..robustness.ensemble import EnsembleConfig
+from ..robustness.groups import Reweighing, ReweighingConfig
 
 
-class ActorCriticConfig(AdversarialConfig, AnswersConfig, EnsembleConfig, OptimisationConfig, PolicyConfig):
+class ActorCriticConfig(
+    AdversarialConfig, AnswersConfig, EnsembleConfig, ReweighingConfig, OptimisationConfig, PolicyConfig
+):
     """Settings that every actor-critic has beside its network's.
 
     Attributes:
@@ -83,6 +86,7 @@ class ActorCriticAgent(PolicyAgent):
         self.make_network(self.network_kind)
         normalised = self.config.normalise_reward
         self.reward_normaliser = RewardNormaliser(self.config.gamma).to(self.device) if normalised else None
+        self.reweighing = Reweighing(self.config).to(self.device) if self.config.told_apart else None
         self.optimiser = self.make_optimiser()
         self.passed = torch.zeros((), dtype=torch.float32, device=self.device)  # share of the run that is over
 
@@ -94,6 +98,10 @@ class ActorCriticAgent(PolicyAgent):
     def entropy_weight(self) -> float | Tensor:
         """The entropy's weight now."""
         return self.between(self.config.entropy_coefficient, self.config.entropy_end)
+
+    def weighed(self, credit: Tensor, rollout: Rollout, counted: Tensor | None = None) -> Tensor:
+        """What actions are weighed with (T, B), times what their steps count, see `Reweighing`."""
+        return credit if self.reweighing is None else credit * self.reweighing(rollout.reward, rollout.metrics, counted)
 
     def learned_from(
         self, observation: Observation, start: Tensor, action: Tensor, advantage: Tensor
@@ -169,13 +177,15 @@ class ActorCriticAgent(PolicyAgent):
             self.reward_normaliser.running = running
 
     def changing(self) -> list[Tensor]:
-        """The reward's statistics beside the policy's tensors."""
-        own = [] if self.reward_normaliser is None else list(self.reward_normaliser.buffers())
-        return [*super().changing(), *own]
+        """The reward's statistics and the weights of groups beside the policy's tensors."""
+        modules = [module for module in (self.reward_normaliser, self.reweighing) if module is not None]
+        return [*super().changing(), *(buffer for module in modules for buffer in module.buffers())]
 
     def state_dict(self) -> dict[str, Any]:
-        """The reward's statistics beside the policy's state."""
+        """The reward's statistics and the weights of groups beside the policy's state."""
         state = super().state_dict()
+        if self.reweighing is not None:
+            state["reweighing"] = self.reweighing.state_dict()
         if self.reward_normaliser is not None:
             running = self.reward_normaliser.running
             running = None if running is None else self.processes.gather(running.clone())
@@ -185,6 +195,8 @@ class ActorCriticAgent(PolicyAgent):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues exactly where a saved agent stood."""
         super().load_state_dict(state)
+        if self.reweighing is not None:
+            self.reweighing.load_state_dict(state["reweighing"])
         if self.reward_normaliser is not None:
             statistics, running = state["reward"]
             self.reward_normaliser.load_state_dict(statistics)

@@ -75,7 +75,7 @@ class PPO(ActorCriticAgent):
     def update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
         """Epochs of minibatches of sequences; returns the mean of each loss."""
         value = rollout.value[:-1]
-        credit = weights(self.config.estimator, rollout, advantage, self.config.gamma)
+        credit = self.weighed(weights(self.config.estimator, rollout, advantage, self.config.gamma), rollout)
         held = None if self.config.value_clip is None else value
         steps = (rollout.observation, rollout.start, rollout.action, rollout.log_prob, credit, advantage + value, held)
         batch: tuple[Any, ...] = sequences(steps, self.chunk)  # each (L, N, ...)

@@ -71,6 +71,7 @@ class REINFORCE(ActorCriticAgent):
         rollout, ended_before = self._with_earlier(rollout)
         credit, weight, counted = self.credit(rollout)
         counted = counted & ~ended_before
+        weight = self.weighed(weight, rollout, counted)
         total = torch.stack([counted.sum(dtype=credit.dtype), (credit * counted).sum()])
         self.processes.add([total])
         count, credits = total.unbind()

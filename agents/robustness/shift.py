@@ -9,42 +9,31 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ...neural_blocks.errors import InvalidInput, unknown_name
+from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.robustness.shift import DomainDiscriminator, GroupDRO, coral
-from ..core.config import AgentConfig
+from .groups import GroupsConfig, told_apart
 
 ALIGNED = ("coral", "dann")  # ways that look at what the encoder makes of each domain
 
 
-class ShiftConfig(AgentConfig):
+class ShiftConfig(GroupsConfig):
     """Settings of cloning that tell groups or domains apart, without a memory.
 
     Attributes:
-        groups: names of the environment's metrics, such as low_on_rows,low_on_columns,high_on_rows,high_on_columns of
-            Groups or source,target of DigitBandit: a step belongs to the first of them that has a value in it, and to
-            the first of all where none has.
         invariance: what is made of groups: "balanced", each counts as much as any other; "group_dro", those that are
             answered worst count most (Sagawa et al., 2020); "irm", the best last layer must be the same for all
             (Arjovsky et al., 2019); "coral", features have one covariance in all (Sun and Saenko, 2016); or "dann",
             none can tell from features which it is (Ganin et al., 2016).
         invariance_weight: of what "irm", "coral" and "dann" add to the loss.
-        group_rate: of "group_dro", how fast the weights of groups follow their losses.
         unlabelled: those of the groups whose labels are not learned from, such as target.
-        importance: the environment's metric that each step's loss is multiplied by (Shimodaira, 2000), such as weight
-            of DigitBandit; null for none.
     """
 
-    groups: tuple[str, ...] = Field((), max_length=64)
     invariance: Literal["balanced", "group_dro", "irm", "coral", "dann"] | None = None
     invariance_weight: float = Field(1.0, ge=0)
-    group_rate: float = Field(0.01, gt=0)
     unlabelled: tuple[str, ...] = ()
-    importance: str | None = None
 
     @model_validator(mode="after")
-    def _groups_to_tell_apart(self) -> Self:
-        if self.invariance is not None and len(set(self.groups)) < 2:
-            raise ValueError(f"groups must name two metrics or more with invariance; got {list(self.groups)}")
+    def _labelled_at_first(self) -> Self:
         if other := set(self.unlabelled) - set(self.groups[1:]):
             raise ValueError(f"unlabelled must be among the groups but the first; got {sorted(other)}")
         return self
@@ -52,7 +41,7 @@ class ShiftConfig(AgentConfig):
     @property
     def told_apart(self) -> bool:
         """Whether steps are told apart at all."""
-        return self.invariance is not None or bool(self.unlabelled) or self.importance is not None
+        return super().told_apart or bool(self.unlabelled)
 
 
 class Invariance(nn.Module):
@@ -91,20 +80,8 @@ class Invariance(nn.Module):
         return self.kind in ALIGNED
 
     def of_steps(self, metrics: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The group, int64, and the importance of each step (T, B) by the environment's metrics.
-
-        Raises:
-            InvalidInput: metrics that the environment has not.
-        """
-        for name in (*self.names, *filter(None, [self.importance])):
-            if name not in metrics:
-                raise unknown_name("groups, importance: metric", name, metrics)
-        some = next(iter(metrics.values()))
-        weight = torch.ones_like(some) if self.importance is None else metrics[self.importance].nan_to_num(0.0)
-        if not self.names:
-            return torch.zeros_like(some, dtype=torch.int64), weight
-        has = torch.stack([~metrics[name].isnan() for name in self.names])  # (G, T, B)
-        return has.to(torch.uint8).argmax(0), weight
+        """See `told_apart`."""
+        return told_apart(self.names, self.importance, metrics)
 
     def forward(
         self, losses: Tensor, group: Tensor, importance: Tensor, slope: Tensor | None, features: Tensor | None

@@ -125,13 +125,14 @@ class GroupDRO(nn.Module):
         own = torch.arange(self.groups, device=group.device)
         members = (group.unsqueeze(1) == own).to(losses.dtype)  # (B, G); one_hot would ask the device
         means = (losses.unsqueeze(1) * members).sum(0) / members.sum(0).clamp(min=1)  # (G,)
+        return (self.following(means) * means).sum()
+
+    @torch.no_grad()
+    def following(self, means: Tensor) -> Tensor:
+        """The weights (G,), which in training mode follow the mean losses (G,) first."""
         if self.training:
-            with torch.no_grad():
-                weights = torch.softmax(self.weights.log() + self.step_size * means, 0)
-                self.weights.copy_(weights)
-        else:
-            weights = self.weights.clone()  # a later update must not reach into this loss's graph
-        return (weights * means).sum()
+            self.weights.copy_(torch.softmax(self.weights.log() + self.step_size * means, 0))
+        return self.weights.clone()  # a later update must not reach into a loss's graph
 
 
 def mixup(x: Tensor, targets: Tensor, share: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
