@@ -284,9 +284,9 @@ class BatchedEnv:
             self._state, self._elapsed = self.task.reset(self._resets.draw()), torch.zeros_like(self._elapsed)
             self._observation = self.task.observe(self._state)
         elif len(rows):
-            fresh = self.task.reset(self._resets.draw_rows(rows))
-            self._state, self._elapsed = put(self._state, rows, fresh), self._elapsed.index_fill(0, rows, 0)
-            self._observation = put(self.observation, rows, self.task.observe(fresh))
+            fresh, before = self.task.reset(self._resets.draw_rows(rows)), (self._state, self.observation)
+            self._state, self._observation = put(before, rows, (fresh, self.task.observe(fresh)))
+            self._elapsed = self._elapsed.index_fill(0, rows, 0)
 
     def _step_or_restart(self, action: Tensor) -> TimeStep:
         """A step under NEXT_STEP: an environment that has ended restarts instead, and draws no step noise."""

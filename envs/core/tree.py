@@ -57,12 +57,21 @@ def select(table: Tensor, rows: Tensor) -> Tensor:
 
 
 def put(tree: Tree, rows: Tensor, part: Tree) -> Tree:
-    """A copy of `tree` in which the given rows (B' indices) are those of `part`; the original is left alone."""
+    """A copy of `tree` in which the given rows (B' indices) are those of `part`; the original is left alone.
+
+    A tensor that stands in the tree twice, as what is seen of a state often does, is copied once.
+    """
+    made: dict[tuple[int, int], Tensor] = {}
 
     def replaced(tensor: Tensor, new: Tensor) -> Tensor:
-        if not (_is_words(tensor) and _is_words(new)):
-            return tensor.index_copy(0, rows, new)
-        return _words(tensor).index_copy(0, rows, _words(new)).view(tensor.dtype).view(tensor.shape)
+        pair = id(tensor), id(new)
+        if pair not in made:
+            if _is_words(tensor) and _is_words(new):
+                copy = _words(tensor).index_copy(0, rows, _words(new)).view(tensor.dtype).view(tensor.shape)
+            else:
+                copy = tensor.index_copy(0, rows, new)
+            made[pair] = copy
+        return made[pair]
 
     return tree_map(replaced, tree, part)
 
