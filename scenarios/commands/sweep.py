@@ -29,6 +29,13 @@ class Method(StrEnum):
     optuna = "optuna"
 
 
+class Prune(StrEnum):
+    """By what a run is ended early."""
+
+    median = "median"
+    halving = "halving"
+
+
 class Where(StrEnum):
     """What runs the cells."""
 
@@ -55,6 +62,10 @@ def sweep(
     samples: Annotated[
         int, typer.Option(parser=whole(1, 100_000), metavar="N", help="Settings that random and optuna try.")
     ] = 20,
+    prune: Annotated[
+        Prune | None,
+        typer.Option(help="End runs of optuna early whose checks are worse than others': median, successive halving."),
+    ] = None,
     seeds: Annotated[
         int, typer.Option(parser=whole(1, 100), metavar="N", help="Runs that are reported, with seeds 0, 1, 2, ...")
     ] = 3,
@@ -106,6 +117,7 @@ def sweep(
         on_part(done, total)
         values = " ".join(f"{name}={value}" for name, value in cell.settings.items())
         result = cell.error if cell.state == "failed" else f"return {cell.return_mean:.4g}"
+        result = f"ended early at {result}" if cell.state == "pruned" else result
         what = f"{cell.scenario.name} · {cell.agent} {values} · seed {cell.seed}"
         say(f"{done}/{total} {cell.stage}: {what}: {result}", error=True)
 
@@ -120,6 +132,7 @@ def sweep(
                 steps=steps,
                 method=method.value,
                 samples=samples,
+                prune=None if prune is None else prune.value,
                 jobs=jobs,
                 root=root,
                 device=device,

@@ -13,6 +13,7 @@ from ..environments import reference, with_validation
 from ..runner import Plan, read_plan, resume, run
 from ..runner.folder import RunFolder
 from ..runner.plan import make_plan
+from .pruning import Pruned, Pruning
 
 TUNING_SEED = 100
 """Seed of the first run that settings are chosen by; reported runs have seeds from 0 on."""
@@ -31,11 +32,12 @@ class Cell:
         steps: of training; None for the scenario's.
         root: of its folder and its row.
         stage: "tuning" or "reporting".
-        state: "missing", "finished" or "failed".
+        state: "missing", "finished", "failed" or "pruned", which is ended early.
         error: why it failed.
         score, return_mean, folder: of a finished one.
         device: where it is trained.
         label: of its standing; None for one that its settings give.
+        pruning: how it is compared with others meanwhile; None for not at all.
     """
 
     scenario: Scenario
@@ -52,6 +54,7 @@ class Cell:
     folder: str = ""
     device: str = field(default="auto", repr=False)
     label: str | None = None
+    pruning: Pruning | None = field(default=None, repr=False)
 
     def finished(self, row: Row) -> Cell:
         """The same cell with its result."""
@@ -61,6 +64,10 @@ class Cell:
     def failed(self, error: str) -> Cell:
         """The same cell with the reason why there is no result."""
         return replace(self, state="failed", error=error)
+
+    def pruned(self, value: float) -> Cell:
+        """The same cell, ended early with a last check that found that return."""
+        return replace(self, state="pruned", error="", return_mean=value)
 
     def to_json(self) -> dict[str, Any]:
         """The cell as plain values."""
@@ -110,9 +117,10 @@ def do(cell: Cell) -> Cell:
 
     torch.set_num_threads(1)  # one process is one core
     try:
+        watch = None if cell.pruning is None else cell.pruning.watch()
         found = begun(cell)
         if found is not None:
-            return cell.finished(found[1] or resume(found[0]))
+            return cell.finished(found[1] or resume(found[0], on_report=watch))
         return cell.finished(
             run(
                 cell.scenario,
@@ -123,8 +131,11 @@ def do(cell: Cell) -> Cell:
                 root=cell.root,
                 device=cell.device,
                 label=cell.label,
+                on_report=watch,
             )
         )
+    except Pruned as early:
+        return cell.pruned(early.value)
     except Exception as error:  # a cell that fails is a row like the others
         return cell.failed(reason(error))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...neural_blocks.errors import InvalidInput
+from .pruning import Pruning, storage
 from .space import Choices, Settings, Space, _short
 
 METHODS = ("grid", "random", "optuna")
@@ -24,6 +25,14 @@ class Search(ABC):
     @abstractmethod
     def tell(self, number: int, value: float | None) -> None:
         """What the settings of a number came to, more being better; None where they failed."""
+
+    def prune(self, number: int) -> None:
+        """The run with the settings of a number was ended early."""
+        self.tell(number, None)
+
+    def pruning(self, number: int) -> Pruning | None:
+        """How the run with the settings of a number is compared with others meanwhile; None for not at all."""
+        return None
 
     @property
     @abstractmethod
@@ -68,6 +77,7 @@ class Optuna(Search):
         space: what is searched.
         count: trials in all, those of earlier calls among them.
         path: of the file.
+        pruner: by which runs are ended early, see `Pruning`; None for never.
 
     Raises:
         InvalidInput: Optuna is not installed.
@@ -76,25 +86,26 @@ class Optuna(Search):
     Framework".
     """
 
-    def __init__(self, name: str, space: Space, count: int, path: Path) -> None:
+    def __init__(self, name: str, space: Space, count: int, path: Path, pruner: str | None = None) -> None:
         try:
             import optuna
         except ImportError:
             raise InvalidInput("search 'optuna' needs Optuna: pip install 'palaestra[sweep]'") from None
-        from optuna.storages.journal import JournalFileBackend
 
+        self.name, self.path, self.pruner = name, path, pruner
         self.space, self.count = space, count
         self._optuna: Any = optuna
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         path.parent.mkdir(parents=True, exist_ok=True)
-        storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-        self.study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
+        self.study = optuna.create_study(
+            study_name=name, storage=storage(path), direction="maximize", load_if_exists=True
+        )
         self.open: dict[int, Any] = {}
 
     def ask(self) -> tuple[int, Settings] | None:
         """See `Search`."""
         states = self._optuna.trial.TrialState
-        done = self.study.get_trials(deepcopy=False, states=(states.COMPLETE, states.FAIL))
+        done = self.study.get_trials(deepcopy=False, states=(states.COMPLETE, states.FAIL, states.PRUNED))
         if len(done) + len(self.open) >= self.count:
             return None
         self.study.sampler = self._optuna.samplers.TPESampler(seed=len(self.study.get_trials(deepcopy=False)))
@@ -117,6 +128,14 @@ class Optuna(Search):
             self.study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
         else:
             self.study.tell(trial, value)
+
+    def prune(self, number: int) -> None:
+        """See `Search`."""
+        self.study.tell(self.open.pop(number), state=self._optuna.trial.TrialState.PRUNED)
+
+    def pruning(self, number: int) -> Pruning | None:
+        """See `Search`."""
+        return None if self.pruner is None else Pruning(self.pruner, self.name, self.path, number)
 
     @property
     def best(self) -> Settings | None:

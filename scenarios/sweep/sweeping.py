@@ -16,6 +16,7 @@ from ..catalogue import Scenario
 from ..configuration import digest
 from .cells import TUNING_SEED, Cell, begun, do, for_tuning, reason
 from .engines import Elsewhere, Engine
+from .pruning import PRUNERS, require_prunable
 from .searching import METHODS, Listed, Optuna, Search
 from .space import Range, Settings, Space, grid, random_search
 from .workers import Died
@@ -64,6 +65,7 @@ def sweep(
     steps: int | None = None,
     method: str = "grid",
     samples: int = 20,
+    prune: str | None = None,
     jobs: int = 1,
     root: str | Path = "runs",
     device: str = "auto",
@@ -86,6 +88,8 @@ def sweep(
         steps: of training; None for each scenario's.
         method: "grid", "random", or "optuna", which needs the extra `sweep`.
         samples: settings that are tried for each agent on each scenario, but by a grid, which tries all.
+        prune: "median" or "halving", by which runs that settings are tried with are ended early where their checks
+            are worse than those of others, see `Pruning`; with the search "optuna" alone. None for never.
         jobs: processes, or whatever the engine runs cells in: how many at the same time.
         root: of the runs that are reported; those that are tried lie in `root/sweeps/tuning`.
         device: where to train.
@@ -98,11 +102,14 @@ def sweep(
     choice("search", method, METHODS)
     for name, value in (("seeds", seeds), ("tuning_seeds", tuning_seeds), ("samples", samples), ("jobs", jobs)):
         integer(name, value, 1, MOST_CELLS)
+    if prune is not None:
+        choice("prune", prune, PRUNERS)
+        require_prunable(method, tuning_seeds)
     engine, root = engine or Engine(), Path(root)
     if engine.name == "slurm" or engine.address is not None:
         root = root.resolve()  # of which every machine needs to know
     groups = [
-        _group(scenario, agent, space, method, samples, steps, root)
+        _group(scenario, agent, space, method, samples, steps, root, prune)
         for scenario in scenarios
         for agent in (agents or [scenario.agent])
     ]
@@ -129,7 +136,10 @@ def sweep(
         on_cell(cell, len(ended), total)
         if number is not None:
             group.open[number].append(cell)
-            if len(group.open[number]) == tuning_seeds:
+            if cell.state == "pruned":
+                group.open.pop(number)
+                group.search.prune(number)
+            elif len(group.open[number]) == tuning_seeds:
                 group.search.tell(number, _mean(group.open.pop(number)))
 
     def start(group: _Group, number: int | None, cell: Cell) -> None:
@@ -151,8 +161,9 @@ def sweep(
             group.open[number] = []
             for seed in range(TUNING_SEED, TUNING_SEED + tuning_seeds):
                 cell = Cell(
-                    group.tuned, group.agent, settings, seed, steps, root / FOLDER / TUNING, "tuning", device=device
-                )
+                    group.tuned, group.agent, settings, seed, steps, root / FOLDER / TUNING, "tuning", device=device,
+                    pruning=group.search.pruning(number),
+                )  # fmt: skip
                 start(group, number, cell)
         if not group.open and not group.reported:
             group.reported, group.outcome.chosen = True, group.search.best
@@ -176,14 +187,21 @@ def sweep(
 
 
 def _group(
-    scenario: Scenario, agent: str, space: Space, method: str, samples: int, steps: int | None, root: Path
+    scenario: Scenario,
+    agent: str,
+    space: Space,
+    method: str,
+    samples: int,
+    steps: int | None,
+    root: Path,
+    prune: str | None,
 ) -> _Group:
     tuned = for_tuning(scenario)
     if _single(space):
         search: Search = _Settled(grid(space)[0])
     elif method == "optuna":
         name = digest([tuned.model_dump(mode="json"), agent, repr(space), steps])
-        search = Optuna(name, space, samples, root / FOLDER / "optuna.journal")
+        search = Optuna(name, space, samples, root / FOLDER / "optuna.journal", prune)
     else:
         search = Listed(grid(space) if method == "grid" else random_search(space, samples))
     return _Group(scenario, tuned, agent, search, Outcome(scenario.name, agent))
