@@ -15,7 +15,7 @@ from ..core.task import Observation, ProblemTask, Step
 from ..drawing.canvas import MUTED, Canvas
 from ..drawing.choices import Choice, numbered
 from .sources.domains import CHANGED, in_target
-from .sources.glyphs import ALPHABETS, DRAWING_NOISE, PROGRAM_NOISE, SIZE, draw_glyphs, draw_programs
+from .sources.glyphs import ALPHABETS, DRAWING_NOISE, NORMALS, PROGRAM_NOISE, SIZE, draw_glyphs, draw_programs
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ class FewShot(ProblemTask[FewShotState, Tensor]):
         {"domain": "target", "target": "inverted", "split": "test"},
     )
 
+    normals: Tensor
+
     def __init__(
         self,
         *,
@@ -104,6 +106,7 @@ class FewShot(ProblemTask[FewShotState, Tensor]):
         self.sample_noise = self.ways * PROGRAM_NOISE
         self.begin_noise = self.horizon + DRAWING_NOISE
         self.step_noise = DRAWING_NOISE
+        self.register_buffer("normals", NORMALS, persistent=False)
         image = spaces.Box(0, 255, (1, SIZE, SIZE), np.uint8)
         self.observation_space = spaces.Dict({"image": image, "label": spaces.Box(0, 1, (self.ways,), np.float32)})
         self.action_space = spaces.Discrete(self.ways)
@@ -123,7 +126,7 @@ class FewShot(ProblemTask[FewShotState, Tensor]):
     def _drawing(self, programs: Tensor, chosen: Tensor, noise: Tensor) -> Tensor:
         """A drawing of one class (B,) in each environment."""
         rows = torch.arange(len(chosen), device=chosen.device) * self.ways + chosen
-        glyphs = draw_glyphs(programs.flatten(0, 1).index_select(0, rows), noise)
+        glyphs = draw_glyphs(programs.flatten(0, 1).index_select(0, rows), noise, self.normals)
         return in_target(glyphs, self.target) if self.elsewhere else glyphs
 
     def _class(self, state: FewShotState, time: Tensor) -> Tensor:
