@@ -15,7 +15,10 @@ from ...neural_blocks.generation.gan_losses import clip_weights, spectrally_norm
 from ...neural_blocks.generation.gan_variants import CycleGAN, InfoGAN
 from ...neural_blocks.noise import Draws, Seed
 from ..core.config import AgentConfig
+from .conditions import are_digits, code_accuracy
 from .model import Model
+
+SAMPLES = 1024  # by which codes are judged
 
 
 class GANConfig(AgentConfig):
@@ -38,6 +41,7 @@ class GANConfig(AgentConfig):
         channels: features of the smallest convolutional layer.
         auxiliary: whether the discriminator tells the class rather than being told (AC-GAN, Odena et al., 2017).
         categories: of a code that the discriminator recovers from samples (InfoGAN, Chen et al., 2016); 0 for none.
+        information: weight of the bound on what samples tell of their category.
     """
 
     loss: Literal["non_saturating", "minimax", "least_squares", "wasserstein"] = "non_saturating"
@@ -54,6 +58,7 @@ class GANConfig(AgentConfig):
     channels: int = Field(32, ge=1, le=1024)
     auxiliary: bool = False
     categories: int = Field(0, ge=0, le=1000)
+    information: float = Field(1.0, ge=0, le=1000)
 
 
 class Called(nn.Module):
@@ -87,7 +92,9 @@ class GANModel(Model):
         if one.categories:
             if classes or one.architecture != "dense":
                 raise InvalidInput("generator: categories are for a dense gan where no class is asked for")
-            self.block: GAN = InfoGAN(shape, one.categories, one.latent_size, one.hidden, one.loss, one.noise, penalty)
+            self.block: GAN = InfoGAN(
+                shape, one.categories, one.latent_size, one.hidden, one.loss, one.noise, penalty, one.information
+            )
             if one.constraint == "spectral":
                 spectrally_normalised(self.block.discriminator)
             return
@@ -141,6 +148,18 @@ class GANModel(Model):
         """What the generator makes of noise."""
         return self.block.sample(n, labels, seed)
 
+    def measured(self, seed: Seed) -> dict[str, float]:
+        """Of codes, how much samples tell of them by the discriminator's bound, and whether they stand for digits."""
+        if not isinstance(self.block, InfoGAN):
+            return {}
+        draws = Draws(seed, next(self.parameters()).device)
+        codes = self.block.draw_codes(SAMPLES, draws.part())
+        samples = self.block.sample(SAMPLES, codes, draws.part())
+        found = {"information": float(self.block.information(samples, codes))}
+        if are_digits(samples):
+            found["code_accuracy"] = code_accuracy(samples, codes, self.config.categories)
+        return found
+
     def class_scores(self, pixels: Tensor, seed: Seed) -> Tensor:
         """What the auxiliary discriminator says of the classes."""
         return self.block.discriminator.judge(self.greys(pixels))[1]
@@ -154,12 +173,14 @@ class CycleGANConfig(AgentConfig):
         loss: one of those of `GANConfig`; the paper's is "least_squares".
         cycle: weight of the way there and back.
         identity: weight of leaving as it is what is in the domain already.
+        noise: deviation of the noise on what the discriminators see.
     """
 
     hidden: tuple[int, ...] = (256,)
     loss: Literal["non_saturating", "minimax", "least_squares", "wasserstein"] = "least_squares"
     cycle: float = Field(10.0, ge=0)
     identity: float = Field(1.0, ge=0)
+    noise: float = Field(0.0, ge=0, le=10)
 
 
 class CycleGANModel(Model):
@@ -177,7 +198,7 @@ class CycleGANModel(Model):
         if self.pictures.classes != 2:
             raise InvalidInput("generator: a cycle_gan needs pictures of two domains; it plays Unpaired (by='pixels')")
         one = self.config
-        self.block = CycleGAN(self.pictures.shape, one.hidden, one.loss, one.cycle, one.identity)
+        self.block = CycleGAN(self.pictures.shape, one.hidden, one.loss, one.cycle, one.identity, one.noise)
 
     def parameters_of(self, part: str) -> list[nn.Parameter]:
         """One side's."""
@@ -187,8 +208,8 @@ class CycleGANModel(Model):
         """One side's, on the halves of a minibatch that is sorted by domain."""
         first, second = self.greys(pixels).chunk(2)
         if part == "discriminators":
-            return self.block.discriminator_loss(first, second)
-        return self.block.generator_loss(first, second)
+            return self.block.discriminator_loss(first, second, seed)
+        return self.block.generator_loss(first, second, seed)
 
     def rows(self, uniforms: Tensor, labels: Tensor) -> Tensor:
         """Half of the pictures from each domain, whose pictures stand one after the other."""

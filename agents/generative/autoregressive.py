@@ -12,6 +12,7 @@ from ...neural_blocks.errors import InvalidInput
 from ...neural_blocks.generation.autoregressive import PixelCNN
 from ...neural_blocks.generation.pixel_rnn import DiagonalPixelRNN, PixelRNN
 from ...neural_blocks.generation.pixel_transformer import PixelTransformer
+from ...neural_blocks.generation.pixels import quantise
 from ...neural_blocks.noise import Seed
 from ..core.config import AgentConfig
 from .model import Model
@@ -25,12 +26,14 @@ class PixelCNNConfig(AgentConfig):
         blocks: residual blocks.
         kernel: side of the first filter, odd; 15 lets a pixel of 8 x 8 see all before it.
         mixture: logistics that a pixel's distribution is mixed of; 0 for a softmax over greys.
+        particles: copies of a picture in which its missing pixels are drawn.
     """
 
     channels: int = Field(32, ge=2, le=1024, multiple_of=2)
     blocks: int = Field(2, ge=0, le=64)
     kernel: int = Field(15, ge=3, le=127)
     mixture: int = Field(0, ge=0, le=64)
+    particles: int = Field(16, ge=1, le=4096)
 
 
 class PixelRNNConfig(AgentConfig):
@@ -41,12 +44,14 @@ class PixelRNNConfig(AgentConfig):
         channels: features of the hidden layers.
         layers: LSTM layers.
         mixture: logistics that a pixel's distribution is mixed of; 0 for a softmax over greys.
+        particles: copies of a picture in which its missing pixels are drawn.
     """
 
     along: Literal["row", "diagonal"] = "row"
     channels: int = Field(32, ge=1, le=1024)
     layers: int = Field(2, ge=1, le=64)
     mixture: int = Field(0, ge=0, le=64)
+    particles: int = Field(16, ge=1, le=4096)
 
 
 class PixelTransformerConfig(AgentConfig):
@@ -57,18 +62,21 @@ class PixelTransformerConfig(AgentConfig):
         layers: of the transformer.
         heads: of attention.
         mixture: logistics that a pixel's distribution is mixed of; 0 for a softmax over greys.
+        particles: copies of a picture in which its missing pixels are drawn.
     """
 
     channels: int = Field(64, ge=1, le=1024)
     layers: int = Field(2, ge=1, le=64)
     heads: int = Field(4, ge=1, le=64)
     mixture: int = Field(0, ge=0, le=64)
+    particles: int = Field(16, ge=1, le=4096)
 
 
 class Autoregressive(Model):
     """What they share: the likelihood is exact, and trained by itself."""
 
     conditionals = True
+    restores = True
 
     def build(self) -> None:
         """The block, for grey pictures of this size."""
@@ -95,6 +103,11 @@ class Autoregressive(Model):
     def log_prob(self, pixels: Tensor, labels: Tensor | None, seed: Seed) -> Tensor:
         """The sum over pixels."""
         return self.block.log_prob(pixels, labels)
+
+    def restore(self, pictures: Tensor, missing: Tensor, most: int, seed: Seed) -> Tensor:
+        """By likelihood weighting."""
+        pixels = quantise(pictures, self.pictures.levels)
+        return self.block.restore(pixels, missing, most, self.config.particles, seed) / (self.pictures.levels - 1)
 
     def next_pixel(self, pixels: Tensor, place: Tensor, labels: Tensor | None) -> Tensor:
         """That pixel's of all factors."""

@@ -24,6 +24,7 @@ from ..learning.rollout import stacked, without_observations
 from ..learning.statistics import Numbers
 from .adversarial import CycleGANModel, GANModel
 from .autoregressive import PixelCNNModel, PixelRNNModel, PixelTransformerModel
+from .conditions import DIGITS, are_digits, sample_accuracy
 from .latent import DiffusionModel, NICEModel, RBMModel, RealNVPModel, VAEModel, VQVAEModel
 from .model import Model, Pictures
 from .roles import Role, role_in
@@ -53,13 +54,13 @@ class GeneratorConfig(OptimisationConfig):
         model: "pixelcnn", "pixelrnn", "pixel_transformer", "vae", "vq_vae", "gan", "cycle_gan", "nice", "real_nvp",
             "diffusion" or "rbm".
         block: settings of the model, such as {latent_size: 8}; what they mean stands at its `Config` in
-            `agents.generative`. "pixelcnn": channels, blocks, kernel, mixture; "pixelrnn": along ("row" or "diagonal"),
-            channels, layers, mixture; "pixel_transformer": channels, layers, heads, mixture; "vae": latent_size,
-            hidden, likelihood, beta, samples; "vq_vae": codes, size, channels, beta; "gan": loss, constraint ("clip",
-            "penalty" or "spectral"), clip, penalty, noise, critic_steps, latent_size, architecture, hidden, channels,
-            auxiliary, categories, unrolled, unrolled_rate; "cycle_gan": hidden, loss, cycle, identity; "nice" and
-            "real_nvp": couplings, hidden; "diffusion": steps, schedule, width, blocks, ddim, guidance, drop; "rbm":
-            hidden, divergence, rounds.
+            `agents.generative`. "pixelcnn": channels, blocks, kernel, mixture, particles; "pixelrnn": along ("row" or
+            "diagonal"), channels, layers, mixture, particles; "pixel_transformer": channels, layers, heads, mixture,
+            particles; "vae": latent_size, hidden, likelihood, beta, samples; "vq_vae": codes, size, channels, beta;
+            "gan": loss, constraint ("clip", "penalty" or "spectral"), clip, penalty, noise, critic_steps, latent_size,
+            architecture, hidden, channels, auxiliary, categories, information, unrolled, unrolled_rate; "cycle_gan":
+            hidden, loss, cycle, identity, noise; "nice" and "real_nvp": couplings, hidden; "diffusion": steps,
+            schedule, width, blocks, ddim, guidance, drop, particles, resampling; "rbm": hidden, divergence, rounds.
         order: in which a "pixelcnn" or "pixel_transformer" draws pixels, "raster" or "diagonal".
         levels: greys that a pixel can have; null for 2 where the action is a pixel, 17 for digits of 8 x 8 pixels, and
             256 else.
@@ -92,14 +93,18 @@ class Generator(Learner):
     It learns from the training split of the pictures that the task knows (`Task.examples`), whatever split it plays,
     by gradient alone: rewards are only reported. What it then does depends on the environment. On `PixelCanvas` it
     draws from the model's distribution of the next pixel; in `GANGame`, as the generator of digits, it shows samples;
-    in `Denoise` it pushes each step by classifier-free guidance; in `Restore` it takes noise away; on `DigitBandit` it
-    names the class under which the picture is likeliest; on `Unpaired` it translates. Which model can play which is
-    checked when it is made.
+    in `Denoise` it pushes each step by classifier-free guidance; in `Restore` it takes noise away, or paints into a
+    hole what it expects given the rest; on `DigitBandit` it names the class under which the picture is likeliest; on
+    `Unpaired` it translates. Which model can play which is checked when it is made.
 
     An evaluation adds, where the model has a likelihood, `bits_per_dimension` of the test split (where the environment
     plays the validation split, of that), of a picture given its class where there are classes; where the likelihood is
     a bound, bits are at most that. Where episodes leave no pictures behind, the likeness to real ones is that of
-    samples, as many as that split has.
+    samples, as many as that split has; `sample_accuracy` is then the share of samples of digits that a frozen
+    classifier takes for the class they were asked for. Of an InfoGAN it adds `information`, the bound on what samples
+    tell of their category, nats, at most the logarithm of the number of categories, and of digits `code_accuracy`, the
+    share of samples whose class the frozen classifier finds is the one that their category stands for, each category
+    for another class, in the way that suits best.
     """
 
     name = "generator"
@@ -247,6 +252,7 @@ class Generator(Learner):
                     total += float(self.model.log_prob(pixels[rows], given, self._seed()).double().sum())
                 bits = bits_per_dimension(torch.tensor(total / len(pixels)), pixels[0].numel())
                 found["bits_per_dimension"] = float(bits)
+            found |= self.model.measured(self._seed())
             if not self.role.paints:
                 found |= self._likeness(env, labels[:SAMPLES])
         return found
@@ -255,7 +261,10 @@ class Generator(Learner):
         """Of as many samples, of these classes (N,), by the task's own measure."""
         given = labels if self.model.pictures.classes else None
         samples = self.model.sample(len(labels), given, self._seed())
-        return env.task.measured((samples * 255).round().to(torch.uint8).cpu())
+        found = dict(env.task.measured((samples * 255).round().to(torch.uint8).cpu()))
+        if given is not None and self.role.classes == DIGITS and are_digits(samples):
+            found["sample_accuracy"] = sample_accuracy(samples, given)
+        return found
 
     def changing(self) -> list[Tensor]:
         """Weights, buffers and optimisers beside the base's tensors."""

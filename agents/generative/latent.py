@@ -20,6 +20,7 @@ from ..core.config import AgentConfig
 from .model import Model
 
 LARGEST = 4096  # units of a layer
+READINGS = 8  # of a picture with gaps, each with what the last one expected in them
 
 
 class VAEConfig(AgentConfig):
@@ -30,7 +31,8 @@ class VAEConfig(AgentConfig):
         hidden: widths of the encoder's hidden layers; the decoder has them in reverse.
         likelihood: "discretised", "bernoulli" or "gaussian", see `neural_blocks.VAE`.
         beta: weight of the divergence in the loss.
-        samples: latents of the importance-weighted bound by which it is scored.
+        samples: latents of the importance-weighted bound by which it is scored, and of what it expects where pixels
+            are missing.
     """
 
     latent_size: int = Field(16, ge=1, le=LARGEST)
@@ -44,6 +46,7 @@ class VAEModel(Model):
     """A `VAE`; each class has a prior of its own."""
 
     Config: ClassVar = VAEConfig
+    restores = True
 
     def build(self) -> None:
         """The block."""
@@ -69,6 +72,10 @@ class VAEModel(Model):
     def log_prob(self, pixels: Tensor, labels: Tensor | None, seed: Seed) -> Tensor:
         """The importance-weighted bound."""
         return self.block.importance_bound(self.greys(pixels), self.config.samples, seed, labels)
+
+    def restore(self, pictures: Tensor, missing: Tensor, most: int, seed: Seed) -> Tensor:
+        """By weighted latents."""
+        return self.block.restore(pictures, missing, self.config.samples, READINGS, seed)
 
 
 class VQVAEConfig(AgentConfig):
@@ -183,6 +190,8 @@ class DiffusionConfig(AgentConfig):
         ddim: deterministic steps that a sample takes; 0 for all of `steps`, with noise.
         guidance: towards the class asked for; 1 for none beyond it, see `neural_blocks.Diffusion`.
         drop: share of the pictures that it learns from without their class.
+        particles: pictures drawn to suit what is left of one, whose mean fills its gaps.
+        resampling: how often each step is taken for that, see `neural_blocks.Diffusion`.
     """
 
     steps: int = Field(10, ge=2, le=10_000)
@@ -192,6 +201,8 @@ class DiffusionConfig(AgentConfig):
     ddim: int = Field(0, ge=0, le=10_000)
     guidance: float = Field(1.0, ge=0, le=100)
     drop: float = Field(0.1, ge=0, lt=1)
+    particles: int = Field(16, ge=1, le=LARGEST)
+    resampling: int = Field(1, ge=1, le=100)
 
 
 class DiffusionModel(Model):
@@ -199,6 +210,7 @@ class DiffusionModel(Model):
 
     Config: ClassVar = DiffusionConfig
     denoises = True
+    restores = True
 
     def build(self) -> None:
         """The block."""
@@ -227,6 +239,10 @@ class DiffusionModel(Model):
         """From one noisy picture for each step."""
         return self.block.bound(pixels, seed, labels)
 
+    def restore(self, pictures: Tensor, missing: Tensor, most: int, seed: Seed) -> Tensor:
+        """The mean of pictures that suit what is left."""
+        return self.block.restore(pictures, missing, self.config.particles, self.config.resampling, seed)
+
 
 class RBMConfig(AgentConfig):
     """Settings of a restricted Boltzmann machine.
@@ -234,7 +250,7 @@ class RBMConfig(AgentConfig):
     Attributes:
         hidden: units; of 16 at most the likelihood of black and white pictures is exact, of more there is none.
         divergence: Gibbs rounds of contrastive divergence.
-        rounds: Gibbs rounds of a sample.
+        rounds: Gibbs rounds of a sample, and of what it expects where pixels are missing.
     """
 
     hidden: int = Field(64, ge=1, le=LARGEST)
@@ -246,6 +262,7 @@ class RBMModel(Model):
     """An `RBM`, which takes greys between black and white for probabilities."""
 
     Config: ClassVar = RBMConfig
+    restores = True
 
     def build(self) -> None:
         """The block."""
@@ -276,3 +293,7 @@ class RBMModel(Model):
     def log_prob(self, pixels: Tensor, labels: Tensor | None, seed: Seed) -> Tensor:
         """Less the logarithm of the partition function."""
         return self.block.log_prob(self.greys(pixels).flatten(1))
+
+    def restore(self, pictures: Tensor, missing: Tensor, most: int, seed: Seed) -> Tensor:
+        """By Gibbs rounds that leave the rest as it is."""
+        return self.block.restore(pictures.flatten(1), missing.flatten(1), self.config.rounds, seed).view_as(pictures)

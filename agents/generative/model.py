@@ -48,12 +48,14 @@ class Model(nn.Module, ABC):
         phases: names of the parts that one update trains, one after the other; most models are one part.
         conditionals: whether it gives each pixel's distribution from those before it, by `next_pixel`.
         denoises: whether its block is a `Diffusion`.
+        restores: whether it finds what is expected of missing pixels, by `restore`.
         translates: whether it makes pictures of one class into pictures of the other, by `translate`.
     """
 
     Config: ClassVar[type[AgentConfig]] = AgentConfig
     conditionals: ClassVar[bool] = False
     denoises: ClassVar[bool] = False
+    restores: ClassVar[bool] = False
     translates: ClassVar[bool] = False
     phases: Sequence[str] = ("model",)
 
@@ -102,6 +104,10 @@ class Model(nn.Module, ABC):
         """The log probability of pictures, or a lower bound on it, nats (B,)."""
         raise InvalidInput(f"{type(self).__name__}: it has no likelihood")
 
+    def measured(self, seed: Seed) -> dict[str, float]:
+        """Numbers of the model's own for an evaluation, from samples drawn by the seed."""
+        return {}
+
     def class_scores(self, pixels: Tensor, seed: Seed) -> Tensor:
         """ln p(pixels | class) of each class, nats (B, classes); a constant apart for each picture."""
         count, classes = len(pixels), self.pictures.classes
@@ -111,6 +117,10 @@ class Model(nn.Module, ABC):
     def next_pixel(self, pixels: Tensor, place: Tensor, labels: Tensor | None) -> Tensor:
         """Logits (B, levels) of the pixels at places (B,) in raster order, from those before them."""
         raise InvalidInput(f"{type(self).__name__}: it has no conditionals")
+
+    def restore(self, pictures: Tensor, missing: Tensor, most: int, seed: Seed) -> Tensor:
+        """Pictures (B, C, H, W) in [0, 1] with what is expected of their missing pixels, bool likewise, `most` each."""
+        raise InvalidInput(f"{type(self).__name__}: it does not fill gaps")
 
     def translate(self, pictures: Tensor, to: Tensor) -> Tensor:
         """Pictures (B, C, H, W) in [0, 1] as pictures of the classes (B,)."""

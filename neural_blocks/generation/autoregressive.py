@@ -107,6 +107,8 @@ class PixelModel(nn.Module):
         mixture: logistics that a pixel's distribution is mixed of (Salimans et al., 2017); 0 for a softmax over greys.
     """
 
+    visited: Tensor
+
     def __init__(
         self,
         size: tuple[int, int],
@@ -127,6 +129,7 @@ class PixelModel(nn.Module):
                 f"{type(self).__name__}: classes and mixture must be at least 0; got {classes} and {mixture}"
             )
         self.size, self.levels, self.order, self.classes = size, levels, order, classes
+        self.register_buffer("visited", torch.tensor(visits(size, order)), persistent=False)  # (H W,)
         self.position = nn.Parameter(torch.zeros(channels, *size))
         self.label = nn.Embedding(classes + 1, channels) if classes else None
         if self.label is not None:
@@ -176,6 +179,41 @@ class PixelModel(nn.Module):
             probabilities = at_least_float32(self(pixels, labels)[:, :, row, column]).softmax(1)  # (n, levels)
             pixels[:, 0, row, column] = categorical(probabilities, draws.uniform(n))
         return pixels
+
+    @torch.no_grad()
+    def restore(self, pixels: Tensor, missing: Tensor, most: int, particles: int, seed: Seed = None) -> Tensor:
+        """The greys expected of missing pixels given all others, by likelihood weighting (Fung and Chang, 1990).
+
+        Gaps are drawn pixel after pixel, each from its distribution given those before it, in `particles` copies of a
+        picture. A copy counts by how likely its pixels that are there follow those before them.
+
+        Args:
+            pixels: (B, 1, H, W) int64.
+            missing: (B, 1, H, W) bool.
+            most: pixels that are missing of any picture, at most.
+            particles: copies, K.
+            seed: of the draws, see `noise`.
+
+        Returns:
+            (B, 1, H, W) float32 in 0 .. levels - 1; pixels that are there are left as they are.
+        """
+        draws = Draws(seed, pixels.device)
+        gaps = missing.flatten(1)  # (B, H W)
+        order = (
+            gaps.gather(1, self.visited.expand_as(gaps)).byte().argsort(dim=1, descending=True, stable=True)[:, :most]
+        )
+        places = self.visited[order].repeat_interleave(particles, 0)  # (B K, most) gaps first, as they are visited
+        drawn = pixels.flatten(1).masked_fill(gaps, 0).repeat_interleave(particles, 0)  # (B K, H W)
+        lacking = gaps.repeat_interleave(particles, 0)
+        for place in places.split(1, 1):  # (B K, 1)
+            logits = self(drawn.view(-1, 1, *self.size)).flatten(2)  # (B K, levels, H W)
+            logits = logits.gather(2, place.unsqueeze(1).expand(-1, self.levels, 1))[:, :, 0]
+            value = categorical(at_least_float32(logits).softmax(1), draws.uniform(len(drawn))).unsqueeze(1)
+            drawn = drawn.scatter(1, place, torch.where(lacking.gather(1, place), value, drawn.gather(1, place)))
+        each = -F.cross_entropy(self(drawn.view(-1, 1, *self.size)).flatten(2), drawn, reduction="none")  # (B K, H W)
+        weight = at_least_float32(each).masked_fill(lacking, 0).sum(1).view(-1, particles).softmax(1)  # (B, K)
+        expected = torch.einsum("bk,bkn->bn", weight, drawn.view(len(pixels), particles, -1).to(weight.dtype))
+        return torch.where(missing, expected.view(pixels.shape), pixels)
 
     def one_hot(self, pixels: Tensor) -> Tensor:
         """Pixels (B, 1, H, W) int64 as (B, levels, H, W) zeros and ones in the model's type; refuses another shape."""

@@ -320,6 +320,40 @@ class Diffusion(nn.Module):
             x = clean if before < 0 else self.signal[before] * clean + self.deviation[before] * noise
         return (x + 1) / 2
 
+    @torch.no_grad()
+    def restore(
+        self, images: Tensor, missing: Tensor, particles: int = 1, resampling: int = 1, seed: Seed = None
+    ) -> Tensor:
+        """Images whose missing pixels are drawn to suit the others (RePaint, Lugmayr et al., 2022).
+
+        All ancestral steps, before each of which the pixels that are there are put in as noisy as the rest; with
+        resampling each step is gone back and taken again, so that the rest has time to suit them.
+
+        Args:
+            images: (B, *shape) in [0, 1].
+            missing: bool, of the images' shape.
+            particles: images drawn for each, of which the mean is given.
+            resampling: how often each step is taken.
+            seed: of the noise, see `noise`.
+
+        Returns:
+            (B, *shape) in [0, 1].
+        """
+        draws = Draws(seed, images.device)
+        kept, gaps = (one.repeat_interleave(particles, 0) for one in (2 * images - 1, missing))  # (B K, *shape)
+        n = len(kept)
+        x = self._draw(n, draws)
+        for t in reversed(range(self.steps)):
+            step = torch.full((n,), t, device=x.device)
+            for again in reversed(range(resampling)):
+                noisy = self.diffuse(kept, step, self._draw(n, draws))
+                x = self.reverse(torch.where(gaps, x, noisy), step, self._draw(n, draws))
+                if again and t:
+                    share = self.signal[t] / self.signal[t - 1]
+                    x = share * x + (1 - share.square()).sqrt() * self._draw(n, draws)
+        expected = x.view(len(images), particles, *self.shape).mean(1)
+        return torch.where(missing, (expected + 1) / 2, images).clamp(0, 1)
+
     def _draw(self, n: int, draws: Draws) -> Tensor:
         return draws.normal(n, *self.shape, dtype=self.greys.dtype)
 

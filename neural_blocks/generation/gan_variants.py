@@ -13,7 +13,7 @@ from ..errors import InvalidInput
 from ..noise import Draws, Seed
 from ..perception.mlp import MLP
 from .gan import GAN, DenseDiscriminator, DenseGenerator
-from .gan_losses import GAN_LOSSES, discriminator_loss, generator_loss
+from .gan_losses import GAN_LOSSES, discriminator_loss, generator_loss, instance_noise
 from .pixels import check_shape
 
 
@@ -129,6 +129,7 @@ class CycleGAN(nn.Module):
         loss: one of `GAN_LOSSES`; the paper's is "least_squares".
         cycle: weight of the way there and back; 10 in the paper.
         identity: weight of what is left as it is.
+        noise: deviation of the instance noise on all images that the discriminators see.
 
     Raises:
         InvalidInput: an unknown loss, or images of another shape.
@@ -141,11 +142,12 @@ class CycleGAN(nn.Module):
         loss: str = "least_squares",
         cycle: float = 10.0,
         identity: float = 1.0,
+        noise: float = 0.0,
     ) -> None:
         super().__init__()
         if loss not in GAN_LOSSES:
             raise InvalidInput(f"CycleGAN: loss must be one of {', '.join(map(repr, GAN_LOSSES))}; got {loss!r}")
-        self.loss, self.cycle, self.identity = loss, cycle, identity
+        self.loss, self.cycle, self.identity, self.noise = loss, cycle, identity, noise
         self.translators = nn.ModuleList(Translator(shape, hidden) for _ in range(2))
         self.discriminators = nn.ModuleList(DenseDiscriminator(shape, hidden=hidden) for _ in range(2))
 
@@ -153,22 +155,28 @@ class CycleGAN(nn.Module):
         """Images (B, C, H, W) in [0, 1] of the other domain translated to domain 0 or 1."""
         return self.translators[to](images)
 
-    def discriminator_loss(self, first: Tensor, second: Tensor) -> Tensor:
+    def discriminator_loss(self, first: Tensor, second: Tensor, seed: Seed = None) -> Tensor:
         """What the discriminators minimise on images (B, C, H, W) of domain 0 and of domain 1."""
+        draws = Draws(seed, first.device)
         with torch.no_grad():
             fakes = self(second, 0), self(first, 1)
         return torch.stack(
             [
-                discriminator_loss(self.loss, judge(real), judge(fake))
-                for judge, real, fake in zip(self.discriminators, (first, second), fakes, strict=True)
+                discriminator_loss(self.loss, self._judge(domain, real, draws), self._judge(domain, fake, draws))
+                for domain, (real, fake) in enumerate(zip((first, second), fakes, strict=True))
             ]
         ).sum()
 
-    def generator_loss(self, first: Tensor, second: Tensor) -> Tensor:
+    def generator_loss(self, first: Tensor, second: Tensor, seed: Seed = None) -> Tensor:
         """What the translations minimise on images (B, C, H, W) of domain 0 and of domain 1."""
+        draws = Draws(seed, first.device)
         there, back = self(first, 1), self(second, 0)
-        fooled = generator_loss(self.loss, self.discriminators[1](there))
-        fooled = fooled + generator_loss(self.loss, self.discriminators[0](back))
+        fooled = generator_loss(self.loss, self._judge(1, there, draws))
+        fooled = fooled + generator_loss(self.loss, self._judge(0, back, draws))
         round_trip = (self(there, 0) - first).abs().mean() + (self(back, 1) - second).abs().mean()
         left = (self(first, 0) - first).abs().mean() + (self(second, 1) - second).abs().mean()
         return fooled + self.cycle * round_trip + self.identity * left
+
+    def _judge(self, domain: int, images: Tensor, draws: Draws) -> Tensor:
+        seen = instance_noise(images, self.noise, draws.part()) if self.noise else images
+        return self.discriminators[domain](seen)

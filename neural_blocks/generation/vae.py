@@ -136,6 +136,34 @@ class VAE(nn.Module):
         noise = Draws(seed, like.device).normal(n, self.latent_size, dtype=like.dtype)
         return self.decode(noise + self._centre(labels))
 
+    @torch.no_grad()
+    def restore(self, x: Tensor, missing: Tensor, samples: int, rounds: int, seed: Seed = None) -> Tensor:
+        """Images whose missing pixels are what is expected of them given the others, for a model without classes.
+
+        The encoder reads the image with what was last expected in its gaps, `rounds` times (Rezende et al., 2014).
+        Latents drawn from what it then says count by how well they explain the pixels that are there, and the less the
+        likelier they were to be drawn (Mattei and Frellsen, 2019).
+
+        Args:
+            x: images (B, C, H, W) in [0, 1].
+            missing: bool, of x's shape; what x holds there is where the first round begins.
+            samples: latents drawn for each image, K.
+            rounds: of reading what was expected.
+            seed: of the draws, see `noise`.
+
+        Returns:
+            (B, C, H, W) in [0, 1].
+        """
+        for _ in range(rounds):
+            x = torch.where(missing, self(x), x)
+        mean, log_variance = self.encode(x)
+        z = self._draw(mean, log_variance, samples, seed)  # (K, B, latent_size)
+        log_ratio = gaussian_log_prob(z, self._centre(None)) - gaussian_log_prob(z, mean, 0.5 * log_variance)
+        each = LIKELIHOODS[self.likelihood](x, self._mean(z), self.log_scale, self.levels)
+        log_weight = each.masked_fill(missing, 0).flatten(2).sum(2) + log_ratio.sum(2)  # (K, B)
+        expected = torch.einsum("kb,kb...->b...", log_weight.softmax(0), self.decode(z))
+        return torch.where(missing, expected, x)
+
     def _centre(self, labels: Tensor | None) -> Tensor | float:
         """The prior's mean, (B, latent_size), or 0."""
         if (labels is None) != (self.centres is None):

@@ -252,6 +252,29 @@ class RBM(nn.Module):
         start = _drawn(self.visible_bias.new_full((n, self.visible_bias.shape[0]), 0.5), draws)
         return self.gibbs(start, steps, draws.part())
 
+    @torch.no_grad()
+    def restore(self, visible: Tensor, missing: Tensor, rounds: int = 200, seed: Seed = None) -> Tensor:
+        """Missing units' probability given the others, as Gibbs rounds find it that leave the others as they are.
+
+        The mean of P(v = 1 | h) over the later half of the rounds; in the first, missing units are uniform.
+
+        Args:
+            visible: (..., V) in [0, 1].
+            missing: bool, of the same shape.
+            rounds: how many, at least 1.
+            seed: of the draws, see `noise`.
+
+        Returns:
+            (..., V) in [0, 1].
+        """
+        draws = Draws(seed, visible.device)
+        state, total = torch.where(missing, _drawn(torch.full_like(visible, 0.5), draws), visible), 0 * visible
+        for count in range(rounds):
+            probability = self.reconstruct(_drawn(self(state), draws))
+            state = torch.where(missing, _drawn(probability, draws), visible)
+            total = total + probability * (count >= rounds // 2)
+        return torch.where(missing, total / (rounds - rounds // 2), visible)
+
     def log_partition(self) -> Tensor:
         """log Z, a scalar, by summing over every state of the smaller layer.
 

@@ -1,18 +1,24 @@
 """A generator that is fitted to an environment's pictures: its scores, its play, and what it refuses."""
 
+import copy
 import math
+from itertools import islice
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from palaestra import agents, envs
+from palaestra.agents.generative.conditions import code_accuracy, sample_accuracy
 from palaestra.agents.generative.generator import MODELS, GeneratorConfig
 from palaestra.agents.learning.learner import Learner
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.neural_blocks.generation.measures import frechet_distance
 from palaestra.neural_blocks.generation.pixels import quantise
 from palaestra.neural_blocks.neurons.energy import RBM
+from palaestra.tests.agents.core.test_resume import differ
+from palaestra.tests.agents.learning.test_execution import captured, close
+from palaestra.tests.envs.core.tape import Tape
 
 FORGER = {"player": "generator", "dataset": "digits", "points": 2}
 TINY = {
@@ -139,6 +145,23 @@ def test_a_denoiser_takes_noise_away_at_the_step_that_has_as_much():
     torch.testing.assert_close(action, (clean - damaged).detach().flatten(1) / 2, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("model", ["pixelcnn", "pixelrnn", "pixel_transformer", "vae", "diffusion", "rbm"])
+def test_a_hole_is_painted_as_the_model_expects_and_nothing_else(model):
+    few = {"samples": 3} if model == "vae" else {} if model == "rbm" else {"particles": 3}
+    agent, env = made("Restore", model, block=few, num_envs=4)
+    agent.train(env, 8)
+    seen = env.reset(1)
+    action, _ = agent.act(seen)
+    missing = (seen["damaged"][:, 1] > 0).flatten(1)
+    assert missing.sum(1).tolist() == [16] * 4
+    assert (action[~missing] == 0).all()
+    assert (action[missing] >= 0).all()  # black there; ink is light
+    assert action[missing].max() <= 1
+    assert action[missing].std() > 0
+    result = agents.evaluate(agent, env, 4, seed=1)
+    assert ("bits_per_dimension" in result.metrics) == (model != "rbm")
+
+
 def test_each_loss_and_constraint_of_a_gan_changes_one_player_at_a_time():
     for block in (
         {"loss": "wasserstein", "constraint": "clip", "clip": 0.02},
@@ -203,12 +226,96 @@ def test_a_cycle_gan_learns_from_halves_of_both_domains_and_translates_there_and
     torch.testing.assert_close(back, block(env.observation["picture"] / 255, 0).flatten(1).detach())
 
 
+def test_an_info_gan_s_bound_is_the_entropy_of_codes_less_that_which_the_discriminator_leaves():
+    agent, _ = made("GANGame", "gan", FORGER, block={"categories": 4})
+    with torch.no_grad():
+        judge = agent.model.block.discriminator.network[-1].layers[-1]
+        judge.weight.zero_()
+        judge.bias.zero_()  # the discriminator says a quarter each: nothing is told
+    assert agent.model.measured(0)["information"] == pytest.approx(0, abs=1e-5)
+    with torch.no_grad():
+        judge.bias[1] = 1.0  # sure of nothing, and wrong three times in four
+    told = torch.tensor([1.0, 0, 0, 0]).log_softmax(0)
+    assert agent.model.measured(0)["information"] == pytest.approx(math.log(4) + told.mean().item(), abs=0.05)
+
+
+def test_what_is_asked_for_is_found_in_real_digits_and_not_in_others():
+    task = envs.make_task("palaestra/DigitBandit-v0", split="test")
+    pictures, labels = task.examples()
+    pictures = pictures / 255
+    assert sample_accuracy(pictures, labels) > 0.95
+    assert sample_accuracy(pictures, (labels + 1) % 10) < 0.05
+    codes = (3 * labels + 1) % 10  # names of their own
+    assert code_accuracy(pictures, codes, 10) == sample_accuracy(pictures, labels)
+    assert code_accuracy(pictures[:1].expand(360, 1, 8, 8), labels, 10) < 0.15
+    twelve = labels + 2 * (torch.arange(360) % 6 == 0) * (labels > 7)  # of two classes a sixth has a code of its own
+    right = sample_accuracy(pictures, labels)
+    assert code_accuracy(pictures, twelve, 12) == pytest.approx(right - (twelve > 9).double().mean().item(), abs=0.02)
+
+
+def test_samples_of_a_gan_with_classes_are_compared_with_the_classes_asked_for(monkeypatch):
+    agent, env = made("DigitBandit", "gan", block={"auxiliary": True})
+    digits, labels = env.task.examples("train")
+
+    def sample(n, asked, seed):
+        return torch.stack([digits[labels == one][0] for one in asked.tolist()]) / 255
+
+    monkeypatch.setattr(agent.model, "sample", sample)
+    assert agent.measured(env)["sample_accuracy"] > 0.9
+
+
 def test_an_info_gan_plays_where_no_class_is_asked_for():
     agent, env = made("GANGame", "gan", FORGER, block={"categories": 5})
     agent.train(env, 2)
     assert agent.act(env.observation)[0].shape == (2, 64)
+    found = agent.measured(env)
+    assert found["information"] <= math.log(5)
+    assert 0 <= found["code_accuracy"] <= 1
     with pytest.raises(InvalidInput, match="categories are for a dense gan where no class is asked for"):
         made("DigitBandit", "gan", block={"categories": 5, "auxiliary": True})
+
+
+LOOKING = {"pixelcnn", "pixelrnn", "pixel_transformer", "vq_vae"}  # by one_hot, which asks a CPU for the values
+
+
+def playing(model, execution="eager", **block):
+    """A generator that plays where it can, and its environments; captured by the stand-in for a graph on the CPU."""
+    id, options = ("Unpaired", {"by": "pixels"}) if model == "cycle_gan" else ("GANGame", FORGER)
+    env = envs.make_batched(f"palaestra/{id}-v0", 2, seed=3, **options)
+    settings = {"model": model, "block": TINY[model] | block, "updates": 1, "minibatch_size": 4}
+    way = "eager" if execution == "captured" else execution
+    agent = agents.make("generator", env, seed=3, execution=way, **settings)
+    if execution == "captured":
+        captured(agent)
+    return agent, env
+
+
+@pytest.mark.parametrize(
+    ("model", "block"),
+    [
+        *((model, {}) for model in TINY),
+        ("cycle_gan", {"noise": 0.2}),
+        ("gan", {"categories": 3, "constraint": "penalty"}),
+        ("gan", {"architecture": "convolutional", "channels": 2, "loss": "wasserstein", "constraint": "clip"}),
+        ("pixelrnn", {"along": "diagonal", "mixture": 2}),
+    ],
+)
+def test_every_model_learns_alike_in_one_go_as_a_graph_and_resumed(model, block, monkeypatch):
+    monkeypatch.setattr(Learner, "recorder", Tape)
+    whole, env = playing(model, **block)
+    reports = list(whole.learn(env, 6))
+    assert all(math.isfinite(value) for report in reports for value in report.values())
+    if model not in LOOKING and "categories" not in block:
+        graph, other = playing(model, "captured", **block)
+        close(list(graph.learn(other, 6)), reports)
+        close(graph.state_dict(), whole.state_dict())
+    first, halfway = playing(model, **block)
+    before = list(islice(first.learn(halfway, 6), 1))
+    second, further = playing(model, **block)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    further.load_state_dict(copy.deepcopy(halfway.state_dict()))
+    assert before + list(second.learn(further, 6)) == reports
+    assert differ(second.state_dict(), whole.state_dict()) == []
 
 
 @pytest.mark.parametrize(
@@ -219,9 +326,7 @@ def test_updates_as_one_program_are_those_that_run_as_they_stand(model, block, m
     monkeypatch.setattr(Learner, "backend", "aot_eager")  # traced as for the compiler, and run as it was traced
     states = []
     for execution in ("eager", "compiled"):
-        env = envs.make_batched("palaestra/GANGame-v0", 2, seed=3, **FORGER)
-        settings = {"model": model, "block": TINY[model] | block, "updates": 2, "minibatch_size": 8}
-        agent = agents.make("generator", env, seed=3, execution=execution, **settings)
+        agent, env = playing(model, execution, **block)
         agent.train(env, 4)
         states.append(agent.model.state_dict())
     for name, value in states[0].items():
@@ -254,7 +359,8 @@ def test_updates_as_one_program_are_those_that_run_as_they_stand(model, block, m
             {"model": "diffusion"},
             "damage must be 'noise' for a denoiser; got 'coarse'",
         ),
-        ("Restore", {}, {"model": "diffusion"}, "generator: plays PixelCanvas, DigitBandit"),
+        ("Restore", {}, {"model": "gan"}, "needs a model that fills gaps: 'pixelcnn'.*got model 'gan'"),
+        ("Restore", {"patches": True}, {"model": "vae"}, "generator: plays PixelCanvas, DigitBandit"),
         ("GANGame", {"player": "generator"}, {"model": "gan"}, "generator: plays PixelCanvas, DigitBandit"),
         ("DigitBandit", {}, {"model": "gan"}, "auxiliary: true.*got model 'gan'"),
         ("DigitBandit", {}, {"model": "rbm"}, "an rbm has no classes"),

@@ -76,3 +76,13 @@ def test_the_losses_of_a_cycle_gan_are_the_sum_of_their_parts(loss):
 def test_a_cycle_gan_refuses_an_unknown_loss():
     with pytest.raises(InvalidInput, match=r"'least_squares'.*got 'hinge'"):
         CycleGAN(loss="hinge")
+
+
+def test_discriminators_of_translations_see_noise_drawn_by_the_seed():
+    torch.manual_seed(0)
+    model, (first, second) = CycleGAN((1, 4, 4), (8,), noise=0.5), torch.rand(2, 6, 1, 4, 4)
+    for loss in (model.discriminator_loss, model.generator_loss):
+        assert loss(first, second, 1) == loss(first, second, 1)
+        assert loss(first, second, 1) != loss(first, second, 2)
+    model.noise = 0.0
+    assert model.generator_loss(first, second, 1) == model.generator_loss(first, second, 2)
