@@ -43,7 +43,7 @@ def test_a_pixel_model_expects_the_mean_over_all_pictures_that_agree(order):
     assert chance.sum().item() == pytest.approx(1, abs=1e-4)
     pixels = torch.tensor([[0, 2, 1, 1, 0, 2], [2, 0, 0, 1, 2, 1]]).view(2, 1, 2, 3)
     missing = torch.tensor([[0, 1, 0, 1, 1, 0], [1, 0, 0, 0, 0, 0]], dtype=torch.bool).view(2, 1, 2, 3)
-    found = model.restore(pixels, missing, 3, 4000, seed=2)
+    found = model.restore(pixels, missing, 3, 20_000, seed=2)
     for row in range(2):
         agree = ((every == pixels[row]) | missing[row]).flatten(1).all(1)
         expected = (chance * agree).view(-1, 1, 1, 1).mul(every).sum(0) / (chance * agree).sum()
