@@ -148,6 +148,7 @@ class GANModel(Model):
         """What the generator makes of noise."""
         return self.block.sample(n, labels, seed)
 
+    @torch.no_grad()
     def measured(self, seed: Seed) -> dict[str, float]:
         """Of codes, how much samples tell of them by the discriminator's bound, and whether they stand for digits."""
         if not isinstance(self.block, InfoGAN):
