@@ -17,9 +17,9 @@ from ..core.tree import tree_map
 from ..drawing.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
 from ..drawing.choices import Choice
 from .forms import SHAPES, shape_forms
-from .measures import box_iou, mean_average_precision
+from .measures import box_iou, mean_average_precision, picture_precision
 from .pictures import draw_box
-from .rows import GREY, box_rows, pixels
+from .rows import GREY, boxed, spread_table
 from .scene import Scenes, picture_side
 
 OBJECTS, PROPOSALS = 4, 6  # the most of a picture, and of an episode
@@ -102,6 +102,8 @@ class Detect(Task[DetectState]):
 
     horizon = PROPOSALS
     thresholds: Tensor
+    greys: Tensor  # (4,) int64 of each class, eight pixels at once
+    full: Tensor
 
     def __init__(self, *, clutter: int = 4, colour: bool = False, side: int = 16) -> None:
         super().__init__()
@@ -110,6 +112,9 @@ class Detect(Task[DetectState]):
         self.side = picture_side("Detect", side)
         self.scenes = Scenes(shape_forms(self.side), self.side, OBJECTS, clutter, self.channels)
         self.reset_noise = self.scenes.noise
+        greys = (torch.arange(1, CLASSES + 1) * (3 * GREY)).to(torch.uint8)[:, None].expand(-1, 8)
+        self.register_buffer("greys", greys.contiguous().view(torch.int64)[:, 0], persistent=False)
+        self.register_buffer("full", spread_table(255), persistent=False)
         self.register_buffer("thresholds", torch.tensor(THRESHOLDS, dtype=torch.float64), persistent=False)
         self.observation_space = spaces.Dict(
             {
@@ -174,10 +179,9 @@ class Detect(Task[DetectState]):
         return Step(following, earned.masked_fill(stopped, 0.0), finished, metrics)
 
     def _cover(self, covered: Tensor, box: Tensor, named: Tensor, stopped: Tensor) -> Tensor:
-        """The boxes so far (B, 1, 16, 16) with one more on top."""
-        inside = pixels(box_rows(box, self.side)[None], self.scenes.spread, self.side, 1)  # (B, 1, 16, 16) of 0 and 1
-        grey = ((named + 1) * (3 * GREY)).to(torch.uint8)[:, None, None, None]
-        return torch.where((inside > 0) & ~stopped[:, None, None, None], grey, covered)
+        """The boxes so far (B, 1, 16, 16) with one more on top, unless the agent has stopped."""
+        high = box[:, 3:].masked_fill(stopped[:, None], 0)
+        return boxed(covered.contiguous(), torch.cat([box[:, :3], high], 1), self.greys[named], self.full)
 
     def _precision(self, state: DetectState, finished: Tensor) -> Tensor:
         """(B, 2) mean average precision at 0.5 and over all thresholds, NaN where the episode goes on."""
@@ -188,25 +192,16 @@ class Detect(Task[DetectState]):
         return torch.full((len(finished), 2), torch.nan, dtype=torch.float32).index_copy_(0, rows, judged)
 
     def _each(self, state: DetectState) -> Tensor:
-        first, each = self._judged(state, self.thresholds[:1]), self._judged(state, self.thresholds)
-        return torch.stack([first, each], 1).float()
+        each = picture_precision(*_told(state), count=CLASSES, thresholds=self.thresholds)  # (Q, B)
+        return torch.stack([each[0], each.mean(0)], 1).float()
 
     def pooled(self, state: DetectState) -> dict[str, Tensor]:
         """`map_50` and `map` of many pictures together, () float64, from the states at the end of their episodes."""
         found = {"map_50": self.thresholds[:1], "map": self.thresholds}
-        return {name: self._judged(state, thresholds, pooled=True) for name, thresholds in found.items()}
-
-    def _judged(self, state: DetectState, thresholds: Tensor, pooled: bool = False) -> Tensor:
-        return mean_average_precision(
-            state.proposals,
-            state.named,
-            state.confidence,
-            state.boxes,
-            state.classes,
-            count=CLASSES,
-            thresholds=thresholds,
-            pooled=pooled,
-        )
+        return {
+            name: mean_average_precision(*_told(state), count=CLASSES, thresholds=thresholds)
+            for name, thresholds in found.items()
+        }
 
     def observe(self, state: DetectState) -> dict[str, Tensor]:
         """The picture with what was proposed, as an image and as numbers."""
@@ -272,6 +267,11 @@ class Detect(Task[DetectState]):
     def entries(self) -> list[str]:
         """The box, its confidence, whether to stop, and the classes."""
         return ["left", "top", "width", "height", "sure", "stop", *SHAPES]
+
+
+def _told(state: DetectState) -> tuple[Tensor, ...]:
+    """What was proposed and what is true."""
+    return state.proposals, state.named, state.confidence, state.boxes, state.classes
 
 
 def _box(action: Tensor, side: int) -> Tensor:

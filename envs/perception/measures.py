@@ -33,16 +33,20 @@ def matches(overlap: Tensor, threshold: Tensor) -> Tensor:
         overlap: (..., N, T) of each proposal, the surest first, with each object it may stand for.
         threshold: (...) that must be reached.
     """
-    count = overlap.shape[-1]
-    best = overlap.amax(-1, keepdim=True)
-    rank = torch.arange(count, 0, -1, device=overlap.device)  # of several that it overlaps alike, the first
-    nearest = (rank * (overlap == best)).argmax(-1, keepdim=True) == count - rank  # (..., N, T)
-    enough = nearest & (best >= threshold[..., None, None])
+    best, nearest = _nearest(overlap)
+    enough = nearest & (best >= threshold[..., None])[..., None]
     taken, right = torch.zeros_like(enough[..., 0, :]), []
     for own in enough.unbind(-2):
         right.append((own & ~taken).any(-1))
         taken = taken | own
     return torch.stack(right, -1)
+
+
+def _nearest(overlap: Tensor) -> tuple[Tensor, Tensor]:
+    """The highest overlap of each proposal, (..., N), and with which object, (..., N, T): of several the first."""
+    count, best = overlap.shape[-1], overlap.amax(-1)
+    rank = torch.arange(count, 0, -1, device=overlap.device)
+    return best, (rank * (overlap == best[..., None])).argmax(-1, keepdim=True) == count - rank
 
 
 def average_precision(right: Tensor, counted: Tensor, objects: Tensor) -> Tensor:
@@ -59,6 +63,60 @@ def average_precision(right: Tensor, counted: Tensor, objects: Tensor) -> Tensor
     return (right * best).sum(-1) / objects.double().masked_fill(objects == 0, torch.nan)
 
 
+def picture_precision(
+    boxes: Tensor,
+    classes: Tensor,
+    confidence: Tensor,
+    true_boxes: Tensor,
+    true_classes: Tensor,
+    *,
+    count: int,
+    thresholds: Tensor,
+) -> Tensor:
+    """Average precision of each picture by itself, averaged over the classes that occur: (Q, B) float64.
+
+    Arguments are those of `mean_average_precision`. A proposal is right at all thresholds from the overlap of the
+    surest one before it that stands for the same object to its own: so no threshold is gone through.
+    """
+    classes, overlap = _ranked(boxes, classes, confidence, true_boxes, true_classes)[:2]
+    best, nearest = _nearest(overlap)  # (B, N), (B, N, T)
+    reached, before = torch.full_like(overlap[:, 0], -1.0), []
+    for own, share in zip(nearest.unbind(1), best.unbind(1), strict=True):
+        before.append(torch.where(own, reached, -1.0).amax(1))
+        reached = torch.maximum(reached, torch.where(own, share[:, None], -1.0))
+    lower, upper = torch.stack(before), best.t()  # (N, B)
+    right = ((thresholds[:, None, None] > lower) & (thresholds[:, None, None] <= upper)).double()  # (Q, N, B)
+    kinds, number = classes.t(), classes.shape[1]
+    alike = [[(kinds[i] == kinds[j]).double() for j in range(i)] for i in range(number)]  # each (B,)
+    objects = (true_classes[:, :, None] == torch.arange(count, device=classes.device)).sum(1)  # (B, C)
+    share_of = 1 / objects.gather(1, classes.clamp(min=0)).clamp(min=1).double().t()  # (N, B)
+    precision: list[Tensor] = []
+    for i in range(number):
+        earlier = [right[:, j] * alike[i][j] for j in range(i)]
+        hits = torch.stack([*earlier, right[:, i]]).sum(0)
+        precision.append(hits / (torch.stack(alike[i]).sum(0) + 1 if i else 1))
+    total = torch.zeros_like(right[:, 0])
+    for i in range(number):
+        highest = precision[i]
+        for j in range(i + 1, number):
+            highest = torch.maximum(highest, precision[j] * alike[j][i])
+        total = total + right[:, i] * highest * share_of[i]
+    occurring = (objects > 0).sum(1)
+    return total / occurring.double().masked_fill(occurring == 0, torch.nan)
+
+
+def _ranked(
+    boxes: Tensor, classes: Tensor, confidence: Tensor, true_boxes: Tensor, true_classes: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of proposals, the surest first: classes (B, N), overlap with objects of the class (B, N, T), sureness (B, N)."""
+    sure = confidence.masked_fill(classes < 0, -1.0)
+    order = sure.argsort(dim=1, descending=True, stable=True)
+    boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))
+    classes, sure = classes.gather(1, order), sure.gather(1, order)
+    same = (classes[:, :, None] == true_classes[:, None]) & (classes >= 0)[..., None]  # (B, N, T)
+    return classes, box_iou(boxes[:, :, None], true_boxes[:, None]).masked_fill(~same, -1.0), sure
+
+
 def mean_average_precision(
     boxes: Tensor,
     classes: Tensor,
@@ -68,9 +126,10 @@ def mean_average_precision(
     *,
     count: int,
     thresholds: Tensor,
-    pooled: bool = False,
 ) -> Tensor:
-    """Average precision, averaged over the classes that occur and over thresholds, float64.
+    """Average precision of many pictures together, averaged over the classes that occur and over thresholds.
+
+    The proposals of all pictures are ranked together, as the protocol does with a whole data set.
 
     Args:
         boxes: (B, N, 4) proposals in B pictures.
@@ -80,27 +139,18 @@ def mean_average_precision(
         true_classes: (B, T) int64, -1 for no object.
         count: C, classes.
         thresholds: (Q,) float64.
-        pooled: rank the proposals of all pictures together, as the protocol does with a whole data set.
 
     Returns:
-        (B,) of each picture by itself; () if pooled. NaN where there is no object.
+        () float64, NaN where there is no object.
     """
-    sure = confidence.masked_fill(classes < 0, -1.0)
-    order = sure.argsort(dim=1, descending=True, stable=True)
-    boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))
-    classes, sure = classes.gather(1, order), sure.gather(1, order)
-    same = (classes[:, :, None] == true_classes[:, None]) & (classes >= 0)[..., None]  # (B, N, T)
-    overlap = box_iou(boxes[:, :, None], true_boxes[:, None]).masked_fill(~same, -1.0)
+    classes, overlap, sure = _ranked(boxes, classes, confidence, true_boxes, true_classes)
     right = matches(overlap.expand(len(thresholds), -1, -1, -1), thresholds[:, None])  # (Q, B, N)
     kind = torch.arange(count, device=classes.device)[:, None, None]
-    counted, objects = classes == kind, (true_classes == kind).sum(-1)  # (C, B, N), (C, B)
-    if pooled:
-        order = sure.flatten().argsort(dim=0, descending=True, stable=True)
-        right, counted = right.flatten(1)[:, None, order], counted.flatten(1)[:, None, order]  # (Q, 1, B N)
-        objects = objects.sum(1, keepdim=True)
-    each = average_precision(right[:, None], counted, objects).nan_to_num(0.0)  # (Q, C, B)
-    mean = each.mean(0).sum(0) / (objects > 0).sum(0)
-    return mean[0] if pooled else mean
+    counted, objects = classes == kind, (true_classes == kind).sum((1, 2))  # (C, B, N), (C,)
+    order = sure.flatten().argsort(dim=0, descending=True, stable=True)
+    right, counted = right.flatten(1)[:, None, order], counted.flatten(1)[:, order]  # (Q, 1, B N), (C, B N)
+    each = average_precision(right, counted, objects).nan_to_num(0.0)  # (Q, C)
+    return each.mean(0).sum() / (objects > 0).sum()
 
 
 def mean_iou(common: Tensor, predicted: Tensor, true: Tensor) -> Tensor:

@@ -11,10 +11,10 @@ EIGHT = 8  # pixels that a table spreads at once
 GREY = 17  # of a level from 0 to 15, so that 15 is white
 
 
-def spread_table() -> Tensor:
-    """(256,) int64: the eight bits of a number as eight bytes of 0 or 1, the lowest bit first in memory."""
+def spread_table(value: int = 1) -> Tensor:
+    """(256,) int64: the eight bits of a number as eight bytes of 0 or `value`, the lowest bit first in memory."""
     bits = torch.arange(256)[:, None] >> torch.arange(EIGHT) & 1  # (256, 8)
-    return bits.to(torch.uint8).contiguous().view(torch.int64)[:, 0]
+    return (bits * value).to(torch.uint8).contiguous().view(torch.int64)[:, 0]
 
 
 def rows_of(mask: Tensor) -> Tensor:
@@ -68,12 +68,24 @@ def pixels(planes: Tensor, table: Tensor, width: int, bits: int, scale: int = 1)
     return value.contiguous().view(torch.uint8)
 
 
-def box_rows(boxes: Tensor, height: int) -> Tensor:
-    """Boxes (..., B, 4) int64 of left, top, width and height, within the picture, as rows (..., height, B) int32."""
-    left, top, wide, high = (part[..., None, :] for part in boxes.int().unbind(-1))
-    row = torch.arange(height, dtype=torch.int32, device=boxes.device)[:, None]
-    inside = (row >= top) & (row < top + high)
-    return torch.where(inside, (1 << wide) - 1 << left, 0)
+def boxed(picture: Tensor, boxes: Tensor, fill: Tensor, table: Tensor) -> Tensor:
+    """Pictures (B, 1, H, W) uint8 in which a box is filled, eight pixels at a time; W is a multiple of 8.
+
+    Args:
+        picture: contiguous.
+        boxes: (B, 4) int64 of left, top, width and height, within the picture; one without height is none.
+        fill: (B,) int64 whose eight bytes are the value of a pixel each.
+        table: `spread_table(255)`.
+    """
+    height, width = picture.shape[-2:]
+    left, top, wide, high = boxes.unbind(1)
+    columns = ((1 << wide) - 1 << left)[:, None] >> torch.arange(0, width, EIGHT, device=boxes.device) & 255
+    row = torch.arange(height, device=boxes.device)
+    inside = (row >= top[:, None]) & (row < (top + high)[:, None])  # (B, H)
+    across = table.index_select(0, columns.flatten()).view(-1, 1, width // EIGHT)  # all bits of a pixel, or none
+    words = picture.view(len(picture), -1).view(torch.int64).view(len(picture), height, -1)
+    changed = (words ^ fill[:, None, None]) & torch.where(inside[..., None], across, 0)
+    return (words ^ changed).view(len(picture), -1).view(torch.uint8).view(picture.shape)
 
 
 def patterns(*drawn: Sequence[str]) -> list[Tensor]:

@@ -13,7 +13,10 @@ PROGRAM_NOISE = COORDINATES  # uniforms that make a program
 DRAWING_NOISE = COORDINATES + 4  # uniforms that make a drawing: each coordinate's jitter, turn, zoom, shift
 INK, BITS = 12, 10  # points along a stroke; of the fraction of a pixel at which one may lie
 FINE = 1 << BITS
-REACH = (-8, 24)  # pixels between which a control point is kept; a curve without ink outside of the image differs little
+REACH = (
+    -8,
+    24,
+)  # pixels between which a control point is kept; a curve without ink outside of the image differs little
 LEVELS = 1 << 16  # of a normal number, which is looked up: that is ten times as fast as to compute it
 NORMALS = torch.special.ndtri((torch.arange(LEVELS, dtype=torch.float64) + 0.5) / LEVELS)
 JITTER, TURN, ZOOM, SHIFT = 0.06, 0.15, 0.08, 0.08  # standard deviations; in halves of the image's side and radians
@@ -43,8 +46,8 @@ def draw_glyphs(programs: Tensor, noise: Tensor, normals: Tensor = NORMALS) -> T
     """One drawing of each program: control points jittered by hand, the whole turned, zoomed and shifted.
 
     A curve leaves ink at 12 points, spread over the four pixels around each in proportion to how near they are. The
-    tangent of half the angle of the turn is normal. Control points are computed in double precision and put on a grid of
-    1024 places a pixel; curves and ink are counted in whole numbers: every device draws the same bytes.
+    tangent of half the angle of the turn is normal. Control points are computed in double precision and put on a grid
+    of 1024 places a pixel; curves and ink are counted in whole numbers: every device draws the same bytes.
 
     Args:
         programs: (B, PROGRAM_NOISE) int64 grid coordinates.

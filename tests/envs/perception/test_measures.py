@@ -19,6 +19,7 @@ from palaestra.envs.perception.measures import (
     mean_average_precision,
     mean_iou,
     panoptic_quality,
+    picture_precision,
 )
 
 HALF = torch.tensor([0.5], dtype=torch.float64)
@@ -146,22 +147,38 @@ def made_up(pictures, seed):
 def test_mean_average_precision_is_that_of_plain_loops_for_each_picture_and_for_all_together(threshold):
     lists, tensors = made_up(12, 3)
     at = torch.tensor([threshold], dtype=torch.float64)
-    each = mean_average_precision(*tensors, count=3, thresholds=at)
+    (each,) = picture_precision(*tensors, count=3, thresholds=at)
     wanted = [loop([picture], 3, threshold) for picture in lists]
     np.testing.assert_allclose(each.numpy(), wanted, atol=1e-9)
     assert 0.1 < each.mean() < 0.95
-    pooled = mean_average_precision(*tensors, count=3, thresholds=at, pooled=True)
+    pooled = mean_average_precision(*tensors, count=3, thresholds=at)
     assert pooled.item() == pytest.approx(loop(lists, 3, threshold), abs=1e-9)
     assert abs(pooled.item() - each.mean().item()) > 1e-3  # the two are not the same measure
 
 
-def test_several_thresholds_give_the_mean_of_each():
+def test_several_thresholds_give_each_of_a_picture_and_the_mean_of_all_together():
     _, tensors = made_up(12, 4)
     thresholds = torch.tensor([0.5, 0.6, 0.9], dtype=torch.float64)
-    alone = [mean_average_precision(*tensors, count=3, thresholds=one[None]) for one in thresholds]
-    together = mean_average_precision(*tensors, count=3, thresholds=thresholds)
-    torch.testing.assert_close(together, torch.stack(alone).mean(0))
+    alone = [picture_precision(*tensors, count=3, thresholds=one[None])[0] for one in thresholds]
+    assert torch.equal(picture_precision(*tensors, count=3, thresholds=thresholds), torch.stack(alone))
     assert (alone[0] >= alone[2]).all()
+    pooled = [mean_average_precision(*tensors, count=3, thresholds=one[None]) for one in thresholds]
+    together = mean_average_precision(*tensors, count=3, thresholds=thresholds)
+    torch.testing.assert_close(together, torch.stack(pooled).mean())
+
+
+def test_a_picture_without_objects_has_no_precision():
+    none = torch.full((1, 2), -1)
+    found = picture_precision(
+        torch.ones(1, 3, 4),
+        torch.zeros(1, 3, dtype=torch.int64),
+        torch.ones(1, 3),
+        torch.zeros(1, 2, 4),
+        none,
+        count=3,
+        thresholds=HALF,
+    )
+    assert found.isnan().all()
 
 
 def counted(answer, truth, values):

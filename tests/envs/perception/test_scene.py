@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from palaestra.envs.core.splits import split_rows
 from palaestra.envs.perception.forms import MARKS, digit_forms, shape_forms
-from palaestra.envs.perception.rows import box_rows, pixels, rows_of, spread_table
+from palaestra.envs.perception.rows import boxed, pixels, rows_of, spread_table
 from palaestra.envs.perception.scene import LEVELS, Scenes, whole
 
 SIDE = 16
@@ -112,12 +112,17 @@ def test_rows_hold_masks_and_give_them_back():
     assert torch.equal(pixels(planes, spread_table(), 16, 1)[:, 0].long(), masks)
 
 
-def test_a_box_as_rows_covers_its_pixels():
-    boxes = torch.tensor([[0, 0, 1, 1], [3, 2, 13, 14], [15, 15, 1, 1], [4, 5, 6, 7]])
-    inside = pixels(box_rows(boxes, 16)[None], spread_table(), 16, 1)[:, 0]
-    row, column = np.mgrid[:16, :16]
-    for picture, (x, y, w, h) in zip(inside.numpy(), boxes.tolist(), strict=True):
-        assert np.array_equal(picture > 0, (column >= x) & (column < x + w) & (row >= y) & (row < y + h))
+@pytest.mark.parametrize("side", [16, 24])
+def test_a_box_is_filled_pixel_by_pixel(side):
+    boxes = torch.tensor([[0, 0, 1, 1], [3, 2, 13, 14], [15, 15, 1, 1], [4, 5, 6, 0], [0, 3, side, 2]])
+    picture = torch.randint(0, 256, (5, 1, side, side), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    values = torch.tensor([[9], [255], [0], [7], [128]], dtype=torch.uint8)
+    fill = values.expand(-1, 8).contiguous().view(torch.int64)[:, 0]
+    filled = boxed(picture, boxes, fill, spread_table(255))
+    row, column = np.mgrid[:side, :side]
+    for before, after, (x, y, w, h), value in zip(picture, filled, boxes.tolist(), values, strict=True):
+        inside = (column >= x) & (column < x + w) & (row >= y) & (row < y + h)
+        assert np.array_equal(after[0].numpy(), np.where(inside, value.item(), before[0].numpy()))
 
 
 def test_whole_numbers_of_one_uniform_are_independent_and_below_their_counts():

@@ -161,7 +161,7 @@ def test_average_precision_of_given_overlaps():
     none = torch.zeros(6, 1, dtype=torch.int64)
     each = [
         mean_average_precision(
-            boxes, none, overlap[:, None], true, none, count=1, thresholds=torch.tensor([at]).double(), pooled=True
+            boxes, none, overlap[:, None], true, none, count=1, thresholds=torch.tensor([at]).double()
         ).item()
         for at in (0.0, 0.5, 1.0)
     ]
