@@ -89,7 +89,8 @@ def sine_waves(seed: int, shots: int) -> dict[str, Any]:
     """The mean squared error before and after one gradient step on `shots` points, and after more of them."""
     points, iterations = shots + 1, 5000
     make = lambda num_envs, seed: make_batched("palaestra/Sinusoid-v0", num_envs, seed=seed, points=points)  # noqa: E731
-    env, settings = make(500, (seed + 1) * 2**24), {"support_steps": points, "rollout_steps": 2 * points}
+    env = make(500, (seed + 1) * 2**24)
+    settings: dict[str, Any] = {"support_steps": points, "rollout_steps": 2 * points}
     agent, seconds = trained("maml", env, 2 * points * 25 * iterations, seed, **settings)
     errors = list(-by_episode(agent, make(TASKS, 0), 2, points, greedy=True) / points)
     for count in range(2, INNER_STEPS + 1):

@@ -95,7 +95,7 @@ def test_a_dry_run_shows_what_would_be_submitted(tiny: Path, tmp_path: Path, mon
         assert f"#SBATCH {line}" in out
     assert str(tmp_path / "runs/sweeps/slurm") in out
     assert "submitit.core._submit" in out
-    assert err == ""
+    assert all("so far" in line for line in err.splitlines())  # a slow machine is told how far it is
     assert command(monkeypatch, tiny, *given, "--json") == 0
     cells = json.loads(capsys.readouterr().out)
     assert [(cell["stage"], cell["settings"], cell["state"]) for cell in cells] == [
