@@ -1,11 +1,13 @@
 """Environment steps per second on one core, eager and compiled, for every id, beside Gymnasium's CartPole.
 
-    python benchmarks/env_speed.py [ID ...] [--seconds 0.5] [--sizes 1 64 4096 65536]
+    python benchmarks/env_speed.py [ID ...] [--seconds 0.5] [--sizes 1 64 4096 65536] [--survey]
 
 One environment is `gymnasium.make`'s, reset whenever its episode ends; batches are the native ones (same-step
 autoreset, final observations kept) beside Gymnasium's own vector CartPole. Actions are drawn and programs compiled
 before the clock starts. Seconds are the processor's, and a number is the best of three tries; CartPole's turn comes
-before and after each id's.
+before and after each id's. A batched row tells whether a network is inside, and hence which line the faster way must
+hold. `--survey` measures sizes 64 and 4,096 only, 0.15 s a cell, so that a row of every id is affordable: compiling is
+most of what it takes.
 Rewrites the rows of the ids and sizes it ran in benchmarks/results/env_speed.json, and benchmarks/results/env_speed.md.
 """
 
@@ -29,8 +31,12 @@ from palaestra.envs.core.actions import random_action
 RESULTS = Path(__file__).parent / "results"
 SIZES = (1, 64, 4096, 65536)
 ACTIONS, TRIES = 16, 3  # different (batches of) actions, used in turn; of which the best counts
+LINE, LINE_WITH_NETWORK = 500_000, 50_000  # steps a second that a batch holds at some size
+SURVEY = {"sizes": (64, 4096), "seconds": 0.15}
 HEADING = """Written by `python benchmarks/env_speed.py`: environment steps per second of the processor, on one core, in
 thousands: eager, compiled, and how many times Gymnasium's CartPole-v1 of that size, measured beside it, the faster is.
+A task must reach its line, which is lower where a network is inside (marked), in a batch of some size; "below" says
+that no measured batch has. What is not measured has a dash.
 
 """
 
@@ -83,12 +89,19 @@ def cartpole(size: int, seconds: float) -> float:
     return rate(lambda k: env.step(actions[k % ACTIONS]), size, seconds)
 
 
+def network_inside(id: str) -> bool:
+    """Whether the task, with its default options, holds a module with parameters."""
+    return next(envs.make_task(id).parameters(), None) is not None
+
+
 def measure(id: str, size: int, seconds: float) -> dict[str, Any]:
     """One id at one size, as a row."""
     beside = cartpole(size, seconds)
     ways = ("eager", "compiled")
     rates = [single(id, seconds, execution=how) if size == 1 else batched(id, size, how, seconds) for how in ways]
     row: dict[str, Any] = {"id": id, "size": size, **{how: round(one) for how, one in zip(ways, rates, strict=True)}}
+    if size > 1:
+        row["network"] = network_inside(id)
     return row | {"cartpole": round(max(beside, cartpole(size, seconds))), "load": round(os.getloadavg()[0], 1)}
 
 
@@ -100,13 +113,25 @@ def told(row: dict[str, Any] | None) -> str:
     return f"{row['eager'] / 1000:,.1f} | {row['compiled'] / 1000:,.1f} | {ratio:.2g} ×"
 
 
+def standing(rows: list[dict[str, Any]]) -> str:
+    """The two cells of an id: its line, marked where a network is inside, and whether a batch holds it."""
+    rows = [row for row in rows if "network" in row]
+    if not rows:
+        return "– | –"
+    network = rows[-1]["network"]
+    line = LINE_WITH_NETWORK if network else LINE
+    held = any(max(row["eager"], row["compiled"]) >= line for row in rows)
+    return f"{line / 1000:,.0f}{' (network)' if network else ''} | {'held' if held else '**below**'}"
+
+
 def report(rows: dict[tuple[str, int], dict[str, Any]]) -> str:
     """A table with a line an id."""
     heads = [f"{'one' if size == 1 else f'{size:,}'}: eager | compiled | × CartPole" for size in SIZES]
-    lines = [f"| environment | {' | '.join(heads)} |", "|---|" + "---:|" * (3 * len(SIZES))]
+    lines = [f"| environment | line | stands | {' | '.join(heads)} |", "|---|---:|---|" + "---:|" * (3 * len(SIZES))]
     for id in dict.fromkeys(id for id, _ in rows):
         name = id.removeprefix("palaestra/").removesuffix("-v0")
-        lines.append(f"| {name} | {' | '.join(told(rows.get((id, size))) for size in SIZES)} |")
+        stands = standing([row for (other, _), row in rows.items() if other == id])
+        lines.append(f"| {name} | {stands} | {' | '.join(told(rows.get((id, size))) for size in SIZES)} |")
     loads = [row["load"] for row in rows.values()]
     return "\n".join(lines) + f"\n\nLoad of the machine while it was measured: {min(loads)} to {max(loads)}.\n"
 
@@ -127,7 +152,11 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=0.5, help="of measuring, a cell")
     parser.add_argument("--sizes", type=int, nargs="*", choices=SIZES, default=SIZES, help="how many environments")
+    parser.add_argument("--survey", action="store_true", help="what a row of every id takes at least, see above")
     arguments = parser.parse_args()
+    if arguments.survey:
+        parser.set_defaults(**SURVEY)
+        arguments = parser.parse_args()
     torch.set_num_threads(1)
     for id in arguments.ids or envs.ids():
         for size in arguments.sizes:

@@ -110,7 +110,7 @@ class Caption(Task[CaptionState]):
         place = (quarter * 3 + shift[:, :, 0]) * 3 + shift[:, :, 1]
         shape, colour = thing % len(SHAPES), thing // len(SHAPES)
         mask = self.masks.index_select(0, (shape * 36 + place).flatten()).view(-1, 2, 1, SIDE, SIDE)
-        tint = self.colours[colour][:, :, :, None, None]  # (B, 2, 3, 1, 1)
+        tint = self.colours.index_select(0, colour.flatten()).view(-1, 2, 3, 1, 1)
         image = mask[:, 0] * tint[:, 0] + mask[:, 1] * tint[:, 1]  # they never overlap
         relation = RELATION + 2 * upright
         captions = torch.stack([_sentence(thing, relation), _sentence(thing.flip(1), relation + 1)], 1)

@@ -11,6 +11,7 @@ from torch.nn import functional
 from ..errors import InvalidInput, unknown_name
 
 SMOOTHINGS = ("none", "epsilon", "add_one")
+PLACES = 15  # tokens of a sentence whose places are bits of a 16-bit number
 
 
 class BytePairTokens:
@@ -135,12 +136,25 @@ def _bleu_counts(
     if hypotheses.dim() != 2 or references.dim() != 3 or hypotheses.shape[0] != references.shape[0]:
         shapes = f"{tuple(hypotheses.shape)} and {tuple(references.shape)}"
         raise InvalidInput(f"BLEU: hypotheses and references must have shapes (B, T) and (B, R, S); got {shapes}")
+    length, reference_length = (hypotheses >= 0).sum(1), (references >= 0).sum(2)  # (B,), (B, R)
+    short = max(hypotheses.shape[1], references.shape[2]) <= PLACES
+    matches = (_matches_in_bits if short else _matches_in_pairs)(hypotheses, references, max_n)
+    shorter = torch.arange(max_n, device=length.device)
+    totals = (length[:, None] - shorter).clamp(min=0).float()
+    difference = (reference_length - length[:, None]).abs()
+    far = references.shape[2] + hypotheses.shape[1] + 1
+    rank = torch.where(reference_length > 0, difference * far + reference_length, far * far)  # a tie: the shorter
+    nearest = reference_length.gather(1, rank.argmin(1, keepdim=True)).squeeze(1)
+    return matches, totals, length.float(), nearest.float()
+
+
+def _matches_in_pairs(hypotheses: Tensor, references: Tensor, max_n: int) -> Tensor:
+    """(B, max_n) float32 clipped matches: every place is compared with every other."""
     present, reference_present = hypotheses >= 0, references >= 0
     same_token = (hypotheses[:, :, None] == hypotheses[:, None, :]) & present[:, None, :]  # (B, T, T)
     in_reference = hypotheses[:, None, :, None] == references[:, :, None, :]  # (B, R, T, S)
     in_reference = in_reference & reference_present[:, :, None, :]
-    length, reference_length = present.sum(1), reference_present.sum(2)  # (B,), (B, R)
-    same, found, matches, totals = same_token, in_reference, [], []
+    same, found, matches = same_token, in_reference, []
     for n in range(1, max_n + 1):
         if n > 1:  # n-grams are equal where the (n - 1)-grams are and the token that follows them is
             same = same[:, :-1, :-1] & same_token[:, n - 1 :, n - 1 :]
@@ -148,12 +162,37 @@ def _bleu_counts(
         occurrences = same.sum(2)  # (B, T - n + 1): of each n-gram in its own sentence, 0 where it is padded
         allowed = torch.minimum(occurrences, found.sum(3).amax(1))
         matches.append((allowed.float() / occurrences.clamp(min=1)).sum(1).round())
-        totals.append((length - n + 1).clamp(min=0).float())
-    difference = (reference_length - length[:, None]).abs()
-    far = references.shape[2] + hypotheses.shape[1] + 1
-    rank = torch.where(reference_length > 0, difference * far + reference_length, far * far)  # a tie: the shorter
-    nearest = reference_length.gather(1, rank.argmin(1, keepdim=True)).squeeze(1)
-    return torch.stack(matches, 1), torch.stack(totals, 1), length.float(), nearest.float()
+    return torch.stack(matches, 1)
+
+
+def _matches_in_bits(hypotheses: Tensor, references: Tensor, max_n: int) -> Tensor:
+    """(B, max_n) float32 clipped matches of sentences of at most 15 places, which are the bits of one number.
+
+    An n-gram counts where it stands in fewer earlier places of its own sentence than in some reference.
+    """
+    batch, tokens = hypotheses.shape
+    places = max(tokens, references.shape[2])
+    wide = torch.promote_types(hypotheses.dtype, references.dtype)
+    sentences = references.new_full((batch, 1 + references.shape[1], places), -1, dtype=wide)
+    sentences[:, 0, :tokens] = hypotheses
+    sentences[:, 1:, : references.shape[2]] = references
+    sentences = sentences.clamp(min=-1)
+    wanted = torch.where(hypotheses < 0, -2, hypotheses)[:, None]  # (B, 1, T): padding is nowhere
+    token = torch.zeros(batch, sentences.shape[1], tokens, dtype=torch.int16, device=wanted.device)
+    for place in range(places):  # bit s of (B, 1 + R, T): sentence r has token t at its place s
+        token = token | ((sentences[:, :, place, None] == wanted).to(torch.int16) << place)
+    before = (1 << torch.arange(tokens, device=wanted.device)) - 1
+    before = torch.stack([before, *[torch.full_like(before, (1 << PLACES) - 1)] * references.shape[1]])
+    grams, widths = [token], [max(tokens - n, 0) for n in range(max_n)]
+    for n in range(1, max_n):  # an n-gram begins where the (n - 1)-gram does if the token that follows it is there
+        grams.append(grams[-1][..., : widths[n]] & (token[..., n:] >> n))
+    here = torch.cat([gram & before[:, : gram.shape[-1]].to(torch.int16) for gram in grams], 2)
+    here = here - ((here >> 1) & 0x5555)  # bits are added in pairs, then in fours, then in eights
+    here = (here & 0x3333) + ((here >> 2) & 0x3333)
+    here = (here + (here >> 4)) & 0x0F0F
+    count = (here + (here >> 8)) & 0x1F
+    counts = count[:, 0] < count[:, 1:].amax(1)
+    return torch.stack([part.sum(1) for part in counts.split(widths, 1)], 1).float()
 
 
 def _bleu(matches: Tensor, totals: Tensor, length: Tensor, nearest: Tensor, smoothing: str) -> Tensor:

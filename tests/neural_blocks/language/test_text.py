@@ -64,6 +64,28 @@ def test_sentence_bleu_is_nltks(smoothing, max_n):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("smoothing", NLTK_SMOOTHING)
+def test_sentences_of_more_than_fifteen_places_score_as_short_ones_and_as_nltk_has_it(smoothing):
+    hypotheses, references = sentences(60, seed=4)
+    short = padded(hypotheses, references)
+    longer = [torch.nn.functional.pad(part, (0, 16 - part.shape[-1]), value=-1) for part in short]
+    assert torch.equal(sentence_bleu(*short, smoothing=smoothing), sentence_bleu(*longer, smoothing=smoothing))
+    long = [row + row[::-1] for row in hypotheses]
+    mine = sentence_bleu(*padded(long, references), smoothing=smoothing)
+    for value, hypothesis, group in zip(mine.tolist(), long, references, strict=True):
+        theirs = bleu_score.sentence_bleu(group, hypothesis, smoothing_function=NLTK_SMOOTHING[smoothing])
+        assert value == pytest.approx(theirs, abs=1e-6), (hypothesis, group)
+
+
+def test_sentences_of_fifteen_places_and_unlike_types_score_as_nltk_has_it():
+    rng = random.Random(5)
+    hypothesis, reference = ([rng.randrange(3) + 70_000 for _ in range(15)] for _ in range(2))
+    mine = sentence_bleu(torch.tensor([hypothesis]), torch.tensor([[reference]], dtype=torch.int32))
+    assert mine.item() == pytest.approx(bleu_score.sentence_bleu([reference], hypothesis), abs=1e-6)
+    assert 0 < mine.item() < 1
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("smoothing", NLTK_SMOOTHING)
 def test_corpus_bleu_is_nltks(smoothing):
     for seed, count in [(1, 1), (2, 5), (3, 200)]:
         # which counts one n-gram in a hypothesis shorter than n
