@@ -21,7 +21,6 @@ from .scene import Scene, Scenes, picture_side
 
 OBJECTS = 4  # the most of a picture
 VALUES = 5  # of a pixel: the ground, and four classes or four objects
-FIELD = 12  # bits of a count of pixels, of which five fit into a number
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,6 @@ class Segment(Task[SegmentState]):
     variants = ({"instances": True}, {"colour": True, "side": 24})
 
     horizon = 1
-    powers: Tensor
     pairings: Tensor
 
     def __init__(self, *, clutter: int = 3, colour: bool = False, instances: bool = False, side: int = 16) -> None:
@@ -88,7 +86,6 @@ class Segment(Task[SegmentState]):
         self.scenes = Scenes(shape_forms(self.side), self.side, OBJECTS, clutter, channels)
         self.reset_noise = self.scenes.noise
         self.names = [f"object {k + 1}" for k in range(OBJECTS)] if instances else SHAPES
-        self.register_buffer("powers", 1 << FIELD * torch.arange(VALUES), persistent=False)
         self.register_buffer("pairings", torch.tensor([*permutations(range(OBJECTS))]), persistent=False)  # (24, 4)
         self.observation_space = spaces.Box(0, 255, (channels, self.side, self.side), np.uint8)
         self.action_space = spaces.MultiDiscrete(np.full((self.side, self.side), VALUES))
@@ -108,38 +105,27 @@ class Segment(Task[SegmentState]):
     def step(self, state: SegmentState, action: Tensor, noise: Tensor) -> Step[SegmentState]:
         """Judges the answer."""
         answer = action.to(torch.uint8)
-        reward, right = self._judged(answer, state.truth)
+        reward, right, counts = self._judged(answer, state.truth)
         metrics = {"quality" if self.instances else "iou": reward, "pixels": right}
         if self.instances:
-            metrics["matched"] = matched_iou(*self._masks(answer, state.truth), self.pairings).float()
+            metrics["matched"] = matched_iou(*_masks(counts), self.pairings).float()
         following = SegmentState(state.picture, state.truth, answer, state.time + 1)
         return Step(following, reward, torch.ones_like(reward, dtype=torch.bool), metrics)
 
-    def _judged(self, answer: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """The reward (B,) and the share of right pixels (B,) of answers (B, S, S)."""
-        given, true = answer.flatten(1), truth.flatten(1)
-        size = true.shape[1]
-        predicted, present = self._counts(given), self._counts(true)  # (B, 5)
-        equal = self._counts(given, given == true)
-        right = equal.sum(1).float() / size
-        if not self.instances:
-            return mean_iou(equal, predicted, present).float(), right
-        return panoptic_quality(*self._masks(answer, truth)).float(), right
+    def _judged(self, answer: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The reward (B,), the share of right pixels (B,) and the counts of answers (B, S, S), see `_together`."""
+        counts = self._together(answer, truth)
+        right = counts.diagonal(dim1=1, dim2=2)  # (B, 5)
+        share = right.sum(1).float() / (self.side * self.side)
+        if self.instances:
+            return panoptic_quality(*_masks(counts)).float(), share, counts
+        return mean_iou(right, counts.sum(2), counts.sum(1)).float(), share, counts
 
-    def _masks(self, answer: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Pixels in common (B, 4, 4) of masks and objects, those of each mask of the answer, and of each object."""
-        given, true = answer.flatten(1), truth.flatten(1)
-        common = torch.stack([self._counts(given, true == k + 1)[:, 1:] for k in range(OBJECTS)], 2)
-        return common, self._counts(given)[:, 1:], self._counts(true)[:, 1:]
-
-    def _counts(self, values: Tensor, where: Tensor | None = None) -> Tensor:
-        """(B, 5) int64 how many pixels of (B, S S) have each value, all of them or some.
-
-        A pixel counts as one in the field of its value, so that a single sum counts all values.
-        """
-        ones = self.powers.index_select(0, values.flatten().int()).view(values.shape)
-        total = (ones if where is None else ones * where).sum(1, keepdim=True)
-        return total >> FIELD * torch.arange(VALUES, device=values.device) & (1 << FIELD) - 1
+    def _together(self, answer: Tensor, truth: Tensor) -> Tensor:
+        """(B, 5, 5) int64 how many pixels have each value in the answer (B, S, S), and each in truth."""
+        pair = (answer * VALUES + truth).flatten(1).long()  # (B, S S)
+        counts = torch.zeros(len(pair), VALUES * VALUES, dtype=torch.int32, device=pair.device)
+        return counts.scatter_add_(1, pair, torch.ones_like(pair, dtype=torch.int32)).long().unflatten(1, (VALUES, -1))
 
     def observe(self, state: SegmentState) -> Tensor:
         """The picture."""
@@ -167,8 +153,8 @@ class Segment(Task[SegmentState]):
             canvas.text("none yet", (right + size // 2, top + size // 2), size=22, colour=MUTED, anchor="center")
         self._legend((right + 16, bottom), canvas)
         if int(state.time):
-            device = self.powers.device
-            reward, _ = self._judged(*(one[None].to(device) for one in (state.answer, state.truth)))
+            device = self.pairings.device
+            reward, *_ = self._judged(*(one[None].to(device) for one in (state.answer, state.truth)))
             told = f"{'panoptic quality' if self.instances else 'mean overlap'} {float(reward):.2f} of 1"
             canvas.text(told, (right + size // 2, bottom + 172), size=24, anchor="center")
 
@@ -204,6 +190,11 @@ class Segment(Task[SegmentState]):
     def entries(self) -> list[str]:
         """Row and column of each pixel."""
         return [f"{row},{column}" for row in range(self.side) for column in range(self.side)]
+
+
+def _masks(counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of counts (B, 5, 5): pixels in common (B, 4, 4), those of each mask of the answer, and of each object."""
+    return counts[:, 1:, 1:], counts[:, 1:].sum(2), counts[:, :, 1:].sum(1)
 
 
 def _cell(canvas: Canvas, place: tuple[int, int], size: int, value: int) -> None:
