@@ -1,12 +1,12 @@
 """RL²'s presets at sizes that they were not chosen for, beside what plans with the prior in hand.
 
-    python benchmarks/carried.py [--seeds 1]
+    python benchmarks/carried.py [SCENARIO ...] [--seeds 1]
 
 A row is a bandit of other arms and pulls, or a decision process of other episodes, than those that a preset was chosen
 on. The preset of the nearest scenario trains an agent there unchanged; and the agent that learned at the scenario's own
 size plays there without learning anew, as its network has no weights for an arm, a state or a time. Beside them stands
-the Gittins index of the pulls left, or optimistic planning. Rewrites benchmarks/results/carried.json and
-benchmarks/results/carried.md.
+the Gittins index of the pulls left, or optimistic planning. Rewrites the rows of what it ran in
+benchmarks/results/carried.json, and benchmarks/results/carried.md.
 """
 
 from __future__ import annotations
@@ -120,19 +120,25 @@ def verdicts(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
+    names = tuple(dict.fromkeys(size.scenario for size in SIZES))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenarios", nargs="*", choices=[[], *names], metavar="SCENARIO", help="whose presets; or all")
     parser.add_argument("--seeds", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    rows: list[dict[str, Any]] = []
+    RESULTS.mkdir(exist_ok=True)
+    kept = RESULTS / "carried.json"
+    order = [(size.scenario, size.options) for size in SIZES]
     with tempfile.TemporaryDirectory() as root:
         for seed in range(given.seeds):
-            for size in SIZES:
-                rows.append(measure(size, seed, Path(root)))
-                print(line(rows[-1]), end="", flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "carried.json").write_text(json.dumps(rows, indent=1) + "\n")
-    (RESULTS / "carried.md").write_text(HEADING + "".join(map(line, rows)) + verdicts(rows))
+            for size in (size for size in SIZES if size.scenario in (given.scenarios or names)):
+                row = measure(size, seed, Path(root))
+                print(line(row), end="", flush=True)
+                rows = json.loads(kept.read_text()) if kept.exists() else []
+                by_key = {(one["scenario"], str(one["options"]), one["seed"]): one for one in [*rows, row]}
+                rows = sorted(by_key.values(), key=lambda one: order.index((one["scenario"], one["options"])))
+                kept.write_text(json.dumps(rows, indent=1) + "\n")
+                (RESULTS / "carried.md").write_text(HEADING + "".join(map(line, rows)) + verdicts(rows))
 
 
 if __name__ == "__main__":
