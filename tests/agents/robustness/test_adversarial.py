@@ -96,9 +96,8 @@ def test_with_beta_policy_gradients_add_the_divergence_to_their_loss(name):
     attacked = 255 - seen.float()
     own, other = (agent.network(x, (), start)[0][0].log_softmax(-1) for x in (seen, attacked))
     numbers = torch.tensor([[0.5, -0.5, 1.0, 2.0]])
-    steps = [seen, start, action, *[numbers] * (3 if name == "ppo" else 2), ()]
-    weighed = {} if name == "ppo" else {"weight": None}
-    losses = [agent.loss(*steps, **weighed, attacked=one)[0].item() for one in (None, attacked)]
+    numbers = [numbers, numbers, numbers, None] if name == "ppo" else [numbers, numbers]  # no value before, unclipped
+    losses = [agent.loss(seen, start, action, *numbers, (), attacked=one)[0].item() for one in (None, attacked)]
     expected = 5 * F.kl_div(other, own, reduction="batchmean", log_target=True)
     assert losses[1] - losses[0] == pytest.approx(expected.item(), rel=1e-4)
 
