@@ -124,6 +124,7 @@ class GANGame(Game[GANGameState]):
         {"player": "discriminator", "opponent": "uniform"},
         {"modes": 8, "spread": 0.08, "points": 16},
         {"dataset": "digits"},
+        {"dataset": "digits", "split": "test"},
         {"dataset": "digits", "player": "discriminator", "opponent": "blurred", "split": "test"},
         {"payoff": "non_saturating"},
         {"payoff": "least_squares", "player": "discriminator", "opponent": "uniform"},
