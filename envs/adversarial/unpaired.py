@@ -89,7 +89,7 @@ class Unpaired(Task[UnpairedState]):
         InvalidInput: an unknown way or split.
     """
 
-    variants = ({"split": "test"}, {"by": "pixels"})
+    variants = ({"split": "test"}, {"by": "pixels"}, {"by": "pixels", "split": "test"})
 
     horizon, reset_noise = 2, 3
     sources: Tensor
