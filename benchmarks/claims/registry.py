@@ -32,6 +32,7 @@ CLAIMS = {
     "attention-scores": "memory.scores:CLAIM",
     "hopfield-capacity": "memory.hopfield:CAPACITY",
     "hopfield-letters": "memory.hopfield:WORDS",
+    "trial-memories": "memory.trials:CLAIM",
     "self-consistency": "memory.votes:CLAIM",
     "robust-training": "robustness.training:CLAIM",
     "robust-matrix": "robustness.matrix:CLAIM",
