@@ -7,13 +7,11 @@ import torch.nn.functional as F
 
 from palaestra import agents
 from palaestra.agents.core.config import AgentConfig
-from palaestra.agents.learning.learner import Learner
 from palaestra.agents.networks.distributions import Categorical
 from palaestra.envs import make_batched
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.tests.agents.core.test_resume import check_resume
-from palaestra.tests.agents.learning.test_execution import captured, close
-from palaestra.tests.envs.core.tape import Tape
+from palaestra.tests.agents.learning.test_execution import check_captured
 
 SMALL = {"hidden": (4,), "rollout_steps": 2, "updates": 2, "minibatch_size": 8, "encoder": "flat"}
 
@@ -84,15 +82,7 @@ EVERY = {
 @pytest.mark.parametrize("name", ["dagger", "behaviour_cloning"])
 def test_changed_and_mixed_images_are_resumed_and_captured(name, monkeypatch):
     check_resume(name, digits, 32, **EVERY)
-    monkeypatch.setattr(Learner, "recorder", Tape)
-    states = []
-    for way in ("eager", "captured"):
-        env = digits()
-        agent = agents.make(name, env, seed=3, **EVERY)
-        if way == "captured":
-            captured(agent)
-        states.append((list(agent.learn(env, 32)), agent.state_dict()))
-    close(states[1], states[0])
+    check_captured(monkeypatch, name, digits, 32, **EVERY)
 
 
 def test_ppo_learns_from_changed_images_and_acts_on_what_it_sees():

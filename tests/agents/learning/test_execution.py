@@ -52,6 +52,20 @@ def captured(agent):
             captured(part)
 
 
+def check_captured(monkeypatch, name, make, steps, **settings):
+    """An agent's reports and state, which are the same with its iterations as graphs; gives the eager state."""
+    monkeypatch.setattr(Learner, "recorder", Tape)
+    states = []
+    for way in ("eager", "captured"):
+        env = make()
+        agent = agents.make(name, env, seed=3, **settings)
+        if way == "captured":
+            captured(agent)
+        states.append((list(agent.learn(env, steps)), agent.state_dict()))
+    close(states[1], states[0])
+    return states[0][1]
+
+
 def close(one, other, path="state"):
     """Asserts that two states agree, numbers within rounding."""
     if isinstance(one, torch.Tensor):

@@ -6,13 +6,11 @@ import pytest
 import torch
 
 from palaestra import agents
-from palaestra.agents.learning.learner import Learner
 from palaestra.agents.robustness.groups import Reweighing, ReweighingConfig
 from palaestra.envs import make_batched
 from palaestra.neural_blocks.errors import InvalidInput
 from palaestra.tests.agents.core.test_resume import check_resume
-from palaestra.tests.agents.learning.test_execution import captured, close
-from palaestra.tests.envs.core.tape import Tape
+from palaestra.tests.agents.learning.test_execution import check_captured
 
 GROUPS = ("low_on_rows", "low_on_columns", "high_on_rows", "high_on_columns")
 SMALL = {"hidden": (8,), "encoder": "flat", "rollout_steps": 2}
@@ -85,16 +83,7 @@ def test_weights_of_groups_are_resumed_and_captured(name, monkeypatch):
     make = lambda: make_batched("palaestra/Groups-v0", 8, seed=5, agreement=0.6)  # noqa: E731
     settings = {**SMALL, "invariance": "group_dro", "groups": GROUPS, "group_rate": 0.5}
     check_resume(name, make, 64, **settings)
-    monkeypatch.setattr(Learner, "recorder", Tape)
-    states = []
-    for way in ("eager", "captured"):
-        env = make()
-        agent = agents.make(name, env, seed=3, **settings)
-        if way == "captured":
-            captured(agent)
-        states.append((list(agent.learn(env, 64)), agent.state_dict()))
-    close(states[1], states[0])
-    weights = states[0][1]["reweighing"]["robust.weights"]
+    weights = check_captured(monkeypatch, name, make, 64, **settings)["reweighing"]["robust.weights"]
     assert weights.std() > 0.01
     assert weights.sum().item() == pytest.approx(1)
 
