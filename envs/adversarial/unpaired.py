@@ -14,6 +14,7 @@ from ..checks.options import choice
 from ..classification.sources.images import load_images
 from ..core.splits import SPLITS
 from ..core.task import Step, Task
+from ..core.tracing import row_by_row
 from ..drawing.canvas import ACCENT, GOOD, MUTED, Canvas
 from ..drawing.wording import fixed
 from .restyle import SIDE, WHITE, restyled
@@ -140,23 +141,34 @@ class Unpaired(Task[UnpairedState]):
             picture = (WHITE * action.double()).round().long().view(-1, SIDE, SIDE)
         back = state.time > 0  # (B,)
         there = torch.where(back[:, None, None], state.there, picture)
-        plain, styled = (_alike(self._nearest(picture, domain)) for domain in (1, 0))
-        liked = torch.where(back, state.liked, styled)
+        like = _alike(self._nearest(picture, back))  # what is plain on the way back, and in the style before
+        liked = torch.where(back, state.liked, like)
         cycle = _alike(_distance(picture, state.source))
-        reward = liked * torch.where(back, WEIGHTS[1] * plain + WEIGHTS[2] * cycle, WEIGHTS[0])
+        reward = liked * torch.where(back, WEIGHTS[1] * like + WEIGHTS[2] * cycle, WEIGHTS[0])
         apart = (_distance(there, state.true) / (SIDE * SIDE * WHITE**2)).sqrt()
         metrics = {"apart": apart.masked_fill(back, torch.nan), "cycle": cycle.masked_fill(~back, torch.nan)}
         following = UnpairedState(state.source, state.true, picture, there, liked, state.example, state.time + 1)
         return Step(following, reward, back, metrics)
 
-    def _nearest(self, picture: Tensor, domain: int) -> Tensor:
-        """(B,) the squared distance to the nearest picture of the style (0) or of plain writing (1), greys of 255.
+    def _nearest(self, picture: Tensor, back: Tensor) -> Tensor:
+        """(B,) the squared distance to the nearest picture of the style, or on the way back of plain writing.
 
-        Products and sums are whole numbers below 2^24, so exact.
+        Greys of 255. Products and sums are whole numbers below 2^24, so exact.
         """
         x = picture.flatten(1).float()
-        apart = torch.addmm(self.squares[domain], x, self.doubled[domain])  # (B, M), less the picture's own square
-        return x.square().sum(1) + apart.amin(1)
+        if row_by_row(back.device):
+            apart = x.new_empty(len(x))
+            for domain, rows in enumerate(((~back).nonzero()[:, 0], back.nonzero()[:, 0])):
+                if len(rows):
+                    own = x if len(rows) == len(x) else x.index_select(0, rows)
+                    apart.index_copy_(0, rows, self._apart(own, domain))
+        else:
+            apart = torch.where(back, self._apart(x, 1), self._apart(x, 0))
+        return x.square().sum(1) + apart
+
+    def _apart(self, x: Tensor, domain: int) -> Tensor:
+        """(B,) the squared distance of pictures (B, 64) to the nearest of a domain, less their own square."""
+        return torch.addmm(self.squares[domain], x, self.doubled[domain]).amin(1)
 
     def observe(self, state: UnpairedState) -> dict[str, Tensor]:
         """The picture, an example of how it should look, and the stage."""

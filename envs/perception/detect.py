@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import gymnasium.spaces as spaces
@@ -17,12 +19,13 @@ from ..core.tree import tree_map
 from ..drawing.canvas import ACCENT, BAD, GOOD, MUTED, Canvas
 from ..drawing.choices import Choice
 from .forms import SHAPES, shape_forms
-from .measures import box_iou, mean_average_precision, picture_precision
+from .measures import box_iou, highest_overlap, mean_average_precision, picture_precision
 from .pictures import draw_box
-from .rows import GREY, boxed, spread_table
+from .rows import GREY, box_tables, boxed
 from .scene import Scenes, picture_side
 
 OBJECTS, PROPOSALS = 4, 6  # the most of a picture, and of an episode
+ENTRIES = 6  # by which a proposal is told
 CLASSES = len(SHAPES)
 ENOUGH = 0.5  # of intersection over union
 THRESHOLDS = tuple(k / 20 for k in range(10, 20))  # 0.5 to 0.95
@@ -34,27 +37,25 @@ class DetectState:
     """A picture, what is in it, and what was proposed.
 
     Attributes:
-        picture: (B, C, 16, 16) uint8.
-        covered: (B, 1, 16, 16) uint8 the boxes proposed, each filled with a grey for its class.
+        image: (B, C + 1, 16, 16) uint8 the picture, and the boxes proposed, each filled with a grey for its class.
         boxes: (B, 4, 4) int64 left, top, width and height of the object in each quarter, 0 where there is none.
         classes: (B, 4) int64 its class, -1 where there is none.
         found: (B, 4) bool which of them a proposal has matched.
-        proposals: (B, 6, 4) int64 the boxes proposed.
-        named: (B, 6) int64 their classes, -1 for those to come.
-        confidence: (B, 6) float32 from 0 to 1.
+        proposals: (B, 36) float32 what was proposed, as it is seen: of each box, class and confidence.
+        overlap: (B, 6) float64 the highest with an object of the class, -1 where there is none.
+        nearest: (B, 6) int64 the object that has it.
         right: (B, 6) bool which proposals matched.
         time: (B,) int64 steps taken.
         stopped: (B,) bool whether the agent has stopped.
     """
 
-    picture: Tensor
-    covered: Tensor
+    image: Tensor
     boxes: Tensor
     classes: Tensor
     found: Tensor
     proposals: Tensor
-    named: Tensor
-    confidence: Tensor
+    overlap: Tensor
+    nearest: Tensor
     right: Tensor
     time: Tensor
     stopped: Tensor
@@ -102,8 +103,8 @@ class Detect(Task[DetectState]):
 
     horizon = PROPOSALS
     thresholds: Tensor
-    greys: Tensor  # (4,) int64 of each class, eight pixels at once
-    full: Tensor
+    greys: Tensor  # (4, 32) int64 of each class, a picture's pixels, eight at once
+    frames: Tensor
 
     def __init__(self, *, clutter: int = 4, colour: bool = False, side: int = 16) -> None:
         super().__init__()
@@ -112,14 +113,14 @@ class Detect(Task[DetectState]):
         self.side = picture_side("Detect", side)
         self.scenes = Scenes(shape_forms(self.side), self.side, OBJECTS, clutter, self.channels)
         self.reset_noise = self.scenes.noise
-        greys = (torch.arange(1, CLASSES + 1) * (3 * GREY)).to(torch.uint8)[:, None].expand(-1, 8)
-        self.register_buffer("greys", greys.contiguous().view(torch.int64)[:, 0], persistent=False)
-        self.register_buffer("full", spread_table(255), persistent=False)
+        greys = (torch.arange(1, CLASSES + 1) * (3 * GREY)).to(torch.uint8)[:, None].repeat(1, self.side**2)
+        self.register_buffer("greys", greys.view(torch.int64), persistent=False)
+        self.register_buffer("frames", box_tables(self.side), persistent=False)
         self.register_buffer("thresholds", torch.tensor(THRESHOLDS, dtype=torch.float64), persistent=False)
         self.observation_space = spaces.Dict(
             {
                 "image": spaces.Box(0, 255, (self.channels + 1, self.side, self.side), np.uint8),
-                "proposals": spaces.Box(0, 1, (PROPOSALS * 6,), np.float32),
+                "proposals": spaces.Box(0, 1, (PROPOSALS * ENTRIES,), np.float32),
             }
         )
         self.action_space = spaces.Box(-1, 1, (FIRST_CLASS + CLASSES,), np.float32)
@@ -127,19 +128,18 @@ class Detect(Task[DetectState]):
     def reset(self, noise: Tensor) -> DetectState:
         """A scene without any proposal."""
         scene, batch = self.scenes(noise), len(noise)
-        zeros = torch.zeros(batch, PROPOSALS, 4, dtype=torch.int64, device=noise.device)
+        zeros = torch.zeros(batch, PROPOSALS, dtype=torch.int64, device=noise.device)
         return DetectState(
-            picture=scene.picture,
-            covered=torch.zeros_like(scene.picture[:, :1]),
+            image=torch.cat([scene.picture, torch.zeros_like(scene.picture[:, :1])], 1),
             boxes=scene.boxes,
             classes=scene.classes,
             found=torch.zeros_like(scene.classes, dtype=torch.bool),
-            proposals=zeros,
-            named=zeros[..., 0] - 1,
-            confidence=zeros[..., 0].float(),
-            right=zeros[..., 0] > 0,
-            time=zeros[:, 0, 0],
-            stopped=zeros[:, 0, 0] > 0,
+            proposals=zeros.new_zeros(batch, PROPOSALS * ENTRIES, dtype=torch.float32),
+            overlap=zeros.double() - 1,
+            nearest=zeros,
+            right=zeros > 0,
+            time=zeros[:, 0],
+            stopped=zeros[:, 0] > 0,
         )
 
     def step(self, state: DetectState, action: Tensor, noise: Tensor) -> Step[DetectState]:
@@ -149,23 +149,25 @@ class Detect(Task[DetectState]):
         confidence = (action[:, 4] + 1) / 2
         same = state.classes == named[:, None]  # (B, 4)
         overlap = box_iou(box[:, None], state.boxes).masked_fill(~same, -1.0)
-        nearest = torch.arange(OBJECTS, device=box.device) == overlap.argmax(1, keepdim=True)
-        match = nearest & (overlap >= ENOUGH) & ~state.found & ~stopped[:, None]  # (B, 4), at most one of a row
+        highest, nearest = highest_overlap(overlap)  # (B,), (B,)
+        own = torch.arange(OBJECTS, device=box.device) == nearest[:, None]
+        match = own & (highest[:, None] >= ENOUGH) & ~state.found & ~stopped[:, None]  # (B, 4), at most one of a row
         right = match.any(1)
         objects = (state.classes >= 0).sum(1)
         earned = torch.where(right, confidence * (2 - confidence), -confidence.square()) / objects
         here = (torch.arange(PROPOSALS, device=box.device) == state.time[:, None]) & ~stopped[:, None]  # (B, 6)
+        numbers = [box.float() / self.side, (named + 1)[:, None].float() / CLASSES, confidence[:, None]]
+        told = torch.cat(numbers, 1)  # (B, 6)
         found, time = state.found | match, state.time + 1
         finished = stopped | (time >= PROPOSALS)
         following = DetectState(
-            picture=state.picture,
-            covered=self._cover(state.covered, box, named, stopped),
+            image=self._cover(state.image, box, named, stopped),
             boxes=state.boxes,
             classes=state.classes,
             found=found,
-            proposals=torch.where(here[..., None], box[:, None], state.proposals),
-            named=torch.where(here, named[:, None], state.named),
-            confidence=torch.where(here, confidence[:, None], state.confidence),
+            proposals=torch.where(here[..., None], told[:, None], _each(state.proposals)).flatten(1),
+            overlap=torch.where(here, highest[:, None], state.overlap),
+            nearest=torch.where(here, nearest[:, None], state.nearest),
             right=state.right | (here & right[:, None]),
             time=time,
             stopped=stopped,
@@ -178,36 +180,41 @@ class Detect(Task[DetectState]):
         }
         return Step(following, earned.masked_fill(stopped, 0.0), finished, metrics)
 
-    def _cover(self, covered: Tensor, box: Tensor, named: Tensor, stopped: Tensor) -> Tensor:
-        """The boxes so far (B, 1, 16, 16) with one more on top, unless the agent has stopped."""
+    def _cover(self, image: Tensor, box: Tensor, named: Tensor, stopped: Tensor) -> Tensor:
+        """The image with one more box on top of those so far, unless the agent has stopped."""
         high = box[:, 3:].masked_fill(stopped[:, None], 0)
-        return boxed(covered.contiguous(), torch.cat([box[:, :3], high], 1), self.greys[named], self.full)
+        return boxed(image, torch.cat([box[:, :3], high], 1), self.greys.index_select(0, named), self.frames)
 
     def _precision(self, state: DetectState, finished: Tensor) -> Tensor:
         """(B, 2) mean average precision at 0.5 and over all thresholds, NaN where the episode goes on."""
         if not row_by_row(finished.device):
-            return self._each(state).masked_fill(~finished[:, None], torch.nan)
-        rows = finished.nonzero().squeeze(1)
-        judged = self._each(tree_map(lambda tensor: tensor.index_select(0, rows), state))
-        return torch.full((len(finished), 2), torch.nan, dtype=torch.float32).index_copy_(0, rows, judged)
+            return self._judged(state).masked_fill(~finished[:, None], torch.nan)
+        rows = (finished & (state.overlap >= ENOUGH).any(1)).nonzero().squeeze(1)  # else no threshold is reached
+        judged = self._judged(tree_map(lambda tensor: tensor.index_select(0, rows), state))
+        none = torch.zeros(len(finished), 2, device=finished.device).masked_fill(~finished[:, None], torch.nan)
+        return none.index_copy_(0, rows, judged)
 
-    def _each(self, state: DetectState) -> Tensor:
-        each = picture_precision(*_told(state), count=CLASSES, thresholds=self.thresholds)  # (Q, B)
-        return torch.stack([each[0], each.mean(0)], 1).float()
+    def _judged(self, state: DetectState) -> Tensor:
+        entries = _each(state.proposals)
+        proposals = _named(entries), entries[..., 5], state.overlap, state.nearest
+        objects = (state.classes[:, None] == torch.arange(CLASSES, device=state.classes.device)[:, None]).sum(2)
+        each = picture_precision(*proposals, objects, self.thresholds)  # (Q, B)
+        return torch.stack([each[0], reduce(torch.add, each.unbind(0)) / len(each)], 1)
 
     def pooled(self, state: DetectState) -> dict[str, Tensor]:
         """`map_50` and `map` of many pictures together, () float64, from the states at the end of their episodes."""
+        entries = _each(state.proposals)
+        boxes = (entries[..., :4] * self.side).round().long()
+        told = boxes, _named(entries), entries[..., 5], state.boxes, state.classes
         found = {"map_50": self.thresholds[:1], "map": self.thresholds}
         return {
-            name: mean_average_precision(*_told(state), count=CLASSES, thresholds=thresholds)
+            name: mean_average_precision(*told, count=CLASSES, thresholds=thresholds)
             for name, thresholds in found.items()
         }
 
     def observe(self, state: DetectState) -> dict[str, Tensor]:
         """The picture with what was proposed, as an image and as numbers."""
-        numbers = torch.cat([state.proposals.float() / self.side, (state.named + 1)[..., None].float() / CLASSES], 2)
-        proposals = torch.cat([numbers, state.confidence[..., None]], 2)
-        return {"image": torch.cat([state.picture, state.covered], 1), "proposals": proposals.flatten(1)}
+        return {"image": state.image, "proposals": state.proposals}
 
     def expert(self, state: DetectState) -> Tensor:
         """The first object that is not found; where there is none, to stop."""
@@ -224,20 +231,21 @@ class Detect(Task[DetectState]):
             return self.draw_seen(self.observe_one(state), canvas)
         middle = canvas.width // 2
         canvas.text("Box and name every shape, then stop", (middle, 24), size=26, anchor="center")
-        frame = canvas.image(state.picture, (60, 44, 360, 360))
+        frame = canvas.image(state.image[: self.channels], (60, 44, 360, 360))
         for box, kind in zip(state.boxes.tolist(), state.classes.tolist(), strict=True):
             if kind >= 0:
                 draw_box(canvas, frame, self.side, box, SHAPES[kind], MUTED, truth=True)
-        for k, (box, kind) in enumerate(zip(state.proposals.tolist(), state.named.tolist(), strict=True)):
-            if kind >= 0:
-                told = f"{k + 1} {SHAPES[kind]} {'+' if state.right[k] else 'x'}"
-                draw_box(canvas, frame, self.side, box, told, GOOD if state.right[k] else BAD)
-        made, objects = int((state.named >= 0).sum()), int((state.classes >= 0).sum())
+        made, objects = 0, int((state.classes >= 0).sum())
+        for right, (*box, kind, _) in zip(state.right.tolist(), _each(state.proposals).tolist(), strict=True):
+            if kind > 0:
+                made += 1
+                told = f"{made} {self._name(kind)} {'+' if right else 'x'}"
+                draw_box(canvas, frame, self.side, self._pixels(box), told, GOOD if right else BAD)
         told = f"found {int(state.found.sum())} of {objects} (dashed), with {made} of {PROPOSALS} boxes"
         canvas.text(told, (middle, 422), size=24, anchor="center")
         if bool(state.stopped) or int(state.time) == PROPOSALS:
             batch = tree_map(lambda tensor: tensor[None].to(self.thresholds.device), state)
-            share = float(self._each(batch)[0, 0])
+            share = float(self._judged(batch)[0, 0])
             told = f"over: average precision {share:.2f} of 1"
         else:
             told = "+ is a match, x is none"
@@ -249,14 +257,22 @@ class Detect(Task[DetectState]):
         canvas.text("Box and name every shape, then stop", (middle, 24), size=26, anchor="center")
         frame = canvas.image(observation["image"][: self.channels], (60, 44, 360, 360))
         made = 0
-        for *box, kind, confidence in observation["proposals"].view(PROPOSALS, 6).tolist():
+        for *box, kind, confidence in _each(observation["proposals"]).tolist():
             if kind > 0:
                 made += 1
-                told = f"{made} {SHAPES[round(kind * CLASSES) - 1]} {confidence:.2f}"
-                draw_box(canvas, frame, self.side, [round(share * self.side) for share in box], told, ACCENT)
+                told = f"{made} {self._name(kind)} {confidence:.2f}"
+                draw_box(canvas, frame, self.side, self._pixels(box), told, ACCENT)
         canvas.text(f"{made} of {PROPOSALS} boxes, each with class and confidence", (middle, 422), 24, anchor="center")
         told = "one to four shapes, each in its own quarter"
         canvas.text(told, (middle, 454), size=22, colour=MUTED, anchor="center")
+
+    def _name(self, entry: float) -> str:
+        """The class of a proposal's entry."""
+        return SHAPES[round(entry * CLASSES) - 1]
+
+    def _pixels(self, box: Sequence[float]) -> list[int]:
+        """A proposal's box."""
+        return [round(share * self.side) for share in box]
 
     def choices(self) -> list[Choice]:
         """A key to stop."""
@@ -269,9 +285,14 @@ class Detect(Task[DetectState]):
         return ["left", "top", "width", "height", "sure", "stop", *SHAPES]
 
 
-def _told(state: DetectState) -> tuple[Tensor, ...]:
-    """What was proposed and what is true."""
-    return state.proposals, state.named, state.confidence, state.boxes, state.classes
+def _each(proposals: Tensor) -> Tensor:
+    """(..., 6, 6) of each proposal its box, class and confidence, from all in a row."""
+    return proposals.unflatten(-1, (PROPOSALS, ENTRIES))
+
+
+def _named(entries: Tensor) -> Tensor:
+    """(...) int64 the classes of proposals (..., 6), -1 for those to come."""
+    return (entries[..., 4] * CLASSES).round().long() - 1
 
 
 def _box(action: Tensor, side: int) -> Tensor:

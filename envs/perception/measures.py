@@ -8,16 +8,18 @@ Everything is computed in double precision, so that no sum depends on the order 
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import Tensor
 
 
 def box_iou(first: Tensor, second: Tensor) -> Tensor:
     """Intersection over union of boxes (..., 4) of left, top, width and height: (...) float64; 0 for two empty ones."""
-    start = torch.maximum(first[..., :2], second[..., :2])
-    end = torch.minimum(first[..., :2] + first[..., 2:], second[..., :2] + second[..., 2:])
-    width, height = (end - start).clamp(min=0).unbind(-1)
-    return _share(width * height, first[..., 2] * first[..., 3], second[..., 2] * second[..., 3])
+    (left, top, wide, high), (x, y, w, h) = first.unbind(-1), second.unbind(-1)
+    width = (torch.minimum(left + wide, x + w) - torch.maximum(left, x)).clamp(min=0)
+    height = (torch.minimum(top + high, y + h) - torch.maximum(top, y)).clamp(min=0)
+    return _share(width * height, wide * high, w * h)
 
 
 def _share(common: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -33,8 +35,9 @@ def matches(overlap: Tensor, threshold: Tensor) -> Tensor:
         overlap: (..., N, T) of each proposal, the surest first, with each object it may stand for.
         threshold: (...) that must be reached.
     """
-    best, nearest = _nearest(overlap)
-    enough = nearest & (best >= threshold[..., None])[..., None]
+    best, nearest = highest_overlap(overlap)
+    own = nearest[..., None] == torch.arange(overlap.shape[-1], device=overlap.device)
+    enough = own & (best >= threshold[..., None])[..., None]
     taken, right = torch.zeros_like(enough[..., 0, :]), []
     for own in enough.unbind(-2):
         right.append((own & ~taken).any(-1))
@@ -42,11 +45,11 @@ def matches(overlap: Tensor, threshold: Tensor) -> Tensor:
     return torch.stack(right, -1)
 
 
-def _nearest(overlap: Tensor) -> tuple[Tensor, Tensor]:
-    """The highest overlap of each proposal, (..., N), and with which object, (..., N, T): of several the first."""
+def highest_overlap(overlap: Tensor) -> tuple[Tensor, Tensor]:
+    """Of overlaps (..., T) the highest, (...), and which of the T it is with, (...) int64: of several the first."""
     count, best = overlap.shape[-1], overlap.amax(-1)
     rank = torch.arange(count, 0, -1, device=overlap.device)
-    return best, (rank * (overlap == best[..., None])).argmax(-1, keepdim=True) == count - rank
+    return best, (rank * (overlap == best[..., None])).argmax(-1)
 
 
 def average_precision(right: Tensor, counted: Tensor, objects: Tensor) -> Tensor:
@@ -64,57 +67,60 @@ def average_precision(right: Tensor, counted: Tensor, objects: Tensor) -> Tensor
 
 
 def picture_precision(
-    boxes: Tensor,
-    classes: Tensor,
-    confidence: Tensor,
-    true_boxes: Tensor,
-    true_classes: Tensor,
-    *,
-    count: int,
-    thresholds: Tensor,
+    classes: Tensor, confidence: Tensor, overlap: Tensor, nearest: Tensor, objects: Tensor, thresholds: Tensor
 ) -> Tensor:
-    """Average precision of each picture by itself, averaged over the classes that occur: (Q, B) float64.
+    """Average precision of each picture by itself, averaged over the classes that occur: (Q, B) float32.
 
-    Arguments are those of `mean_average_precision`. A proposal is right at all thresholds from the overlap of the
-    surest one before it that stands for the same object to its own: so no threshold is gone through.
+    A proposal is right at all thresholds from the overlap of the surest one before it that stands for the same object
+    to its own: so no threshold is gone through. Of float32, as counts are exact, and added in a set order.
+
+    Args:
+        classes: (B, N) int64 of proposals, -1 for no proposal.
+        confidence: (B, N) float32 of at least 0; of equal ones the earlier counts as surer.
+        overlap: (B, N) float64 the highest with an object of the class, below all thresholds where there is none.
+        nearest: (B, N) int64 the object that has it, of several the first.
+        objects: (B, C) int64 how many of each class there are to find; NaN comes out where there is none of any.
+        thresholds: (Q,) float64.
     """
-    classes, overlap = _ranked(boxes, classes, confidence, true_boxes, true_classes)[:2]
-    best, nearest = _nearest(overlap)  # (B, N), (B, N, T)
-    reached, before = torch.full_like(overlap[:, 0], -1.0), []
-    for own, share in zip(nearest.unbind(1), best.unbind(1), strict=True):
-        before.append(torch.where(own, reached, -1.0).amax(1))
-        reached = torch.maximum(reached, torch.where(own, share[:, None], -1.0))
-    lower, upper = torch.stack(before), best.t()  # (N, B)
-    right = ((thresholds[:, None, None] > lower) & (thresholds[:, None, None] <= upper)).double()  # (Q, N, B)
-    kinds, number = classes.t(), classes.shape[1]
-    alike = [[(kinds[i] == kinds[j]).double() for j in range(i)] for i in range(number)]  # each (B,)
-    objects = (true_classes[:, :, None] == torch.arange(count, device=classes.device)).sum(1)  # (B, C)
-    share_of = 1 / objects.gather(1, classes.clamp(min=0)).clamp(min=1).double().t()  # (N, B)
-    precision: list[Tensor] = []
+    number = classes.shape[1]
+    order = _surest_first(confidence.masked_fill(classes < 0, -1.0).t())
+    classes, overlap, nearest = (part.t().gather(0, order) for part in (classes, overlap, nearest))  # each (N, B)
+    lower = [torch.full_like(overlap[0], -1.0)]
+    for i in range(1, number):
+        same = [torch.where(nearest[j] == nearest[i], overlap[j], -1.0) for j in range(i)]
+        lower.append(reduce(torch.maximum, same))
+    right = (thresholds[:, None, None] > torch.stack(lower)) & (thresholds[:, None, None] <= overlap)  # (Q, N, B)
+    hit = right.float().unbind(1)
+    alike = [[(classes[i] == classes[j]).float() for j in range(i)] for i in range(number)]  # each (B,)
+    precision = []
     for i in range(number):
-        earlier = [right[:, j] * alike[i][j] for j in range(i)]
-        hits = torch.stack([*earlier, right[:, i]]).sum(0)
-        precision.append(hits / (torch.stack(alike[i]).sum(0) + 1 if i else 1))
-    total = torch.zeros_like(right[:, 0])
+        hits, counted = hit[i], torch.ones_like(hit[i][0])
+        for j in range(i):
+            hits, counted = hits + hit[j] * alike[i][j], counted + alike[i][j]
+        precision.append(hits / counted)
+    share = 1 / objects.t().gather(0, classes.clamp(min=0)).clamp(min=1).float()  # (N, B)
+    total = torch.zeros_like(hit[0])
     for i in range(number):
         highest = precision[i]
         for j in range(i + 1, number):
             highest = torch.maximum(highest, precision[j] * alike[j][i])
-        total = total + right[:, i] * highest * share_of[i]
+        total = total + hit[i] * highest * share[i]
     occurring = (objects > 0).sum(1)
-    return total / occurring.double().masked_fill(occurring == 0, torch.nan)
+    return total / occurring.float().masked_fill(occurring == 0, torch.nan)
 
 
-def _ranked(
-    boxes: Tensor, classes: Tensor, confidence: Tensor, true_boxes: Tensor, true_classes: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Of proposals, the surest first: classes (B, N), overlap with objects of the class (B, N, T), sureness (B, N)."""
-    sure = confidence.masked_fill(classes < 0, -1.0)
-    order = sure.argsort(dim=1, descending=True, stable=True)
-    boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))
-    classes, sure = classes.gather(1, order), sure.gather(1, order)
-    same = (classes[:, :, None] == true_classes[:, None]) & (classes >= 0)[..., None]  # (B, N, T)
-    return classes, box_iou(boxes[:, :, None], true_boxes[:, None]).masked_fill(~same, -1.0), sure
+def _surest_first(sure: Tensor) -> Tensor:
+    """(N, B) int64 the order of float32 (N, B), none of them -0, largest first; equal ones stay as they are.
+
+    By neighbours that change places (Habermann, 1972), which is faster than sorting for a handful.
+    """
+    number = len(sure)
+    place = torch.arange(number, device=sure.device)[:, None]
+    keys = [*(sure.contiguous().view(torch.int32).long() * number + (number - 1 - place)).unbind(0)]
+    for turn in range(number):
+        for k in range(turn % 2, number - 1, 2):
+            keys[k], keys[k + 1] = torch.maximum(keys[k], keys[k + 1]), torch.minimum(keys[k], keys[k + 1])
+    return number - 1 - torch.stack(keys) % number
 
 
 def mean_average_precision(
@@ -143,7 +149,12 @@ def mean_average_precision(
     Returns:
         () float64, NaN where there is no object.
     """
-    classes, overlap, sure = _ranked(boxes, classes, confidence, true_boxes, true_classes)
+    sure = confidence.masked_fill(classes < 0, -1.0)
+    order = sure.argsort(dim=1, descending=True, stable=True)
+    boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))
+    classes, sure = classes.gather(1, order), sure.gather(1, order)
+    same = (classes[:, :, None] == true_classes[:, None]) & (classes >= 0)[..., None]  # (B, N, T)
+    overlap = box_iou(boxes[:, :, None], true_boxes[:, None]).masked_fill(~same, -1.0)
     right = matches(overlap.expand(len(thresholds), -1, -1, -1), thresholds[:, None])  # (Q, B, N)
     kind = torch.arange(count, device=classes.device)[:, None, None]
     counted, objects = classes == kind, (true_classes == kind).sum((1, 2))  # (C, B, N), (C,)

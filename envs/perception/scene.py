@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ...neural_blocks.errors import InvalidInput
 from ..checks.options import integer
 from .forms import MARKS, Form
-from .rows import GREY, painted, pixels, rows_of, spread_table
+from .rows import GREY, painted, pixels, rows_a_word, rows_of, spread_tables, words_of
 
 BITS = 4  # of a level of grey
 LEVELS = (5, 7, 10, 12, 15)  # of objects: no two of a scene are alike
@@ -30,7 +30,7 @@ class Scene:
         boxes: (B, K, 4) int64 left, top, width and height of each object, also of its covered parts; 0 where there is
             none.
         classes: (B, K) int64 the class of each, -1 where there is none.
-        masks: (K, S, B) int32 the rows of each object, see `rows`, in the order in which they cover each other.
+        masks: (K, W, B) int64 the words of each object, see `rows`, in the order in which they cover each other.
         slots: (K, B) int64 where in `boxes` and `classes` each of these stands.
     """
 
@@ -73,19 +73,19 @@ class Scenes(nn.Module):
         self.forms = len(forms)
         self.noise = 1 + channels + 2 * (objects + clutter)
         masks = [*(mask for mask, _ in forms), *MARKS, torch.zeros(1, 1)]  # the last one for where there is no object
-        # Each form with so many empty rows before and behind that a picture's rows are a slice of it, wherever it lies.
-        table = torch.zeros(len(masks), 3 * side, dtype=torch.int32)
+        # Each form with so many empty rows before and behind that a picture's words are among its own.
+        table = torch.zeros(len(masks), 3 * side, dtype=torch.int64)
         for own, mask in zip(table, masks, strict=True):
             own[side : side + len(mask)] = rows_of(mask)
         # As the number of levels is prime, any step from one object's to the next one's meets each of them once.
         steps = torch.arange(len(LEVELS))[:, None] + torch.arange(objects) * torch.arange(1, len(LEVELS))[:, None, None]
         orders = torch.tensor(list(itertools.permutations(range(objects))))  # (K!, K)
         buffers = {
-            "table": table.flatten(),
-            "spread": spread_table(),
+            "table": words_of(table, side).flatten(),
+            "spread": spread_tables(BITS, GREY),
             "sizes": torch.tensor([mask.shape[::-1] for mask in masks]).t().contiguous(),  # (2, F) width and height
             "kinds": torch.tensor([*(kind for _, kind in forms), *[-1] * (len(MARKS) + 1)]),
-            "shades": torch.tensor(LEVELS, dtype=torch.int32)[steps.flatten(0, 1) % len(LEVELS)].t().contiguous(),
+            "shades": torch.tensor(LEVELS)[steps.flatten(0, 1) % len(LEVELS)].t().contiguous(),
             "orders": orders.t().contiguous(),  # (K, K!)
             "backs": orders.argsort(1).t().contiguous(),
         }
@@ -108,14 +108,14 @@ class Scenes(nn.Module):
         mark, *levels = whole(mark_form, len(MARKS), *[CLUTTER_LEVELS] * self.channels)  # (M, B)
         mark = self.forms + mark
         mark_corner = self._anywhere(mark_place, self._size(mark))
-        masks = self._rows(torch.cat([mark, form]), torch.cat([mark_corner, corner], 1))
-        values = torch.cat([2 + torch.stack(levels, 1).int(), values])
-        planes = painted(masks, values, ground.int(), BITS)
+        masks = self._words(torch.cat([mark, form]), torch.cat([mark_corner, corner], 1))
+        values = torch.cat([2 + torch.stack(levels, 1), values])
+        planes = painted(masks, values, ground, BITS)
         back = self.backs.index_select(1, order)
         kinds = self.kinds.index_select(0, form.flatten()).view_as(form).gather(0, back)
         boxes = torch.cat([corner, size]).gather(1, back.expand(4, -1, -1))  # (4, K, B)
         return Scene(
-            picture=pixels(planes, self.spread, self.side, BITS, GREY),
+            picture=pixels(planes, self.spread, self.side),
             boxes=(boxes * (kinds >= 0)).permute(2, 1, 0).contiguous(),
             classes=kinds.t().contiguous(),
             masks=masks[self.clutter :],
@@ -137,11 +137,11 @@ class Scenes(nn.Module):
         centre = torch.stack([slots & 1, slots >> 1]) * quarter + MARGIN + torch.stack(within)
         return torch.minimum((centre - (size >> 1)).clamp(min=0), self.side - size)
 
-    def _rows(self, form: Tensor, corner: Tensor) -> Tensor:
-        """(M, S, B) the rows of forms at corners (2, M, B)."""
+    def _words(self, form: Tensor, corner: Tensor) -> Tensor:
+        """(M, W, B) the words of forms at corners (2, M, B)."""
         first = form * (3 * self.side) + self.side - corner[1]
-        index = first[:, None] + torch.arange(self.side, device=form.device)[:, None]
-        return self.table.index_select(0, index.flatten()).view(index.shape) << corner[0].int()[:, None]
+        index = first[:, None] + torch.arange(0, self.side, rows_a_word(self.side), device=form.device)[:, None]
+        return self.table.index_select(0, index.flatten()).view(index.shape) << corner[0][:, None]
 
 
 def picture_side(name: str, side: object) -> int:

@@ -16,11 +16,12 @@ from ..core.task import Step, Task
 from ..drawing.canvas import COLOURS, INK, MUTED, PANEL, Canvas
 from .forms import SHAPES, shape_forms
 from .measures import matched_iou, mean_iou, panoptic_quality
-from .rows import painted, pixels
+from .rows import painted, pixels, spread_tables
 from .scene import Scene, Scenes, picture_side
 
 OBJECTS = 4  # the most of a picture
 VALUES = 5  # of a pixel: the ground, and four classes or four objects
+VALUE_BITS = 3
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Segment(Task[SegmentState]):
 
     horizon = 1
     pairings: Tensor
+    spread: Tensor
 
     def __init__(self, *, clutter: int = 3, colour: bool = False, instances: bool = False, side: int = 16) -> None:
         super().__init__()
@@ -87,6 +89,7 @@ class Segment(Task[SegmentState]):
         self.reset_noise = self.scenes.noise
         self.names = [f"object {k + 1}" for k in range(OBJECTS)] if instances else SHAPES
         self.register_buffer("pairings", torch.tensor([*permutations(range(OBJECTS))]), persistent=False)  # (24, 4)
+        self.register_buffer("spread", spread_tables(VALUE_BITS), persistent=False)
         self.observation_space = spaces.Box(0, 255, (channels, self.side, self.side), np.uint8)
         self.action_space = spaces.MultiDiscrete(np.full((self.side, self.side), VALUES))
 
@@ -99,8 +102,8 @@ class Segment(Task[SegmentState]):
     def _truth(self, scene: Scene) -> Tensor:
         """(B, S, S) uint8 what each pixel is: the objects painted with their values instead of greys."""
         values = scene.slots if self.instances else scene.classes.t().gather(0, scene.slots)  # (K, B)
-        planes = painted(scene.masks, (values[:, None] + 1).int(), torch.zeros_like(values[:1]).int(), 3)
-        return pixels(planes, self.scenes.spread, self.side, 3)[:, 0]
+        planes = painted(scene.masks, values[:, None] + 1, torch.zeros_like(values[:1]), VALUE_BITS)
+        return pixels(planes, self.spread, self.side)[:, 0]
 
     def step(self, state: SegmentState, action: Tensor, noise: Tensor) -> Step[SegmentState]:
         """Judges the answer."""

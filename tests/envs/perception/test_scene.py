@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from palaestra.envs.core.splits import split_rows
 from palaestra.envs.perception.forms import MARKS, digit_forms, shape_forms
-from palaestra.envs.perception.rows import boxed, pixels, rows_of, spread_table
+from palaestra.envs.perception.rows import box_tables, boxed, pixels, rows_a_word, rows_of, spread_tables, words_of
 from palaestra.envs.perception.scene import LEVELS, Scenes, whole
 
 SIDE = 16
@@ -106,23 +106,27 @@ def test_digits_are_the_ink_of_their_split_at_three_sizes():
         assert label == bunch.target[row]
 
 
-def test_rows_hold_masks_and_give_them_back():
-    masks = (torch.rand(5, 7, 16, generator=torch.Generator().manual_seed(0)) < 0.4).long()
-    planes = rows_of(masks).permute(1, 0)[None]  # (1, H, B)
-    assert torch.equal(pixels(planes, spread_table(), 16, 1)[:, 0].long(), masks)
+@pytest.mark.parametrize("side", [16, 24])
+def test_words_hold_masks_and_give_them_back(side):
+    masks = (torch.rand(5, side, side, generator=torch.Generator().manual_seed(0)) < 0.4).long()
+    words = words_of(rows_of(masks), side)[:, :: rows_a_word(side)]
+    assert words.shape == (5, side // rows_a_word(side))
+    assert torch.equal(pixels(words.t()[None], spread_tables(1), side)[:, 0].long(), masks)
+    assert pixels(words.t().expand(3, -1, -1), spread_tables(3, 9), side).max() == 7 * 9
 
 
 @pytest.mark.parametrize("side", [16, 24])
 def test_a_box_is_filled_pixel_by_pixel(side):
     boxes = torch.tensor([[0, 0, 1, 1], [3, 2, 13, 14], [15, 15, 1, 1], [4, 5, 6, 0], [0, 3, side, 2]])
-    picture = torch.randint(0, 256, (5, 1, side, side), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    picture = torch.randint(0, 256, (5, 2, side, side), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     values = torch.tensor([[9], [255], [0], [7], [128]], dtype=torch.uint8)
-    fill = values.expand(-1, 8).contiguous().view(torch.int64)[:, 0]
-    filled = boxed(picture, boxes, fill, spread_table(255))
+    fill = values.repeat(1, side * side).view(torch.int64)
+    filled = boxed(picture, boxes, fill, box_tables(side))
     row, column = np.mgrid[:side, :side]
     for before, after, (x, y, w, h), value in zip(picture, filled, boxes.tolist(), values, strict=True):
         inside = (column >= x) & (column < x + w) & (row >= y) & (row < y + h)
-        assert np.array_equal(after[0].numpy(), np.where(inside, value.item(), before[0].numpy()))
+        assert torch.equal(after[0], before[0])
+        assert np.array_equal(after[1].numpy(), np.where(inside, value.item(), before[1].numpy()))
 
 
 def test_whole_numbers_of_one_uniform_are_independent_and_below_their_counts():
