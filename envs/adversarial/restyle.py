@@ -12,17 +12,17 @@ SLANT = 2.0  # pixels by which the uppermost row moves at most
 
 
 def restyled(pictures: Tensor, how: Tensor) -> Tensor:
-    """Pictures (B, 8, 8) int64 written in another way.
+    """Pictures (B, 8, 8) uint8 written in another way.
 
     Args:
-        pictures: greys from 0 to 255.
+        pictures: uint8.
         how: (B, 3) from -1 to 1. The slant: the uppermost row goes up to two pixels to the right, the lowermost as far
             to the left, those between by whole pixels in proportion. The weight: above 0 each pixel is mixed with the
             lightest of its neighbours and itself, below with the darkest. From 0 to 1 how much of the negative is mixed
             in, below 0 none.
 
     Returns:
-        (B, 8, 8) int64; outside a picture its outermost pixels go on.
+        (B, 8, 8) uint8; outside a picture its outermost pixels go on.
     """
     cell = torch.arange(SIDE, device=pictures.device)
     turn = 1 - cell.double() / ((SIDE - 1) / 2)  # 1 in the uppermost row, -1 in the lowermost
@@ -35,7 +35,7 @@ def restyled(pictures: Tensor, how: Tensor) -> Tensor:
     left, right = torch.cat([signed[..., :1], signed[..., :-1]], 2), torch.cat([signed[..., 1:], signed[..., -1:]], 2)
     around = torch.maximum(torch.maximum(above, below), torch.maximum(left, right)).maximum(signed)
     x = _mixed(x, sign * around, weight.abs())
-    return _mixed(x, WHITE - x, negative.clamp(min=0)).long()
+    return _mixed(x, WHITE - x, negative.clamp(min=0)).to(torch.uint8)
 
 
 def _mixed(first: Tensor, second: Tensor, share: Tensor) -> Tensor:

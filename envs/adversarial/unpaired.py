@@ -30,10 +30,10 @@ class UnpairedState:
     """A digit on its way into the other style and back.
 
     Attributes:
-        source: (B, 8, 8) int64 the digit.
-        true: (B, 8, 8) int64 its true translation, hidden.
-        picture: (B, 8, 8) int64 what has become of it.
-        there: (B, 8, 8) int64 its translation; the digit itself before.
+        source: (B, 8, 8) uint8 the digit.
+        true: (B, 8, 8) uint8 its true translation, hidden.
+        picture: (B, 8, 8) uint8 what has become of it.
+        there: (B, 8, 8) uint8 its translation; the digit itself before.
         liked: (B,) float32 what the critic of the style makes of that; 0 before.
         example: (B, 2) int64 which digits are shown as examples of the style and of plain writing.
         time: (B,) int64 steps taken.
@@ -94,25 +94,26 @@ class Unpaired(Task[UnpairedState]):
 
     horizon, reset_noise = 2, 3
     sources: Tensor
+    truths: Tensor
     known: Tensor
-    squares: Tensor
-    doubled: Tensor
+    judge: Tensor
     hidden: Tensor
 
     def __init__(self, *, by: str = "map", split: str = "train") -> None:
         super().__init__()
         self.by = choice("Unpaired: by", by, ("map", "pixels"))
         self.split = choice("Unpaired: split", split, SPLITS)
-        images = torch.from_numpy(load_images("digits", split)[0])[:, 0].long()
+        images = torch.from_numpy(load_images("digits", split)[0])[:, 0]
         self.register_buffer("sources", images[::2] if split == "train" else images, persistent=False)  # (N, 8, 8)
-        plain = torch.from_numpy(load_images("digits", "train")[0])[1::2, 0].long()
+        plain = torch.from_numpy(load_images("digits", "train")[0])[1::2, 0]
         self.register_buffer("hidden", torch.tensor([HIDDEN, BACK], dtype=torch.float32), persistent=False)
-        styled = restyled(plain, self.hidden[:1].expand(len(plain), -1))
+        styled, true = (restyled(part, self.hidden[:1].expand(len(part), -1)) for part in (plain, self.sources))
+        self.register_buffer("truths", true, persistent=False)  # (N, 8, 8)
         known = torch.stack([styled, plain])
         self.register_buffer("known", known, persistent=False)  # (2, M, 8, 8) of the style, and plain
         flat = known.flatten(2).float()
-        self.register_buffer("squares", flat.square().sum(2), persistent=False)  # (2, M)
-        self.register_buffer("doubled", (-2 * flat).mT.contiguous(), persistent=False)  # (2, 64, M)
+        judge = torch.cat([-2 * flat, flat.square().sum(2, keepdim=True)], 2)
+        self.register_buffer("judge", judge.mT.contiguous(), persistent=False)  # (2, 65, M)
         image = spaces.Box(0, WHITE, (1, SIDE, SIDE), np.uint8)
         self.observation_space = spaces.Dict({"picture": image, "example": image, "stage": spaces.Discrete(3)})
         low, size = (-1, 3) if by == "map" else (0, SIDE * SIDE)
@@ -122,15 +123,15 @@ class Unpaired(Task[UnpairedState]):
         """Plain digits, of class 0, and after them others in the style, of class 1: no digit in both ways."""
         images = torch.from_numpy(load_images("digits", split or self.split)[0])
         plain = images[::2] if (split or self.split) == "train" else images
-        styled = self.known[0].to(torch.uint8).cpu().unsqueeze(1)
+        styled = self.known[0].cpu().unsqueeze(1)
         return torch.cat([plain, styled]), torch.tensor([0] * len(plain) + [1] * len(styled))
 
     def reset(self, noise: Tensor) -> UnpairedState:
         """A digit, and examples of both ways to write."""
-        source = self.sources.index_select(0, (noise[:, 0] * len(self.sources)).long())
+        row = (noise[:, 0] * len(self.sources)).long()
+        source, true = self.sources.index_select(0, row), self.truths.index_select(0, row)
         example = (noise[:, 1:] * self.known.shape[1]).long()
         time, liked = torch.zeros_like(example[:, 0]), noise.new_zeros(len(noise), dtype=torch.float32)
-        true = restyled(source, self.hidden[:1].expand(len(source), -1))
         return UnpairedState(source, true, source, source, liked, example, time)
 
     def step(self, state: UnpairedState, action: Tensor, noise: Tensor) -> Step[UnpairedState]:
@@ -138,7 +139,7 @@ class Unpaired(Task[UnpairedState]):
         if self.by == "map":
             picture = restyled(state.picture, action)
         else:
-            picture = (WHITE * action.double()).round().long().view(-1, SIDE, SIDE)
+            picture = (WHITE * action.double()).round().to(torch.uint8).view(-1, SIDE, SIDE)
         back = state.time > 0  # (B,)
         there = torch.where(back[:, None, None], state.there, picture)
         like = _alike(self._nearest(picture, back))  # what is plain on the way back, and in the style before
@@ -168,14 +169,13 @@ class Unpaired(Task[UnpairedState]):
 
     def _apart(self, x: Tensor, domain: int) -> Tensor:
         """(B,) the squared distance of pictures (B, 64) to the nearest of a domain, less their own square."""
-        return torch.addmm(self.squares[domain], x, self.doubled[domain]).amin(1)
+        return (torch.nn.functional.pad(x, (0, 1), value=1.0) @ self.judge[domain]).amin(1)
 
     def observe(self, state: UnpairedState) -> dict[str, Tensor]:
         """The picture, an example of how it should look, and the stage."""
         examples = [self.known[domain].index_select(0, state.example[:, domain]) for domain in (0, 1)]
         example = torch.where((state.time > 0)[:, None, None], examples[1], examples[0])
-        picture, example = (one[:, None].to(torch.uint8) for one in (state.picture, example))
-        return {"picture": picture, "example": example, "stage": state.time}
+        return {"picture": state.picture[:, None], "example": example[:, None], "stage": state.time}
 
     def expert(self, state: UnpairedState) -> Tensor:
         """The hidden map and the one that undoes it, or what they should give."""
@@ -203,7 +203,7 @@ class Unpaired(Task[UnpairedState]):
                 canvas.outline((*corner, size, size), colour)
                 canvas.text("not yet", (middle, corner[1] + size // 2), size=22, colour=MUTED, anchor="center")
             else:
-                canvas.image(picture[None].to(torch.uint8), (*corner, size, size), border=colour)
+                canvas.image(picture[None], (*corner, size, size), border=colour)
         if time:
             apart = float((_distance(state.there[None], state.true[None]) / (SIDE * SIDE * WHITE**2)).sqrt())
             canvas.text(f"apart {fixed(apart, 2)}", (352, 264), size=20, anchor="center")
@@ -230,8 +230,8 @@ class Unpaired(Task[UnpairedState]):
 
 def _distance(picture: Tensor, other: Tensor) -> Tensor:
     """(B,) the squared distance of pictures (B, 8, 8), greys of 255."""
-    apart = picture - other
-    return (apart * apart).sum((1, 2)).float()  # whole numbers are multiplied much faster than squared
+    apart = picture.flatten(1).float() - other.flatten(1).float()  # whole numbers below 2^24, so sums are exact
+    return (apart * apart).sum(1)
 
 
 def _alike(distance: Tensor) -> Tensor:

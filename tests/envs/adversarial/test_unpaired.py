@@ -32,18 +32,18 @@ def by_loops(picture, slant, weight, negative):
 
 @pytest.mark.parametrize("how", [(0.5, 0.5, 1.0), (-1.0, -0.4, 0.3), (0.8, 0.0, -1.0), (0.0, -1.0, 0.0)])
 def test_a_picture_is_written_anew_as_by_plain_loops(how):
-    pictures = torch.randint(0, 256, (5, 8, 8), generator=torch.Generator().manual_seed(0))
+    pictures = torch.randint(0, 256, (5, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     found = restyled(pictures, torch.tensor([how]).expand(5, -1))
     assert found.flatten(1).tolist() == [by_loops(picture.tolist(), *how) for picture in pictures]
 
 
 def test_no_change_is_no_change():
-    pictures = torch.randint(0, 256, (5, 8, 8))
+    pictures = torch.randint(0, 256, (5, 8, 8), dtype=torch.uint8)
     assert torch.equal(restyled(pictures, torch.tensor([[0.0, 0.0, -0.5]]).expand(5, -1)), pictures)
 
 
 def test_no_digit_is_in_two_roles():
-    train = torch.from_numpy(load_images("digits", "train")[0])[:, 0].long()
+    train = torch.from_numpy(load_images("digits", "train")[0])[:, 0]
     for split, count in (("train", 629), ("validation", 180), ("test", 360)):
         task = make_task(ID, split=split)
         shown = {tuple(row) for row in task.sources.flatten(1).tolist()}
@@ -106,6 +106,6 @@ def test_what_is_seen_is_the_picture_and_an_example_of_the_other_way_to_write():
     for stage in range(2):
         seen = task.observe(state)
         assert seen["stage"].tolist() == [stage] * 4
-        assert torch.equal(seen["picture"][:, 0].long(), state.picture)
-        assert torch.equal(seen["example"][:, 0].long(), task.known[stage][state.example[:, stage]])
+        assert torch.equal(seen["picture"][:, 0], state.picture)
+        assert torch.equal(seen["example"][:, 0], task.known[stage][state.example[:, stage]])
         state = task.step(state, task.expert(state), torch.empty(4, 0)).state
