@@ -191,7 +191,7 @@ class Detect(Task[DetectState]):
             return self._judged(state).masked_fill(~finished[:, None], torch.nan)
         rows = (finished & (state.overlap >= ENOUGH).any(1)).nonzero().squeeze(1)  # else no threshold is reached
         judged = self._judged(tree_map(lambda tensor: tensor.index_select(0, rows), state))
-        none = torch.zeros(len(finished), 2, device=finished.device).masked_fill(~finished[:, None], torch.nan)
+        none = judged.new_zeros(len(finished), 2).masked_fill(~finished[:, None], torch.nan)
         return none.index_copy_(0, rows, judged)
 
     def _judged(self, state: DetectState) -> Tensor:
