@@ -144,10 +144,11 @@ class Unpaired(Task[UnpairedState]):
         there = torch.where(back[:, None, None], state.there, picture)
         like = _alike(self._nearest(picture, back))  # what is plain on the way back, and in the style before
         liked = torch.where(back, state.liked, like)
-        cycle = _alike(_distance(picture, state.source))
+        apart = _distance(picture, torch.where(back[:, None, None], state.source, state.true))
+        cycle = _alike(apart)
         reward = liked * torch.where(back, WEIGHTS[1] * like + WEIGHTS[2] * cycle, WEIGHTS[0])
-        apart = (_distance(there, state.true) / (SIDE * SIDE * WHITE**2)).sqrt()
-        metrics = {"apart": apart.masked_fill(back, torch.nan), "cycle": cycle.masked_fill(~back, torch.nan)}
+        off = (apart / (SIDE * SIDE * WHITE**2)).sqrt()
+        metrics = {"apart": off.masked_fill(back, torch.nan), "cycle": cycle.masked_fill(~back, torch.nan)}
         following = UnpairedState(state.source, state.true, picture, there, liked, state.example, state.time + 1)
         return Step(following, reward, back, metrics)
 
@@ -173,8 +174,9 @@ class Unpaired(Task[UnpairedState]):
 
     def observe(self, state: UnpairedState) -> dict[str, Tensor]:
         """The picture, an example of how it should look, and the stage."""
-        examples = [self.known[domain].index_select(0, state.example[:, domain]) for domain in (0, 1)]
-        example = torch.where((state.time > 0)[:, None, None], examples[1], examples[0])
+        plain = (state.time > 0).long()
+        row = state.example.gather(1, plain[:, None])[:, 0] + plain * self.known.shape[1]
+        example = self.known.flatten(0, 1).index_select(0, row)
         return {"picture": state.picture[:, None], "example": example[:, None], "stage": state.time}
 
     def expert(self, state: UnpairedState) -> Tensor:
