@@ -22,6 +22,7 @@ from .restyle import SIDE, WHITE, restyled
 HIDDEN = (0.5, 0.5, 1.0)  # slant, weight and negative of the true translation
 BACK = (-0.5, 0.5, 1.0)  # of the best way back: on a negative, what was dark has to grow again
 HALF = 2.0  # squared distance, from black to white 1, at which pictures are half alike; nearest digits are 1.4 apart
+CARRY = 2**11  # a squared length is told as so many of these, and what is left
 WEIGHTS = (0.2, 0.2, 0.6)  # of the critic there, of the critic back, and of the cycle
 
 
@@ -97,6 +98,7 @@ class Unpaired(Task[UnpairedState]):
     truths: Tensor
     known: Tensor
     judge: Tensor
+    places: Tensor
     hidden: Tensor
 
     def __init__(self, *, by: str = "map", split: str = "train") -> None:
@@ -112,8 +114,10 @@ class Unpaired(Task[UnpairedState]):
         known = torch.stack([styled, plain])
         self.register_buffer("known", known, persistent=False)  # (2, M, 8, 8) of the style, and plain
         flat = known.flatten(2).float()
-        judge = torch.cat([-2 * flat, flat.square().sum(2, keepdim=True)], 2)
-        self.register_buffer("judge", judge.mT.contiguous(), persistent=False)  # (2, 65, M)
+        squares = flat.square().sum(2, keepdim=True)  # in factors of 11 bits, so that TensorFloat-32 is exact
+        judge = torch.cat([-2 * flat, (squares / CARRY).floor(), squares % CARRY], 2)
+        self.register_buffer("judge", judge.mT.contiguous(), persistent=False)  # (2, 66, M)
+        self.register_buffer("places", torch.tensor([CARRY, 1], dtype=torch.float32), persistent=False)
         image = spaces.Box(0, WHITE, (1, SIDE, SIDE), np.uint8)
         self.observation_space = spaces.Dict({"picture": image, "example": image, "stage": spaces.Discrete(3)})
         low, size = (-1, 3) if by == "map" else (0, SIDE * SIDE)
@@ -147,15 +151,14 @@ class Unpaired(Task[UnpairedState]):
         apart = _distance(picture, torch.where(back[:, None, None], state.source, state.true))
         cycle = _alike(apart)
         reward = liked * torch.where(back, WEIGHTS[1] * like + WEIGHTS[2] * cycle, WEIGHTS[0])
-        off = (apart / (SIDE * SIDE * WHITE**2)).sqrt()
-        metrics = {"apart": off.masked_fill(back, torch.nan), "cycle": cycle.masked_fill(~back, torch.nan)}
+        metrics = {"apart": _off(apart).masked_fill(back, torch.nan), "cycle": cycle.masked_fill(~back, torch.nan)}
         following = UnpairedState(state.source, state.true, picture, there, liked, state.example, state.time + 1)
         return Step(following, reward, back, metrics)
 
     def _nearest(self, picture: Tensor, back: Tensor) -> Tensor:
         """(B,) the squared distance to the nearest picture of the style, or on the way back of plain writing.
 
-        Greys of 255. Products and sums are whole numbers below 2^24, so exact.
+        Greys of 255. Factors are whole numbers of at most 2^11, products and sums below 2^24, so all is exact.
         """
         x = picture.flatten(1).float()
         if row_by_row(back.device):
@@ -170,7 +173,7 @@ class Unpaired(Task[UnpairedState]):
 
     def _apart(self, x: Tensor, domain: int) -> Tensor:
         """(B,) the squared distance of pictures (B, 64) to the nearest of a domain, less their own square."""
-        return (torch.nn.functional.pad(x, (0, 1), value=1.0) @ self.judge[domain]).amin(1)
+        return (torch.cat([x, self.places.expand(len(x), -1)], 1) @ self.judge[domain]).amin(1)
 
     def observe(self, state: UnpairedState) -> dict[str, Tensor]:
         """The picture, an example of how it should look, and the stage."""
@@ -207,7 +210,7 @@ class Unpaired(Task[UnpairedState]):
             else:
                 canvas.image(picture[None], (*corner, size, size), border=colour)
         if time:
-            apart = float((_distance(state.there[None], state.true[None]) / (SIDE * SIDE * WHITE**2)).sqrt())
+            apart = float(_off(_distance(state.there[None], state.true[None])))
             canvas.text(f"apart {fixed(apart, 2)}", (352, 264), size=20, anchor="center")
 
     def draw_seen(self, observation: Any, canvas: Canvas) -> None:
@@ -234,6 +237,11 @@ def _distance(picture: Tensor, other: Tensor) -> Tensor:
     """(B,) the squared distance of pictures (B, 8, 8), greys of 255."""
     apart = picture.flatten(1).float() - other.flatten(1).float()  # whole numbers below 2^24, so sums are exact
     return (apart * apart).sum(1)
+
+
+def _off(distance: Tensor) -> Tensor:
+    """(B,) the root of the mean square that a pixel is off, white 1, from squared distances (B,)."""
+    return (distance / (SIDE * SIDE * WHITE**2)).sqrt()
 
 
 def _alike(distance: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 Overlap is intersection over union. Average precision follows the PASCAL protocol (Everingham et al., 2010): proposals
 in order of confidence, each right if the object of its class that it overlaps most does so by a threshold and belongs
 to no earlier one; then the area under precision over recall, where precision is the best that any higher recall has.
-Everything is computed in double precision, so that no sum depends on the order in which a device takes it.
+Everything is computed in double precision, or of exact counts in a set order, so that no sum depends on the order in
+which a device takes it.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def matches(overlap: Tensor, threshold: Tensor) -> Tensor:
         threshold: (...) that must be reached.
     """
     best, nearest = highest_overlap(overlap)
-    own = nearest[..., None] == torch.arange(overlap.shape[-1], device=overlap.device)
-    enough = own & (best >= threshold[..., None])[..., None]
+    meant = nearest[..., None] == torch.arange(overlap.shape[-1], device=overlap.device)
+    enough = meant & (best >= threshold[..., None])[..., None]
     taken, right = torch.zeros_like(enough[..., 0, :]), []
     for own in enough.unbind(-2):
         right.append((own & ~taken).any(-1))

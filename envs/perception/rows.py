@@ -11,15 +11,14 @@ EIGHT = 8  # pixels that a table spreads at once
 GREY = 17  # of a level from 0 to 15, so that 15 is white
 
 
-def spread_table(value: int = 1) -> Tensor:
-    """(256,) int64: the eight bits of a number as eight bytes of 0 or `value`, the lowest bit first in memory."""
-    bits = torch.arange(256)[:, None] >> torch.arange(EIGHT) & 1  # (256, 8)
-    return (bits * value).to(torch.uint8).contiguous().view(torch.int64)[:, 0]
-
-
 def spread_tables(bits: int, scale: int = 1) -> Tensor:
-    """(bits, 256) int64: eight pixels of each plane as eight bytes of what its bit is worth, times `scale`."""
-    return torch.stack([spread_table(scale << bit) for bit in range(bits)])
+    """(bits, 256) int64: of each plane the eight bits of a number as eight bytes, the lowest bit first in memory.
+
+    A byte is 0, or what the plane's bit is worth, times `scale`.
+    """
+    pixel = torch.arange(256)[:, None] >> torch.arange(EIGHT) & 1  # (256, 8)
+    worth = scale << torch.arange(bits)
+    return (worth[:, None, None] * pixel).to(torch.uint8).view(torch.int64)[..., 0]
 
 
 def rows_a_word(width: int) -> int:
@@ -28,7 +27,7 @@ def rows_a_word(width: int) -> int:
 
 
 def rows_of(mask: Tensor) -> Tensor:
-    """Masks (..., H, W) of 0 and 1, W at most 31, as rows (..., H) int64 whose bit x is the pixel in column x."""
+    """Masks (..., H, W) of 0 and 1, W at most 63, as rows (..., H) int64 whose bit x is the pixel in column x."""
     return (mask.long() << torch.arange(mask.shape[-1], device=mask.device)).sum(-1)
 
 

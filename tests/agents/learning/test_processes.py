@@ -31,7 +31,7 @@ def together(tmp_path_factory):
     finally:
         for process in started:
             process.kill()
-    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
 def apart(one, other, path="") -> dict[str, float]:

@@ -84,6 +84,15 @@ def played(by, policy):
     return sum(step.reward.mean().item() for step in steps), steps
 
 
+def test_every_factor_of_the_judge_is_exact_in_eleven_bits():
+    task = make_task(ID)
+    for factors in (task.judge, task.places):
+        assert torch.equal(factors, factors.round())
+        assert factors.abs().max() <= 2**11
+    lengths = task.known.flatten(2).double().square().sum(2)
+    assert torch.equal(2**11 * task.judge[:, 64].double() + task.judge[:, 65], lengths)
+
+
 def test_the_expert_translates_truly_and_earns_more_than_what_only_the_critic_or_the_cycle_likes():
     earned = {}
     for by in ("map", "pixels"):
