@@ -33,17 +33,17 @@ class Similarity(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        inside = torch.zeros(SIDE, SIDE, 4, dtype=torch.float32)
+        inside = torch.zeros(SIDE, SIDE, 4, dtype=torch.float64)
         for place in range(4):
             row, column = divmod(place, 2)
             inside[row : row + WINDOW, column : column + WINDOW, place] = 1
         self.register_buffer("windows", inside.view(SIDE**2, 4), persistent=False)
 
     def forward(self, picture: Tensor, original: Tensor) -> Tensor:
-        """(B,) the similarity; the sums are of whole numbers below 2^24, so exact."""
-        x, y = picture.float(), original.float()
+        """(B,) the similarity; the sums are of whole numbers in double precision, which no device cuts, so exact."""
+        x, y = picture.double(), original.double()
         sums = torch.stack([part @ self.windows for part in (x, y, x * x, y * y, x * y)])  # (5, B, 4)
-        mean_x, mean_y, square_x, square_y, product = (sums.double() / WINDOW**2).unbind()
+        mean_x, mean_y, square_x, square_y, product = (sums / WINDOW**2).unbind()
         spread = square_x - mean_x.square() + square_y - mean_y.square() + STEADY[1]
         level = (2 * mean_x * mean_y + STEADY[0]) / (mean_x.square() + mean_y.square() + STEADY[0])
         return (level * (2 * (product - mean_x * mean_y) + STEADY[1]) / spread).mean(1).float()
